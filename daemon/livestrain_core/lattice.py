@@ -1,0 +1,247 @@
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from livestrain_core.types import Float32, Float64, Indices, Point
+
+if TYPE_CHECKING:
+    from livestrain_core.disks import Disks
+
+
+class Reason(IntEnum):
+    """Why a position has a lattice, or has none."""
+
+    FITTED = 0
+    NO_SIGNAL = 1
+    TOO_FEW_DISKS = 2
+    COLLINEAR = 3
+    LOST = 4
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A lattice on the detector: disk (h, k) lies at centre + h g1 + k g2."""
+
+    centre: Point
+    """Position of the direct beam (row, column) [px]."""
+    g1: Point
+    """First lattice vector (row, column) [px]."""
+    g2: Point
+    """Second lattice vector (row, column) [px]."""
+
+
+@dataclass(frozen=True)
+class LatticeFit:
+    """Lattices fitted to n frames; NaN wherever `reason` is not FITTED."""
+
+    centre: Float64
+    """(n, 2) direct beam [px]."""
+    g1: Float64
+    """(n, 2) first lattice vector [px]."""
+    g2: Float64
+    """(n, 2) second lattice vector [px]."""
+    covariance: Float64
+    """(n, 21) upper triangle, row by row, over (centre r, centre c, g1 r, g1 c, g2 r, g2 c) [px^2]."""
+    residual_px: Float64
+    """(n,) weighted root mean square distance of the disks used from the lattice, per axis [px]."""
+    disks_used: NDArray[np.uint16]
+    """(n,) disks that carry weight in the fit."""
+    reason: NDArray[np.uint8]
+    """(n,) value of `Reason`."""
+
+
+def predict(lattice: Lattice, hk: Indices) -> Float64:
+    """
+    Positions at which a lattice has its disks.
+
+    Parameters
+    ----------
+    lattice
+        Centre and vectors [px].
+    hk : (m, 2)
+        Indices.
+
+    Returns
+    -------
+    (m, 2)
+        Positions (row, column) [px].
+    """
+    basis = np.array([lattice.g1, lattice.g2], np.float64)
+    return np.asarray(np.asarray(hk, np.float64) @ basis + np.array(lattice.centre), np.float64)
+
+
+def fit_lattice(disks: "Disks", hk: Indices) -> LatticeFit:
+    """
+    Lattice of each frame from its disks.
+
+    Parameters
+    ----------
+    disks
+        Disks of n frames, m in each.
+    hk : (m, 2)
+        Their indices.
+
+    Returns
+    -------
+    LatticeFit
+        NaN with a reason where fewer than three disks, or only disks on one line, were found.
+
+    Notes
+    -----
+    Least squares of [1, h, k] on the positions, each weighted by its score squared, with one robust re-weighting
+    (a disk beyond four times the median distance is left out, nearer ones fade as Tukey's biweight). The covariance
+    is scaled by the residual, blended with the standard errors that the scores promise where few disks are left.
+    """
+    out = _fit(
+        np.ascontiguousarray(disks.position),
+        np.ascontiguousarray(disks.intensity),
+        np.ascontiguousarray(disks.score),
+        np.ascontiguousarray(hk, np.float64),
+    )
+    vectors, covariance, residual, used, reason = out
+    return LatticeFit(vectors[:, 0], vectors[:, 1], vectors[:, 2], covariance, residual, used, reason)
+
+
+@njit(cache=True, nogil=True)
+def normal_inverse(hk: Float64, weight: Float64, inverse: Float64) -> bool:
+    """Inverse of the 3 x 3 normal matrix of [1, h, k]; False where the disks lie on one line."""
+    s0 = sh = sk = shh = shk = skk = 0.0
+    for j in range(len(hk)):
+        w, h, k = weight[j], hk[j, 0], hk[j, 1]
+        s0 += w
+        sh += w * h
+        sk += w * k
+        shh += w * h * h
+        shk += w * h * k
+        skk += w * k * k
+    c00 = shh * skk - shk * shk
+    c01 = shk * sk - sh * skk
+    c02 = sh * shk - shh * sk
+    det = s0 * c00 + sh * c01 + sk * c02
+    if not det > 1e-6 * s0 * shh * skk:
+        return False
+    inverse[0, 0] = c00 / det
+    inverse[0, 1] = inverse[1, 0] = c01 / det
+    inverse[0, 2] = inverse[2, 0] = c02 / det
+    inverse[1, 1] = (s0 * skk - sk * sk) / det
+    inverse[1, 2] = inverse[2, 1] = (sh * sk - s0 * shk) / det
+    inverse[2, 2] = (s0 * shh - sh * sh) / det
+    return True
+
+
+@njit(cache=True, nogil=True)
+def solve_lattice(hk: Float64, position: Float64, weight: Float64, inverse: Float64, vectors: Float64) -> None:
+    """Centre, g1, g2 (3, 2) of weighted positions (m, 2), given the inverse of the normal matrix."""
+    right = np.zeros((3, 2))
+    for j in range(len(hk)):
+        if weight[j] > 0.0:
+            for a in range(2):
+                value = weight[j] * position[j, a]
+                right[0, a] += value
+                right[1, a] += value * hk[j, 0]
+                right[2, a] += value * hk[j, 1]
+    for p in range(3):
+        for a in range(2):
+            vectors[p, a] = inverse[p, 0] * right[0, a] + inverse[p, 1] * right[1, a] + inverse[p, 2] * right[2, a]
+
+
+@njit(cache=True, nogil=True)
+def squared_distance(hk: Float64, position: Float64, vectors: Float64, j: int) -> float:
+    """Squared distance of disk j from where a lattice (3, 2) has it."""
+    dr = position[j, 0] - vectors[0, 0] - hk[j, 0] * vectors[1, 0] - hk[j, 1] * vectors[2, 0]
+    dc = position[j, 1] - vectors[0, 1] - hk[j, 0] * vectors[1, 1] - hk[j, 1] * vectors[2, 1]
+    return float(dr * dr + dc * dc)
+
+
+@njit(cache=True, nogil=True)
+def reweight(hk: Float64, position: Float64, weight: Float64, vectors: Float64, normalised: Float64) -> None:
+    """
+    Fade disks out that lie far from the lattice, in place.
+
+    Distances count in their own standard errors, so that a faint disk may be farther away than a bright one; the
+    median of them sets the scale, but never below the scatter that the weights promise.
+    """
+    count = 0
+    for j in range(len(hk)):
+        if weight[j] > 0.0:
+            normalised[count] = weight[j] * squared_distance(hk, position, vectors, j)
+            count += 1
+    # the median of a squared distance in two dimensions is 1.39 variances
+    scale = max(np.median(normalised[:count]) / 1.39, 0.25)
+    for j in range(len(hk)):
+        if weight[j] > 0.0:
+            u = weight[j] * squared_distance(hk, position, vectors, j) / (22.0 * scale)
+            weight[j] *= (1.0 - u) ** 2 if u < 1.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def robust_fit(hk: Float64, position: Float64, weight: Float64, vectors: Float64, inverse: Float64) -> int:
+    """Weighted lattice (3, 2) with one robust re-weighting of `weight` in place; returns a `Reason`."""
+    used = 0
+    for j in range(len(hk)):
+        used += weight[j] > 0.0
+    if used < 3:
+        return 1 if used == 0 else 2
+    if not normal_inverse(hk, weight, inverse):
+        return 3
+    solve_lattice(hk, position, weight, inverse, vectors)
+    if used == 3:
+        return 0
+    plain = weight.copy()
+    reweight(hk, position, weight, vectors, np.empty(len(hk)))
+    if not normal_inverse(hk, weight, inverse):
+        # rather all disks than too few to span a plane
+        weight[:] = plain
+        normal_inverse(hk, weight, inverse)
+    solve_lattice(hk, position, weight, inverse, vectors)
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _fit(
+    position: Float32, intensity: Float32, score: Float32, hk: Float64
+) -> tuple[Float64, Float64, Float64, NDArray[np.uint16], NDArray[np.uint8]]:
+    n, m = score.shape
+    vectors = np.full((n, 3, 2), np.nan)
+    covariance = np.full((n, 21), np.nan)
+    residual = np.full(n, np.nan)
+    used = np.zeros(n, np.uint16)
+    reason = np.zeros(n, np.uint8)
+    place, weight = np.empty((m, 2)), np.empty(m)
+    lattice, inverse = np.empty((3, 2)), np.empty((3, 3))
+    for i in range(n):
+        seen = False
+        for j in range(m):
+            place[j, 0], place[j, 1] = position[i, j, 0], position[i, j, 1]
+            found = np.isfinite(place[j, 0]) and np.isfinite(place[j, 1]) and score[i, j] > 0.0
+            weight[j] = np.float64(score[i, j]) ** 2 if found else 0.0
+            seen = seen or intensity[i, j] > 0.0
+        reason[i] = robust_fit(hk, place, weight, lattice, inverse)
+        if reason[i] == 1 and seen:
+            reason[i] = 2
+        if reason[i] != 0:
+            continue
+        total = chi2 = 0.0
+        for j in range(m):
+            if weight[j] > 0.0:
+                used[i] += 1
+                total += weight[j]
+                chi2 += weight[j] * squared_distance(hk, place, lattice, j)
+        vectors[i] = lattice
+        residual[i] = np.sqrt(0.5 * chi2 / total)
+        # four degrees of freedom of prior: with few disks the residual alone says little
+        _pack(inverse, (chi2 + 4.0) / (2.0 * used[i] - 6.0 + 4.0), covariance[i])
+    return vectors, covariance, residual, used, reason
+
+
+@njit(cache=True, nogil=True)
+def _pack(inverse: Float64, variance: float, packed: Float64) -> None:
+    at = 0
+    for p in range(6):
+        for q in range(p, 6):
+            packed[at] = variance * inverse[p // 2, q // 2] if p % 2 == q % 2 else 0.0
+            at += 1

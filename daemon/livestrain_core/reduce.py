@@ -1,0 +1,60 @@
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from livestrain_core.types import Frames
+
+
+def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """
+    Number type that holds the sum of a block of frames without overflow.
+
+    Parameters
+    ----------
+    dtype
+        Type of the frames.
+
+    Returns
+    -------
+    dtype
+        uint32 for one and two bytes (exact up to 65,537 frames), uint64 for four bytes, else float64.
+    """
+    if dtype.kind == "u":
+        return np.dtype(np.uint32 if dtype.itemsize <= 2 else np.uint64)
+    return np.dtype(np.float64)
+
+
+def block_sum_max(frames: Frames) -> tuple[NDArray[Any], NDArray[Any]]:
+    """
+    Summed and largest pattern of a block of frames.
+
+    Parameters
+    ----------
+    frames : (n, rows, columns)
+        Patterns, at least one [counts].
+
+    Returns
+    -------
+    total : (rows, columns)
+        Sum in `sum_dtype`, exact for integers; NaN where a frame is NaN [counts].
+    largest : (rows, columns)
+        Largest value of each pixel in the type of the frames; NaN where a frame is NaN [counts].
+    """
+    total = np.zeros(frames.shape[1:], sum_dtype(frames.dtype))
+    largest = frames[0].copy()
+    _accumulate(np.ascontiguousarray(frames), total, largest)
+    return total, largest
+
+
+@njit(cache=True, nogil=True)
+def _accumulate(frames: Frames, total: NDArray[Any], largest: NDArray[Any]) -> None:
+    for i in range(frames.shape[0]):
+        for r in range(frames.shape[1]):
+            for c in range(frames.shape[2]):
+                value = frames[i, r, c]
+                total[r, c] += value
+                # the second comparison keeps a NaN once it is there, and takes one when it comes
+                if value > largest[r, c] or value != value:  # noqa: PLR0124
+                    largest[r, c] = value

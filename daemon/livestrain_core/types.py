@@ -1,0 +1,31 @@
+"""
+Array aliases named by meaning.
+
+Positions and vectors are (row, column) in detector pixels throughout, pixel centres on integers.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames: TypeAlias = NDArray[Any]
+"""(n, rows, columns) diffraction patterns of u1, u2, u4 or f4 [counts]."""
+
+Image: TypeAlias = NDArray[Any]
+"""(rows, columns) one pattern, a mean of patterns or a vacuum probe [counts]."""
+
+Usable: TypeAlias = NDArray[np.bool_]
+"""(rows, columns), False where a pixel is hot, dead, hidden or between modules."""
+
+Indices: TypeAlias = NDArray[np.integer[Any]]
+"""(m, 2) Miller indices (h, k) of disks."""
+
+Vectors: TypeAlias = NDArray[np.float64]
+"""(n, 2, 2) lattice vectors, [:, 0] = g1 and [:, 1] = g2, each (row, column) [px]."""
+
+Float64: TypeAlias = NDArray[np.float64]
+Float32: TypeAlias = NDArray[np.float32]
+
+Point: TypeAlias = tuple[float, float]
+"""(row, column) [px]."""

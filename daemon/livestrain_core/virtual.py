@@ -1,0 +1,209 @@
+from dataclasses import dataclass
+from math import ceil, floor, sqrt
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from livestrain_core.types import Float64, Frames, Image, Point, Usable
+
+# the bright-field disk and its edge, with room for descan, but nothing of the disks around it
+CENTRE_RADII = 1.2
+CENTRE_STEPS = 6
+CENTRE_TOLERANCE_PX = 0.01
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A virtual detector: a disk, or an annulus where `inner_px` is above zero."""
+
+    inner_px: float
+    """Smallest distance from the centre that belongs to it [px]."""
+    outer_px: float
+    """Largest distance from the centre that belongs to it [px]."""
+    centre: Point | None = None
+    """Fixed centre (row, column) [px]; None follows the measured centre of each frame."""
+
+
+@dataclass(frozen=True)
+class Virtual:
+    """What virtual detectors measured in n frames; unusable pixels count as zero."""
+
+    total: Float64
+    """(n,) all counts of the frame [counts]."""
+    centre_of_mass: Float64
+    """(n, 2) of the whole frame (row, column); NaN in an empty frame [px]."""
+    centre: Float64
+    """(n, 2) bright-field disk (row, column); NaN where nothing is near the guess [px]."""
+    sums: Float64
+    """(n, k) counts on each detector; NaN where it follows a centre that was not found [counts]."""
+
+
+def measure(
+    frames: Frames, usable: Usable | None, guess_centre: Point, radius_px: float, detectors: tuple[Detector, ...]
+) -> Virtual:
+    """
+    Total, centre of mass, bright-field centre and virtual detectors of each frame.
+
+    Parameters
+    ----------
+    frames : (n, rows, columns)
+        Patterns of u1, u2, u4 or f4 [counts].
+    usable : (rows, columns), optional
+        False where a pixel counts as zero.
+    guess_centre : (2,)
+        Where the bright-field disk is expected (row, column) [px].
+    radius_px
+        Its radius [px].
+    detectors : (k,)
+        Virtual detectors.
+
+    Returns
+    -------
+    Virtual
+        Sums of integer frames are exact.
+
+    Notes
+    -----
+    A pixel belongs to a detector if inner^2 <= dr^2 + dc^2 <= outer^2 in float64, with (dr, dc) from the centre to
+    the middle of the pixel; with the returned centre the same sums come out of a numpy mask. The bright-field centre
+    is the centre of mass within 1.2 radii, repeated from the guess until it moves by less than 0.01 px (six times
+    at most).
+    """
+    frames = np.ascontiguousarray(frames)
+    n, _, columns = frames.shape
+    masked = usable is not None and not bool(np.all(usable))
+    keep = np.ascontiguousarray(usable, np.bool_) if usable is not None and masked else np.ones((1, 1), np.bool_)
+    geometry = np.array([_row(d) for d in detectors], np.float64).reshape(-1, 4)
+    guess = np.array([*guess_centre, CENTRE_RADII * radius_px], np.float64)
+    out = Virtual(np.empty(n), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, len(detectors))))
+    accumulator = np.uint32 if frames.dtype.kind == "u" and frames.dtype.itemsize <= 2 else None
+    wide = np.float64 if frames.dtype.kind == "f" else np.uint64
+    column_sums = np.empty(columns, accumulator or wide)
+    arrays = (out.total, out.centre_of_mass, out.centre, out.sums)
+    _measure(frames, keep, masked, guess, geometry, column_sums, wide(0), arrays)
+    return out
+
+
+def _row(detector: Detector) -> tuple[float, float, float, float]:
+    centre = detector.centre or (np.nan, np.nan)
+    return detector.inner_px, detector.outer_px, centre[0], centre[1]
+
+
+@njit(cache=True, nogil=True)
+def _measure(
+    frames: Frames,
+    keep: Usable,
+    masked: bool,
+    guess: Float64,
+    geometry: Float64,
+    column_sums: NDArray[Any],
+    zero: Any,
+    out: tuple[Float64, Float64, Float64, Float64],
+) -> None:
+    total, centre_of_mass, centre, sums = out
+    frame = frames[0].copy()
+    for i in range(frames.shape[0]):
+        if masked:
+            for r in range(frame.shape[0]):
+                for c in range(frame.shape[1]):
+                    frame[r, c] = frames[i, r, c] if keep[r, c] else 0
+        else:
+            frame = frames[i]
+        total[i] = _moments(frame, column_sums, zero, centre_of_mass[i])
+        _bright_field_centre(frame, guess, zero, centre[i])
+        for k in range(geometry.shape[0]):
+            inner, outer, r0, c0 = geometry[k]
+            if np.isnan(r0):
+                r0, c0 = centre[i, 0], centre[i, 1]
+            sums[i, k] = _annulus_sum(frame, r0, c0, inner * inner, outer * outer, zero)
+
+
+@njit(cache=True, nogil=True)
+def _moments(frame: Image, column_sums: NDArray[Any], zero: Any, centre_of_mass: Float64) -> float:
+    column_sums[:] = 0
+    total = moment_r = moment_c = 0.0
+    for r in range(frame.shape[0]):
+        row_sum = zero
+        for c in range(frame.shape[1]):
+            row_sum += frame[r, c]
+            column_sums[c] += frame[r, c]
+        total += row_sum
+        moment_r += r * np.float64(row_sum)
+    for c in range(frame.shape[1]):
+        moment_c += c * np.float64(column_sums[c])
+    found = total > 0.0
+    centre_of_mass[0] = moment_r / total if found else np.nan
+    centre_of_mass[1] = moment_c / total if found else np.nan
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _bright_field_centre(frame: Image, guess: Float64, zero: Any, centre: Float64) -> None:
+    r0, c0, radius = guess[0], guess[1], guess[2]
+    rows, columns = frame.shape
+    for _ in range(CENTRE_STEPS):
+        total = moment_r = moment_c = 0.0
+        for r in range(max(ceil(r0 - radius), 0), min(floor(r0 + radius) + 1, rows)):
+            low, high = _chord(radius * radius, False, c0, r - r0, columns)
+            row_sum = moment = zero
+            for c in range(low, high):
+                row_sum += frame[r, c]
+                # counted from the chord's start, so that integers stay integers and small
+                moment += frame[r, c] * type(zero)(c - low)
+            total += row_sum
+            moment_r += (r - r0) * np.float64(row_sum)
+            moment_c += np.float64(moment) + (low - c0) * np.float64(row_sum)
+        if not total > 0.0:
+            centre[:] = np.nan
+            return
+        step_r, step_c = moment_r / total, moment_c / total
+        r0 += step_r
+        c0 += step_c
+        if step_r * step_r + step_c * step_c < CENTRE_TOLERANCE_PX**2:
+            break
+    centre[0], centre[1] = r0, c0
+
+
+@njit(cache=True, nogil=True)
+def _annulus_sum(frame: Image, r0: float, c0: float, inner2: float, outer2: float, zero: Any) -> float:
+    if not (np.isfinite(r0) and np.isfinite(c0)):
+        return np.nan
+    rows, columns = frame.shape
+    total = zero
+    reach = sqrt(outer2) + 1.0
+    for r in range(min(max(int(r0 - reach), 0), rows), min(max(int(r0 + reach) + 2, 0), rows)):
+        low, high = _chord(outer2, False, c0, r - r0, columns)
+        hole_low, hole_high = _chord(inner2, True, c0, r - r0, columns)
+        if hole_low == hole_high:
+            hole_low = hole_high = high
+        for c in range(low, hole_low):
+            total += frame[r, c]
+        for c in range(hole_high, high):
+            total += frame[r, c]
+    return np.float64(total)
+
+
+@njit(cache=True, nogil=True)
+def _chord(radius2: float, strict: bool, centre: float, dr: float, columns: int) -> tuple[int, int]:
+    """
+    First and one past the last column with d^2 <= radius2, or below it if strict.
+
+    The square root only guesses the ends; the comparison is that of a mask, to the last bit.
+    """
+    rest = radius2 - dr * dr
+    half = sqrt(rest) if rest > 0.0 else 0.0
+    low, high = ceil(centre - half) - 1, floor(centre + half) + 1
+    while low <= high and _outside(dr, low - centre, radius2, strict):
+        low += 1
+    while high >= low and _outside(dr, high - centre, radius2, strict):
+        high -= 1
+    low, high = max(low, 0), min(high, columns - 1)
+    return (low, high + 1) if high >= low else (0, 0)
+
+
+@njit(cache=True, nogil=True)
+def _outside(dr: float, dc: float, radius2: float, strict: bool) -> bool:
+    d2 = dr * dr + dc * dc
+    return d2 >= radius2 if strict else d2 > radius2
