@@ -1,0 +1,198 @@
+"""The daemon's configuration: read once, frozen, unknown keys refused by name."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from livestrain_daemon.errors import ConfigError
+from livestrain_daemon.plan import DetectorPlan
+
+Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc)://.+")]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IntakeConfig(Section):
+    """How frames come in."""
+
+    endpoint: Endpoint = "tcp://127.0.0.1:5550"
+    """Where the detector or the simulator sends its frames."""
+    silence_seconds: Seconds = 30.0
+    """A scan without a new frame for so long has ended."""
+    queue_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 256
+    """Frames waiting between the socket and the file at most [MiB]; beyond, the detector is held back."""
+    max_message_mib: Annotated[int, Field(ge=1, le=2047)] = 256
+    """A larger message is refused by the socket [MiB]."""
+
+
+class SpoolConfig(Section):
+    """Where scans live."""
+
+    folder: Path = Path("livestrain-spool")
+    record: bool = True
+    """True: every scan's frames stay on disk. False: they go through a ring of fixed size."""
+    ring_mib: Annotated[int, Field(ge=1, le=1 << 24)] = 1024
+    """Size of the ring [MiB]."""
+    reserve_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 512
+    """Space that a new scan must leave free on the disk [MiB]."""
+    sync_seconds: Seconds = 1.0
+    """How often stored frames are forced to the disk."""
+
+
+class WorkersConfig(Section):
+    """The processes that analyse."""
+
+    count: Annotated[int, Field(ge=1, le=256)] = 1
+    spares: Annotated[int, Field(ge=0, le=8)] = 1
+    """Warm processes that wait to replace a dead one at once."""
+    timeout_seconds: Seconds = 10.0
+    """A worker that has not finished a range by then is killed."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    """So often is a range tried before it is split."""
+    largest_range: Annotated[int, Field(ge=1, le=4096)] = 256
+    """Positions in one task at most."""
+    order: Literal["sequential", "newest"] = "newest"
+    """What a lagging analysis does first: the oldest frame, or the newest and then the rest."""
+
+
+class AnalysisConfig(Section):
+    """What is computed; becomes part of each scan's plan."""
+
+    vacuum_probe: Path | None = None
+    """A .npy file with an image of the probe in vacuum, of the detector's shape; else it is measured in the scan."""
+    usable_pixels: Path | None = None
+    """A .npy file, true where a pixel can be used; else all are used."""
+    plan: Path | None = None
+    """A recorded plan (JSON) to use as it is, without a calibration: gives the same bits again."""
+    calibration_positions: Annotated[int, Field(ge=16, le=256)] = 64
+    """Positions from the beginning of the scan that the calibration looks at."""
+    detectors: tuple[DetectorPlan, ...] = (
+        DetectorPlan(name="bright_field", outer=1.0),
+        DetectorPlan(name="dark_field", inner=1.5, outer=6.0),
+    )
+    """Virtual detectors."""
+
+
+class PublishConfig(Section):
+    """How maps go out and requests come in."""
+
+    maps_endpoint: Endpoint = "tcp://127.0.0.1:5551"
+    control_endpoint: Endpoint = "tcp://127.0.0.1:5552"
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 9550
+    """Metrics and health; 0 chooses a free one."""
+    patch_seconds: Annotated[float, Field(ge=0.002, le=10)] = 0.02
+    """New values are collected for so long before they are sent."""
+    unencrypted_beyond_loopback: bool = False
+    """Say true to publish to other hosts without encryption."""
+
+
+class LogConfig(Section):
+    """What goes to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(BaseSettings):
+    """All of it: TOML file, then ``LIVESTRAIN_SECTION__KEY`` in the environment, which wins."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="LIVESTRAIN_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    intake: IntakeConfig = IntakeConfig()
+    spool: SpoolConfig = SpoolConfig()
+    workers: WorkersConfig = WorkersConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+    publish: PublishConfig = PublishConfig()
+    log: LogConfig = LogConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file; nothing is read from .env or secrets."""
+        del dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load_config(path: Path | None) -> Config:
+    """
+    The configuration.
+
+    Parameters
+    ----------
+    path
+        The TOML file; None uses the defaults and the environment.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value wrong: names the key, what was found, and the file.
+    """
+    where = str(path) if path else "the environment"
+    try:
+        table = tomllib.loads(path.read_text()) if path else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    try:
+        config = Config(**table)
+    except SettingsError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: {key}: {first['msg']}, found {first['input']!r:.80}") from error
+    _refuse_open_publishing(config.publish, where)
+    return config
+
+
+def _refuse_open_publishing(publish: PublishConfig, where: str) -> None:
+    if publish.unencrypted_beyond_loopback:
+        return
+    for key in ("maps_endpoint", "control_endpoint"):
+        endpoint: str = getattr(publish, key)
+        if endpoint.startswith("tcp://") and not _is_loopback(endpoint.removeprefix("tcp://").rpartition(":")[0]):
+            raise ConfigError(
+                f"{where}: publish.{key}: {endpoint} can be reached from other hosts, unencrypted; "
+                "to want that, set publish.unencrypted_beyond_loopback = true"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "[::1]"
+
+
+def config_toml(config: Config) -> str:
+    """The configuration as it holds, as the TOML that would give it again."""
+    lines: list[str] = []
+    for section, table in config.model_dump(mode="json", exclude_none=True).items():
+        lines += [f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items()), ""]
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

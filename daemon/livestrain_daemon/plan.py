@@ -1,0 +1,192 @@
+"""The plan: everything that a result depends on beside its frame. Frozen, swapped whole, recorded in the journal."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from livestrain_daemon.errors import PlanError
+from livestrain_wire.messages import Name, Run
+
+Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
+Vector = tuple[float, float]
+
+DIFFRACTION = "diffraction"
+"""The stage that reads every frame once: virtual detectors, centre of mass, disks, lattice."""
+REDUCTION = "reduction"
+"""The stage that adds whole blocks of frames: summed and largest pattern."""
+
+
+class PlanPart(BaseModel):
+    """A part of a plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DetectorPlan(PlanPart):
+    """A virtual detector: a disk (``inner`` 0) or an annulus."""
+
+    name: Name
+    inner: Pixels = 0.0
+    outer: Pixels
+    unit: Literal["radius", "px"] = "radius"
+    """What inner and outer count: radii of the disk that the calibration measured, or pixels."""
+    centre: tuple[Pixels, Pixels] | None = None
+    """Fixed centre (row, column) [px]; None follows the centre measured in each frame."""
+
+    @model_validator(mode="after")
+    def _outer_beyond_inner(self) -> "DetectorPlan":
+        if self.outer <= self.inner:
+            raise ValueError(f"outer must be larger than inner, found {self.outer} and {self.inner}")
+        return self
+
+
+class CalibrationPlan(PlanPart):
+    """What the calibration found, and from what."""
+
+    source: Literal["automatic", "command", "given"] = "automatic"
+    positions: tuple[int, ...] = ()
+    """Flat scan positions that it looked at."""
+    vacuum_probe: bool = False
+    """True where radius and edge come from an image of the probe in vacuum."""
+    centre: tuple[Pixels, Pixels]
+    """Centre of the undiffracted disk (row, column) [px]."""
+    radius_px: Annotated[float, Field(gt=0, le=65536, allow_inf_nan=False)]
+    """Radius of the disks [px]."""
+    edge_px: Pixels
+    """Width of the disks' edge [px]."""
+    g1: Vector | None = None
+    """Lattice vector (row, column) [px]; None where no lattice was found."""
+    g2: Vector | None = None
+    hk: tuple[tuple[int, int], ...] = ()
+    """Indices of the disks to look for."""
+    search_px: Pixels = 0.0
+    """How far from its place a disk is looked for [px]."""
+    residual_px: float | None = None
+    """Typical misfit of disks to the lattice during calibration [px]."""
+    reason: str = ""
+    """Why there is no lattice."""
+
+    @model_validator(mode="after")
+    def _whole_lattice(self) -> "CalibrationPlan":
+        if (self.g1 is None) != (self.g2 is None):
+            raise ValueError("g1 and g2 come together")
+        if self.g1 is not None and self.g2 is not None:
+            area = self.g1[0] * self.g2[1] - self.g1[1] * self.g2[0]
+            if not np.isfinite(area) or abs(area) < 1.0:
+                raise ValueError(f"g1 and g2 span {area:.3g} px^2, expected at least 1")
+            if len(self.hk) < 3:
+                raise ValueError(f"a lattice needs at least 3 disks, found {len(self.hk)}")
+        return self
+
+
+class Plan(PlanPart):
+    """One revision of the plan."""
+
+    revision: Annotated[int, Field(ge=0)] = 1
+    calibration: CalibrationPlan
+    detectors: tuple[DetectorPlan, ...] = ()
+    unusable: tuple[Run, ...] = ()
+    """Pixels that no analysis may use, as runs over the flat frame."""
+    stages: dict[str, tuple[str, ...]]
+    """The analyses of each stage, by name, in order."""
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> "Plan":
+        names = [detector.name for detector in self.detectors]
+        if len(set(names)) != len(names):
+            raise ValueError(f"virtual detectors need names of their own, found {', '.join(names)}")
+        return self
+
+    def usable_pixels(self, frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """(rows, columns), true where a pixel may be used."""
+        usable = np.ones(frame_shape[0] * frame_shape[1], dtype=np.bool_)
+        for first, count in self.unusable:
+            usable[first : first + count] = False
+        return usable.reshape(frame_shape)
+
+
+def stages_for(calibration: CalibrationPlan) -> dict[str, tuple[str, ...]]:
+    """The usual analyses: disks and lattice only where a lattice is known."""
+    analyses: tuple[str, ...] = ("virtual",)
+    if calibration.g1 is not None:
+        analyses += ("disks",)
+    return {DIFFRACTION: analyses, REDUCTION: ("patterns",)}
+
+
+def changed(plan: Plan, changes: Mapping[str, Any], revision: int) -> Plan:
+    """
+    A new revision of a plan.
+
+    Parameters
+    ----------
+    plan
+        The revision to start from.
+    changes
+        New values by field; a table replaces only the fields that it names.
+    revision
+        Number of the new revision.
+
+    Raises
+    ------
+    PlanError
+        If the outcome makes no sense; names the field.
+    """
+    fields = plan.model_dump()
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(fields.get(key), dict) and key == "calibration":
+            fields[key] = {**fields[key], **value}
+        else:
+            fields[key] = value
+    fields["revision"] = revision
+    if "calibration" in changes and "stages" not in changes:
+        fields.pop("stages")
+        fields["stages"] = stages_for(parse_calibration(fields["calibration"]))
+    return parse_plan(fields)
+
+
+def parse_calibration(fields: Mapping[str, Any]) -> CalibrationPlan:
+    """A calibration from outside; `PlanError` names the field that is wrong."""
+    try:
+        return CalibrationPlan.model_validate(fields)
+    except ValidationError as error:
+        raise PlanError(_first_line(error, "calibration.")) from error
+
+
+def parse_plan(fields: Mapping[str, Any]) -> Plan:
+    """A plan from outside; `PlanError` names the field that is wrong."""
+    try:
+        return Plan.model_validate(fields)
+    except ValidationError as error:
+        raise PlanError(_first_line(error, "")) from error
+
+
+def read_plan(path: Path) -> Plan:
+    """A recorded plan: a JSON file that holds one, or a line of a journal with one."""
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise PlanError(f"expected a plan as JSON in {path}, found {error}") from error
+    if isinstance(fields, dict) and isinstance(fields.get("plan"), dict):
+        fields = fields["plan"]
+    if not isinstance(fields, dict):
+        raise PlanError(f"expected a plan as JSON in {path}, found {type(fields).__name__}")
+    return parse_plan(fields)
+
+
+def unusable_runs(usable: npt.NDArray[np.bool_]) -> tuple[Run, ...]:
+    """The pixels that are not usable, as (first, count) over the flat frame."""
+    edges = np.diff(np.concatenate(([0], ~usable.ravel(), [0])).astype(np.int8))
+    starts: Sequence[int] = np.flatnonzero(edges == 1).tolist()
+    stops: Sequence[int] = np.flatnonzero(edges == -1).tolist()
+    return tuple((start, stop - start) for start, stop in zip(starts, stops, strict=True))
+
+
+def _first_line(error: ValidationError, prefix: str) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "plan"
+    return f"{prefix}{where}: {first['msg']}, found {first['input']!r:.80}"
