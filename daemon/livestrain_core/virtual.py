@@ -120,7 +120,7 @@ def _measure(
             sums[i, k] = _annulus_sum(frame, r0, c0, inner * inner, outer * outer, zero)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def _moments(frame: Image, column_sums: NDArray[Any], zero: Any, centre_of_mass: Float64) -> float:
     column_sums[:] = 0
     total = moment_r = moment_c = 0.0
@@ -139,7 +139,7 @@ def _moments(frame: Image, column_sums: NDArray[Any], zero: Any, centre_of_mass:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def _bright_field_centre(frame: Image, guess: Float64, zero: Any, centre: Float64) -> None:
     r0, c0, radius = guess[0], guess[1], guess[2]
     rows, columns = frame.shape
@@ -148,10 +148,11 @@ def _bright_field_centre(frame: Image, guess: Float64, zero: Any, centre: Float6
         for r in range(max(ceil(r0 - radius), 0), min(floor(r0 + radius) + 1, rows)):
             low, high = _chord(radius * radius, False, c0, r - r0, columns)
             row_sum = moment = zero
-            for c in range(low, high):
-                row_sum += frame[r, c]
-                # counted from the chord's start, so that integers stay integers and small
-                moment += frame[r, c] * type(zero)(c - low)
+            # a view: numba would test every index for being negative, and not vectorise
+            chord = frame[r, low:high]
+            for c in range(len(chord)):
+                row_sum += chord[c]
+                moment += chord[c] * type(zero)(c)
             total += row_sum
             moment_r += (r - r0) * np.float64(row_sum)
             moment_c += np.float64(moment) + (low - c0) * np.float64(row_sum)
@@ -178,11 +179,16 @@ def _annulus_sum(frame: Image, r0: float, c0: float, inner2: float, outer2: floa
         hole_low, hole_high = _chord(inner2, True, c0, r - r0, columns)
         if hole_low == hole_high:
             hole_low = hole_high = high
-        for c in range(low, hole_low):
-            total += frame[r, c]
-        for c in range(hole_high, high):
-            total += frame[r, c]
+        total += _row_sum(frame[r, low:hole_low], zero) + _row_sum(frame[r, hole_high:high], zero)
     return np.float64(total)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _row_sum(row: NDArray[Any], zero: Any) -> Any:
+    total = zero
+    for c in range(len(row)):
+        total += row[c]
+    return total
 
 
 @njit(cache=True, nogil=True)
