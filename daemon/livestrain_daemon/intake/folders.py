@@ -1,0 +1,137 @@
+"""Scan folders, as the intake makes them and finds them again."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_daemon.config import SpoolConfig
+from livestrain_daemon.errors import NotAScan, StorageError
+from livestrain_daemon.intake.faults import Faults
+from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
+from livestrain_daemon.intake.placement import Placement, placement_of
+from livestrain_daemon.scanfolder.files import free_bytes
+from livestrain_daemon.scanfolder.frames import FrameWriter
+from livestrain_daemon.scanfolder.layout import FrameLayout, create_frames, open_frames
+from livestrain_daemon.scanfolder.provenance import provenance
+from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
+from livestrain_daemon.scanfolder.ring import Ring
+from livestrain_daemon.scanfolder.spool import Spool
+from livestrain_wire.messages import ScanStart
+
+POSITIONS_FILE = "positions.npy"
+"""With explicit order: the flat position of every frame, uint32."""
+MOST_POSITIONS = 1 << 26
+"""A scan of more positions is refused: what is known of each is kept in memory."""
+LONGEST_NUMBERED = 58
+"""An id that is used again is cut to so many characters, to leave room for -2, -3, ..."""
+MIB = 1 << 20
+
+Table = NDArray[np.uint32]
+Teller = Callable[[str], Callable[[str, str], None]]
+"""For a scan id: what tells main of the first fault of a kind."""
+
+
+class SharedSpool(Spool):
+    """The spool that main has locked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._lock = -1
+
+
+class ScanFolders:
+    """
+    Makes the folders of new scans and opens those of unfinished ones.
+
+    Parameters
+    ----------
+    largest
+        Frames of one message, unpacked, at most [bytes].
+    """
+
+    def __init__(self, config: SpoolConfig, spool: Spool, ring: Ring | None, largest: int) -> None:
+        self._config = config
+        self._spool = spool
+        self._ring = ring
+        self._largest = largest
+
+    def create(self, start: ScanStart, table: Table | None, teller: Teller) -> OpenScan:
+        """
+        A new scan.
+
+        Raises
+        ------
+        StorageError
+            If there is no space for it, with the numbers.
+        ValueError
+            If it makes no sense.
+        """
+        placement = placement_of(start, table)
+        if placement.positions > MOST_POSITIONS:
+            raise ValueError(f"expected at most {MOST_POSITIONS} scan positions, found {placement.positions}")
+        self._check_space(start)
+        folder = self._spool.new_folder(self._name(start.scan_id))
+        try:
+            if table is not None:
+                np.save(folder / POSITIONS_FILE, table)
+            layout = create_frames(folder, start, provenance(), self._ring)
+            return self._opened(layout, placement, teller)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def resume(self, folder: Path, teller: Teller) -> OpenScan:
+        """
+        An unfinished scan: all that is stored stays.
+
+        Raises
+        ------
+        StorageError
+            If the folder is not a scan's, or cannot be written to.
+        ValueError
+            If its explicit positions make no sense.
+        """
+        layout = open_frames(folder)
+        table = None
+        if layout.start.order == "explicit":
+            try:
+                table = np.load(folder / POSITIONS_FILE, allow_pickle=False)
+            except OSError as error:
+                raise NotAScan(f"{folder / POSITIONS_FILE}: cannot be read: {error.strerror}") from error
+        scan = self._opened(layout, placement_of(layout.start, table), teller)
+        scan.expect_again(positions_lost_to_power(folder))
+        return scan
+
+    def unfinished(self, sender_id: str) -> Path | None:
+        """The folder of the scan that a restart of the daemon interrupted, if its sender called it so."""
+        folder = self._spool.unfinished()
+        if folder is None:
+            return None
+        try:
+            found = open_frames(folder).start.scan_id == sender_id
+        except StorageError:
+            return None
+        return folder if found else None
+
+    def _opened(self, layout: FrameLayout, placement: Placement, teller: Teller) -> OpenScan:
+        faults = Faults(teller(layout.folder.name))
+        return OpenScan(layout, placement, FrameWriter(layout), faults, self._largest)
+
+    def _name(self, sender_id: str) -> str:
+        """The id, cut where a number behind it would make it too long."""
+        taken = self._spool.folder_of(sender_id).exists()
+        return sender_id[:LONGEST_NUMBERED] if taken else sender_id
+
+    def _check_space(self, start: ScanStart) -> None:
+        frames, facts = bytes_needed(start)
+        needed = facts + (frames if self._ring is None else 0)
+        reserve = self._config.reserve_mib * MIB
+        free = free_bytes(self._config.folder)
+        if needed + reserve > free:
+            raise StorageError(
+                f"{self._config.folder}: scan {start.scan_id} needs {needed} bytes and {reserve} must stay free "
+                f"(spool.reserve_mib), found {free} free"
+            )

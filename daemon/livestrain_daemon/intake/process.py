@@ -1,0 +1,135 @@
+"""The intake process: threads that receive, store and sync, and a line to main."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from threading import Event, Thread
+
+import structlog
+import zmq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from livestrain_daemon.config import IntakeConfig, SpoolConfig
+from livestrain_daemon.errors import DaemonError
+from livestrain_daemon.intake.folders import ScanFolders, SharedSpool
+from livestrain_daemon.intake.link import Outbox, connected_socket, converse
+from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
+from livestrain_daemon.intake.session import Session
+from livestrain_daemon.intake.syncing import Syncer
+from livestrain_daemon.intake.writing import Reporter, store
+from livestrain_daemon.messages import IntakeReady
+from livestrain_daemon.scanfolder.ring import Ring
+
+EXIT_UNAVAILABLE = 69
+EXIT_CONFIG = 78
+RING_FILE = "frames.ring"
+
+_PR_SET_PDEATHSIG = 1
+_log = structlog.get_logger(__name__)
+
+
+class IntakeSettings(BaseModel):
+    """What main gives the intake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intake: IntakeConfig = IntakeConfig()
+    spool: SpoolConfig = SpoolConfig()
+    main_endpoint: str
+    """Where main listens (ROUTER)."""
+    armed: bool = True
+    """Accept scans from the beginning."""
+    parent_pid: int | None = None
+    """Main's process; if it is gone already, the intake ends at once."""
+
+
+def main(settings: IntakeSettings) -> int:
+    """
+    Take frames in until main says stop.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    die_with_parent(settings.parent_pid)
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        # main hears them, too, and says what is to be done
+        signal.signal(ignored, signal.SIG_IGN)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        frames = bound_socket(context, settings.intake)
+        link = connected_socket(context, settings.main_endpoint)
+        with link:
+            _run(settings, frames, link)
+    except DaemonError as error:
+        _log.error("the intake cannot start", reason=str(error))
+        return EXIT_UNAVAILABLE
+    finally:
+        context.term()
+    return 0
+
+
+def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[bytes]) -> None:
+    config, spool = settings.intake, settings.spool
+    ring = None if spool.record else Ring(spool.folder / RING_FILE, spool.ring_mib * MIB)
+    outbox = Outbox()
+    queue = ArrivalQueue(config.queue_mib * MIB)
+    folders = ScanFolders(spool, SharedSpool(spool.folder), ring, config.max_message_mib * MIB)
+    syncer = Syncer(lambda: session.scan, outbox.put, spool.sync_seconds)
+    session = Session(folders, outbox.put, syncer.retire, config.silence_seconds, settings.armed)
+    reporter = Reporter(session, queue, outbox.put)
+    stop, stored, ended = Event(), Event(), Event()
+    outbox.put(IntakeReady(pid=os.getpid(), endpoint=frames.get_string(zmq.LAST_ENDPOINT)))
+    receiving = _thread("receive", lambda: receive(frames, queue, stop))
+    syncing = _thread("sync", lambda: syncer.run(stored))
+
+    def store_all() -> None:
+        store(session, queue, reporter)
+        stop.set()
+        queue.close()
+        receiving.join()
+        stored.set()
+        syncing.join()
+        ended.set()
+        outbox.ring()
+
+    storing = _thread("store", store_all)
+    converse(link, outbox, queue.put_command, ended)
+    storing.join()
+
+
+def _thread(name: str, work: Callable[[], None]) -> Thread:
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException:
+            # half an intake is worse than none: main starts a new one, which finds all that is stored
+            _log.exception("the intake ended", thread=name)
+            os._exit(1)
+
+    thread = Thread(target=guarded, name=name)
+    thread.start()
+    return thread
+
+
+def die_with_parent(expected: int | None) -> None:
+    """Be killed when the parent dies; if it is dead already, exit."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != (expected or parent):
+        sys.exit(1)
+
+
+def from_command_line(arguments: list[str]) -> int:
+    """Run with the settings in the one argument, a JSON object."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        settings = IntakeSettings.model_validate(json.loads(arguments[0]))
+    except (IndexError, ValueError, ValidationError) as error:
+        _log.error("expected one JSON object with the intake's settings", reason=str(error))
+        return EXIT_CONFIG
+    return main(settings)

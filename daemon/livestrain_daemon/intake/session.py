@@ -1,0 +1,259 @@
+"""The state machine of the scan in progress: what opens it, what closes it, and whose frames are whose."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from livestrain_daemon.errors import StorageError
+from livestrain_daemon.intake.faults import Faults
+from livestrain_daemon.intake.folders import ScanFolders, Table
+from livestrain_daemon.intake.openscan import OpenScan
+from livestrain_daemon.intake.receiver import Arrival
+from livestrain_daemon.messages import (
+    CloseScan,
+    FaultSeen,
+    ResumeScan,
+    ScanClosed,
+    ScanOpened,
+    ScanRefused,
+    SetArmed,
+    StopIntake,
+)
+from livestrain_wire.errors import NewerProtocol, WireError
+from livestrain_wire.messages import Frames, Message, ScanEnd, ScanStart
+
+REMEMBERED = 64
+"""Scan ids that are remembered as ended or refused."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Session:
+    """
+    Takes what arrives, in order, in one thread.
+
+    Parameters
+    ----------
+    folders
+        Where scans are made and found again.
+    tell
+        Sends a message to main.
+    retire
+        Takes over a closed scan, to force the rest of it to the disk.
+    silence_seconds
+        A scan that is not heard of for so long has ended.
+    armed
+        New scans are accepted.
+    """
+
+    def __init__(
+        self,
+        folders: ScanFolders,
+        tell: Callable[[Message], None],
+        retire: Callable[[OpenScan], None],
+        silence_seconds: float,
+        armed: bool,
+    ) -> None:
+        self._folders = folders
+        self._tell = tell
+        self._retire = retire
+        self._silence_seconds = silence_seconds
+        self._armed = armed
+        self._others: OrderedDict[str, str] = OrderedDict()
+        self.scan: OpenScan | None = None
+        """The scan in progress."""
+        self.stopped = False
+        """Main has asked the intake to end."""
+        self.idle_faults = Faults(self._teller(""))
+        """Of what belongs to no scan."""
+
+    @property
+    def faults(self) -> Faults:
+        """Faults count for the scan in progress, if there is one."""
+        return self.scan.faults if self.scan else self.idle_faults
+
+    def take(self, arrival: Arrival) -> None:
+        """Do what a message asks for."""
+        match arrival.message:
+            case Frames():
+                self._take_frames(arrival.message, arrival.payload or memoryview(b""))
+            case ScanStart():
+                self._take_start(arrival.message, arrival.payload)
+            case ScanEnd():
+                self._take_end(arrival.message)
+            case NewerProtocol():
+                self.faults.add("newer_protocol", str(arrival.message))
+            case WireError():
+                self.faults.add("bad_message", str(arrival.message))
+            case SetArmed():
+                self._armed = arrival.message.armed
+            case ResumeScan():
+                self._take_resume(Path(arrival.message.folder))
+            case CloseScan():
+                self.close("stopped")
+            case StopIntake():
+                self.close("stopped")
+                self.stopped = True
+
+    def tick(self) -> None:
+        """End a scan that has fallen silent; to be called when nothing waits."""
+        if self.scan and time.monotonic() - self.scan.heard > self._silence_seconds:
+            self.close("silence")
+
+    def close(self, reason: str) -> None:
+        """End the scan in progress, if there is one; what has not come is missing."""
+        scan = self.scan
+        if scan is None:
+            return
+        scan.close()
+        self.tell_stored()
+        self.scan = None
+        self._remember(scan.start.scan_id, "late")
+        self.idle_faults.tell_again()
+        missing = scan.missing_count
+        closed = {
+            "scan_id": scan.scan_id,
+            "reason": reason,
+            "stored": scan.placement.positions - missing,
+            "missing": missing,
+            "faults": dict(+scan.faults.counts),
+        }
+        self._tell(ScanClosed.model_validate(closed))
+        _log.info("scan closed", **closed)
+        self._retire(scan)
+
+    def tell_stored(self) -> None:
+        """Tell main what has been stored since it was last told."""
+        if self.scan:
+            for message in self.scan.news():
+                self._tell(message)
+
+    def _take_frames(self, message: Frames, payload: memoryview) -> None:
+        scan = self._scan_of(message.scan_id)
+        if scan is None:
+            self._count_stray(message.scan_id, message.count)
+            return
+        if scan.repeated:
+            scan.repeated = False
+            if scan.conflicts(message) and not self._start_again(scan):
+                return
+        (self.scan or scan).store(message, payload)
+
+    def _take_start(self, start: ScanStart, payload: memoryview | None) -> None:
+        table = None
+        if payload is not None:
+            if len(payload) % 4:
+                self.faults.add("bad_message", f"scan_start: expected uint32 positions, found {len(payload)} bytes")
+                return
+            table = np.frombuffer(payload, "<u4")
+        scan = self.scan
+        if scan and scan.start == start and scan.placement.has_table(table):
+            # a repeated start does no harm; whether it is a new scan of the same name, its first frames tell
+            scan.repeated = bool(scan.stored_count)
+            return
+        self._open(start, table)
+
+    def _take_end(self, message: ScanEnd) -> None:
+        if self._scan_of(message.scan_id):
+            self.close(message.reason)
+        elif message.scan_id not in self._others:
+            self._count_stray(message.scan_id, 1)
+
+    def _take_resume(self, folder: Path) -> None:
+        if self.scan and self.scan.folder == folder:
+            self._tell_opened(self.scan, resumed=True)
+        elif self.scan:
+            text = f"{folder} is not resumed: scan {self.scan.scan_id} is in progress"
+            self._tell(ScanRefused(scan_id=folder.name, text=text))
+        else:
+            self._resume(folder)
+
+    def _scan_of(self, sender_id: str) -> OpenScan | None:
+        """The scan in progress if it has this id; else one that a restart of the daemon interrupted."""
+        if self.scan and self.scan.start.scan_id == sender_id:
+            return self.scan
+        if self.scan is None and self._armed and sender_id not in self._others:
+            folder = self._folders.unfinished(sender_id)
+            if folder:
+                self._resume(folder)
+                return self.scan
+            self._remember(sender_id, "unknown_scan")
+        return None
+
+    def _count_stray(self, sender_id: str, frames: int) -> None:
+        kind = self._others.get(sender_id, "unknown_scan")
+        in_progress = f"scan {self.scan.start.scan_id}" if self.scan else "no scan"
+        text = {
+            "late": f"expected nothing more of scan {sender_id}, which has ended, found frames",
+            "refused": f"scan {sender_id} was refused; its frames are thrown away",
+            "not_armed": f"scan {sender_id} is ignored, because the daemon is not armed",
+            "unknown_scan": f"expected frames of {in_progress}, found scan {sender_id}, which has not been started",
+        }[kind]
+        self.faults.add(kind, text, frames)
+
+    def _start_again(self, scan: OpenScan) -> bool:
+        return self._open(scan.start, scan.placement.table)
+
+    def _open(self, start: ScanStart, table: Table | None) -> bool:
+        """Open a new scan, and close the one in progress if that succeeds."""
+        if not self._armed:
+            self._remember(start.scan_id, "not_armed")
+            self.faults.add("not_armed", f"scan {start.scan_id} is ignored, because the daemon is not armed", 0)
+            return False
+        try:
+            scan = self._folders.create(start, table, self._teller)
+        except (StorageError, ValueError) as error:
+            self._refuse(start.scan_id, str(error))
+            return False
+        self.close("superseded")
+        self._adopt(scan, resumed=False)
+        return True
+
+    def _resume(self, folder: Path) -> None:
+        try:
+            scan = self._folders.resume(folder, self._teller)
+        except (StorageError, ValueError) as error:
+            self._refuse(folder.name, str(error))
+            return
+        self._adopt(scan, resumed=True)
+        if scan.complete:
+            self.close("complete")
+
+    def _adopt(self, scan: OpenScan, resumed: bool) -> None:
+        self._others.pop(scan.start.scan_id, None)
+        self.scan = scan
+        self._tell_opened(scan, resumed)
+
+    def _tell_opened(self, scan: OpenScan, resumed: bool) -> None:
+        opened = ScanOpened(
+            scan_id=scan.scan_id,
+            folder=str(scan.folder),
+            start=scan.start.model_copy(update={"scan_id": scan.scan_id}),
+            started_ns=scan.started_ns,
+            recording=scan.recording,
+            resumed=resumed,
+        )
+        self._tell(opened)
+        _log.info("scan opened", scan_id=scan.scan_id, folder=str(scan.folder), resumed=resumed)
+
+    def _refuse(self, sender_id: str, text: str) -> None:
+        self._remember(sender_id, "refused")
+        self._tell(ScanRefused(scan_id=sender_id, text=text))
+        _log.warning("scan refused", scan_id=sender_id, reason=text)
+
+    def _remember(self, sender_id: str, kind: str) -> None:
+        self._others.pop(sender_id, None)
+        self._others[sender_id] = kind
+        while len(self._others) > REMEMBERED:
+            self._others.popitem(last=False)
+
+    def _teller(self, scan_id: str) -> Callable[[str, str], None]:
+        def tell(kind: str, text: str) -> None:
+            self._tell(FaultSeen(scan_id=scan_id, kind=kind, text=text))
+            _log.warning("fault seen", scan_id=scan_id, kind=kind, reason=text)
+
+        return tell
