@@ -1,4 +1,5 @@
 import os
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -8,11 +9,13 @@ import numpy.typing as npt
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.checksum import checksums_into
-from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState
-from livestrain_daemon.scanfolder.reader import Ledger, check_range, open_ring
-from livestrain_daemon.scanfolder.runs import runs_of
-from livestrain_daemon.scanfolder.tenants import NOBODY, Tenant, enter, owners_of
+from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, create_frames, open_frames
+from livestrain_daemon.scanfolder.ledger import FrameLedger, Ledger, Slots
+from livestrain_daemon.scanfolder.reader import FrameReader, check_range, open_ring
+from livestrain_daemon.scanfolder.tenants import Tenant, enter
 from livestrain_wire.messages import Run
+
+__all__ = ["FrameReader", "FrameWriter", "create_frames", "open_frames"]
 
 Displaced = tuple[FrameLayout, list[Run]]
 """A scan, and the positions of it whose frames were overwritten."""
@@ -35,23 +38,21 @@ class FrameWriter:
     def __init__(self, layout: FrameLayout) -> None:
         self.layout = layout
         self._failed_sync = ""
+        self._slots: Slots | None = None
         self._others: list[Tenant] = []
-        self._owners: npt.NDArray[np.int64] | None = None
+        self._sums = np.empty(256, dtype=np.uint64)
         self._own = files.open_shared(layout.path, os.O_RDWR)
         self._frames = self._own
         try:
-            self._ledger = np.empty(layout.positions, dtype=np.uint8)
-            files.read_at(self._own, memoryview(self._ledger), layout.ledger_offset, layout.path)
+            self._ledger = FrameLedger(self._own, layout)
             if not layout.recording:
                 self._frames = -1
                 self._frames = open_ring(layout, os.O_RDWR)
-                self._owners = owners_of(self._ledger, layout.slots)
+                self._slots = Slots(layout, self._ledger)
                 self._others = enter(layout)
         except BaseException:
             self.close()
             raise
-        self._ledger_bytes = memoryview(self._ledger)
-        self._sums = np.empty(256, dtype=np.uint64)
 
     def write(self, position: int, pixels: memoryview | npt.NDArray[Any]) -> list[Displaced]:
         """
@@ -67,6 +68,8 @@ class FrameWriter:
         list of (layout, runs)
             What was overwritten in the ring, by scan; nothing when recording.
         """
+        if pixels.nbytes != self.layout.frame_bytes:
+            raise ValueError(f"expected one frame of {self.layout.frame_bytes} bytes, found {pixels.nbytes}")
         return self.write_run(position, pixels)
 
     def write_run(self, first_position: int, block: memoryview | npt.NDArray[Any]) -> list[Displaced]:
@@ -89,20 +92,22 @@ class FrameWriter:
             If they could not be stored; the ledger then does not call them stored.
         """
         layout = self.layout
-        raw = memoryview(block).cast("B")
+        if isinstance(block, np.ndarray) and block.dtype != layout.dtype:
+            raise ValueError(f"expected frames of {layout.dtype}, found {block.dtype}")
+        raw = files.bytes_of(block)
         size = layout.frame_bytes
         count, rest = divmod(len(raw), size)
-        if rest or count == 0:
+        if rest:
             raise ValueError(f"expected whole frames of {size} bytes, found {len(raw)} bytes")
         check_range(first_position, count, layout)
-        if self._owners is None:
+        if self._slots is None:
             files.write_at(self._frames, raw, layout.frames_offset + first_position * size, layout.frames_path)
             self._enter(first_position, count, raw)
             return []
         displaced: list[Displaced] = []
         for done in range(0, count, layout.slots):
             part = raw[done * size : (done + layout.slots) * size]
-            displaced += self._write_to_ring(first_position + done, part)
+            displaced += self._write_to_ring(self._slots, first_position + done, part)
         return displaced
 
     def _enter(self, first: int, count: int, raw: memoryview) -> None:
@@ -112,53 +117,35 @@ class FrameWriter:
             self._sums = np.empty(count, dtype=np.uint64)
         sums = self._sums[:count]
         checksums_into(sums, raw, layout.frame_bytes)
-        files.write_at(self._own, memoryview(sums).cast("B"), layout.checksums_offset + 8 * first, layout.path)
-        self._set(first, count, FrameState.STORED)
+        files.write_at(self._own, files.bytes_of(sums), layout.checksums_offset + 8 * first, layout.path)
+        self._ledger.set(first, count, FrameState.STORED)
 
-    def _set(self, first: int, count: int, state: FrameState) -> None:
-        end = first + count
-        self._ledger[first:end] = state
-        files.write_at(self._own, self._ledger_bytes[first:end], self.layout.ledger_offset + first, self.layout.path)
-
-    def _write_to_ring(self, first: int, raw: memoryview) -> list[Displaced]:
+    def _write_to_ring(self, slots: Slots, first: int, raw: memoryview) -> list[Displaced]:
         layout = self.layout
         size = layout.frame_bytes
         count = len(raw) // size
         slot = first % layout.slots
-        before_wrap = min(count, layout.slots - slot)
-        pieces = [(slot, raw[: before_wrap * size]), (0, raw[before_wrap * size :])]
+        before_wrap = min(count, layout.slots - slot) * size
+        pieces = [(slot * size, raw[:before_wrap]), (0, raw[before_wrap:])]
         displaced: list[Displaced] = []
         # all marks come first: a reader that finds its frame still stored afterwards has read it whole
         for start, piece in pieces:
-            displaced += self._move_out(start * size, len(piece))
+            displaced += self._move_out(slots, start, start + len(piece))
         for start, piece in pieces:
             if piece:
-                files.write_at(self._frames, piece, layout.frames_offset + start * size, layout.frames_path)
+                files.write_at(self._frames, piece, layout.frames_offset + start, layout.frames_path)
         self._enter(first, count, raw)
-        assert self._owners is not None
-        positions = np.arange(first, first + count)
-        self._owners[positions % layout.slots] = positions
+        slots.move_in(first, count)
         return displaced
 
-    def _move_out(self, first_byte: int, length: int) -> list[Displaced]:
-        assert self._owners is not None
-        size = self.layout.frame_bytes
-        displaced: list[Displaced] = []
-        slots = self._owners[first_byte // size : (first_byte + length) // size]
-        leaving = slots[slots != NOBODY]
-        if leaving.size:
-            slots[:] = NOBODY
-            mask = np.zeros(int(leaving.max()) + 1, dtype=np.bool_)
-            mask[leaving] = True
-            runs = runs_of(mask)
-            self.mark(runs, FrameState.RECYCLED)
-            displaced.append((self.layout, runs))
-        for tenant in self._others if length else ():
-            if runs := tenant.move_out(first_byte, first_byte + length):
-                displaced.append((tenant.layout, runs))
-        return displaced
+    def _move_out(self, own: Slots, first_byte: int, end_byte: int) -> list[Displaced]:
+        if first_byte == end_byte:
+            return []
+        everyone = (own, *(tenant.slots for tenant in self._others))
+        moved = ((slots.layout, slots.move_out(first_byte, end_byte)) for slots in everyone)
+        return [(layout, runs) for layout, runs in moved if runs]
 
-    def mark(self, runs: list[Run], state: FrameState) -> None:
+    def mark(self, runs: Sequence[Run], state: FrameState) -> None:
         """
         Set the ledger of these positions.
 
@@ -169,7 +156,9 @@ class FrameWriter:
         """
         for first, count in runs:
             check_range(first, count, self.layout)
-            self._set(first, count, state)
+        self._ledger.mark(runs, state)
+        if self._slots is not None:
+            self._slots.look_again()
 
     def sync(self) -> None:
         """
@@ -192,7 +181,7 @@ class FrameWriter:
 
     def ledger(self) -> Ledger:
         """A copy of the `FrameState` of every position, (positions,)."""
-        return self._ledger.copy()
+        return self._ledger.states.copy()
 
     def close(self) -> None:
         """Let go of the files and the lock."""

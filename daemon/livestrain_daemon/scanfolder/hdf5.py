@@ -99,7 +99,8 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
         If the file is missing, damaged, of another kind or of another format version.
     """
     try:
-        with h5py.File(path, "r") as file:
+        # offsets never change: no need to fail where another program has the file open for writing
+        with h5py.File(path, "r", locking=False) as file:
             found = file.attrs.get("livestrain_kind"), file.attrs.get("livestrain_format")
             if found != (kind, FORMAT_VERSION):
                 raise NotAScan(f"{path}: expected {kind}, format {FORMAT_VERSION}, found {found[0]}, format {found[1]}")
@@ -127,13 +128,13 @@ def offset_of(file: h5py.File, name: str, shape: Sequence[int], dtype: npt.DType
 
     Raises
     ------
-    KeyError, ValueError
+    KeyError, TypeError, ValueError
         If it is not there, or not as expected, or does not lie within the file.
     """
     dataset = file[name]
     dtype = np.dtype(dtype)
     if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"{name} is not a dataset")
+        raise TypeError(f"{name} is not a dataset")
     if dataset.shape != tuple(shape) or dataset.dtype != dtype:
         raise ValueError(f"{name}: expected {tuple(shape)} {dtype}, found {dataset.shape} {dataset.dtype}")
     offset = dataset.id.get_offset()

@@ -13,6 +13,9 @@ import numpy as np
 
 from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.scanfolder import files
+from livestrain_daemon.scanfolder.provenance import boot_id, provenance
+
+__all__ = ["Journal", "boot_id", "provenance", "read_journal"]
 
 JOURNAL_FILE = "journal.jsonl"
 

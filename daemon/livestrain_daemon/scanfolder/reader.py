@@ -9,9 +9,9 @@ from livestrain_daemon.errors import NotAScan
 from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.checksum import Checksums
 from livestrain_daemon.scanfolder.layout import FrameLayout
+from livestrain_daemon.scanfolder.ledger import Ledger
 from livestrain_daemon.scanfolder.tenants import read_facts
 
-Ledger = npt.NDArray[np.uint8]
 FrameBlock = npt.NDArray[Any]
 
 
@@ -60,7 +60,7 @@ class FrameReader:
         elif len(out) < count or out.shape[1:] != layout.frame_shape or out.dtype != layout.dtype:
             raise ValueError(f"expected room for {count} frames {layout.frame_shape} {layout.dtype}, found {out.shape}")
         size = layout.frame_bytes
-        raw = memoryview(out).cast("B")
+        raw = files.bytes_of(out)
         done = 0
         while done < count:
             slot = (first + done) % layout.slots
@@ -76,7 +76,7 @@ class FrameReader:
         count = layout.positions - first if count is None else count
         check_range(first, count, layout)
         states = np.empty(count, dtype=np.uint8)
-        files.read_at(self._own, memoryview(states), layout.ledger_offset + first, layout.path)
+        files.read_at(self._own, files.bytes_of(states), layout.ledger_offset + first, layout.path)
         return states
 
     def checksums(self, first: int = 0, count: int | None = None) -> Checksums:

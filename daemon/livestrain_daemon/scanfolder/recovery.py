@@ -1,4 +1,6 @@
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,18 +36,22 @@ def positions_lost_to_power(folder: Path) -> list[Run]:
     """
     layout = open_frames(folder)
     journal = read_journal(folder)
-    boots = {layout.boot_id} | {str(line["boot_id"]) for line in journal if "boot_id" in line}
-    boots |= {
-        str(made["boot_id"])
-        for line in journal
-        if isinstance(made := line.get("provenance"), dict) and "boot_id" in made
-    }
+    boots = {layout.boot_id, *_boots(journal)}
     if boots == {boot_id()}:
         return []
     synced = [run for line in journal if line["kind"] == "synced" for run in line["runs"]]
     with FrameReader(layout) as reader:
         doubtful = (reader.ledger() == FrameState.STORED) & ~mask_of(synced, layout.positions)
     return mismatching(layout, runs_of(doubtful))
+
+
+def _boots(journal: list[dict[str, Any]]) -> Iterator[str]:
+    """The boots of the machine that the journal tells of."""
+    for line in journal:
+        made = line.get("provenance")
+        for fields in (line, made if isinstance(made, dict) else {}):
+            if "boot_id" in fields:
+                yield str(fields["boot_id"])
 
 
 def mismatching(layout: FrameLayout, runs: list[Run]) -> list[Run]:

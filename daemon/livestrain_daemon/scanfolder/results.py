@@ -7,7 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 from livestrain_daemon.scanfolder import files
-from livestrain_daemon.scanfolder.results_layout import ResultsLayout
+from livestrain_daemon.scanfolder.results_layout import (
+    BLOCK,
+    Output,
+    ResultsLayout,
+    ResultState,
+    create_results,
+    open_results,
+    revisions,
+)
+
+__all__ = [
+    "BLOCK",
+    "Output",
+    "ResultState",
+    "ResultsFile",
+    "ResultsLayout",
+    "create_results",
+    "open_results",
+    "revisions",
+]
 
 Values = npt.NDArray[Any]
 Ledger = npt.NDArray[np.uint8]
@@ -91,7 +110,7 @@ class ResultsFile:
         if values.dtype != dtype or not values.flags.c_contiguous:
             values = values.astype(dtype, order="C", casting="same_kind")
         if count:
-            files.write_at(self._descriptor, memoryview(values).cast("B"), offset + first * size, self.layout.path)
+            files.write_at(self._descriptor, files.bytes_of(values), offset + first * size, self.layout.path)
 
     def _read(self, place: _Place, first: int, count: int) -> Values:
         offset, items, shape, dtype, size = place
@@ -99,13 +118,13 @@ class ResultsFile:
             raise ValueError(f"expected a range within {items}, found {count} from {first}")
         values = np.empty((count, *shape), dtype=dtype)
         if count:
-            files.read_at(self._descriptor, memoryview(values).cast("B"), offset + first * size, self.layout.path)
+            files.read_at(self._descriptor, files.bytes_of(values), offset + first * size, self.layout.path)
         return values
 
     def ledger(self, stage: str) -> Ledger:
         """The `ResultState` of every position (or block) in a stage."""
         states = np.empty(self.layout.ledger_lengths[stage], dtype=np.uint8)
-        files.read_at(self._descriptor, memoryview(states), self.layout.ledger_offsets[stage], self.layout.path)
+        files.read_at(self._descriptor, files.bytes_of(states), self.layout.ledger_offsets[stage], self.layout.path)
         return states
 
     def write_ledger(self, stage: str, first: int, states: Ledger | int, count: int | None = None) -> None:

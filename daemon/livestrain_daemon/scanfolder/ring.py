@@ -10,7 +10,6 @@ from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.layout import FrameLayout
 from livestrain_daemon.scanfolder.provenance import boot_id
 from livestrain_daemon.scanfolder.recovery import mismatching
-from livestrain_daemon.scanfolder.runs import mask_of, runs_of
 from livestrain_daemon.scanfolder.tenants import (
     RingFacts,
     Tenant,
@@ -61,7 +60,7 @@ class Ring:
         """The scans whose frames are in the ring, oldest first, and which positions of each."""
         found = []
         for tenant in tenants_of(self.path, read_facts(self.path)):
-            found.append((tenant.layout, runs_of(tenant.stored)))
+            found.append((tenant.layout, tenant.stored))
             tenant.close()
         return found
 
@@ -83,7 +82,7 @@ class Ring:
             if fits:
                 _move_out_the_lost(tenant)
             else:
-                tenant.move_out_all()
+                tenant.forget(tenant.stored)
             tenant.close()
         if not fits:
             return None
@@ -122,7 +121,7 @@ def _locked(path: Path) -> int:
 
 def _move_out_the_lost(tenant: Tenant) -> None:
     """After a loss of power the ledger may know frames that never reached the disk."""
-    lost = mismatching(tenant.layout, runs_of(tenant.stored))
-    tenant.forget(mask_of(lost, tenant.layout.positions))
+    lost = mismatching(tenant.layout, tenant.stored)
+    tenant.forget(lost)
     if lost:
         _log.warning("frames in the ring were lost with the power", folder=str(tenant.layout.folder), runs=lost)

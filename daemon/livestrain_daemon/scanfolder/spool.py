@@ -37,6 +37,11 @@ class Spool:
     """
     The folder of all scans, made if needed, locked for one daemon.
 
+    Parameters
+    ----------
+    lock
+        False for a child of the daemon that holds the lock.
+
     Raises
     ------
     StorageError
@@ -45,8 +50,9 @@ class Spool:
         If another daemon uses it; names its process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lock: bool = True) -> None:
         self.folder = folder.absolute()
+        self._lock = -1
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,12 +62,18 @@ class Spool:
             raise StorageError(f"{self.folder}: is on {kind}; scans need a local disk")
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise StorageError(f"{self.folder}: is not writable")
-        self._lock = _locked(self.folder / LOCK_FILE)
+        if lock:
+            self._lock = _locked(self.folder / LOCK_FILE)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The same as the constructor."""
         return cls(folder)
+
+    @classmethod
+    def joined(cls, folder: Path) -> Self:
+        """The same folder in a child of the daemon that holds the lock."""
+        return cls(folder, lock=False)
 
     @property
     def lock_fd(self) -> int:
@@ -171,7 +183,12 @@ def _began_ns(folder: Path) -> int:
         with (folder / JOURNAL_FILE).open("rb") as journal:
             return int(json.loads(journal.readline())["utc_ns"])
     except (OSError, ValueError, KeyError, TypeError):
+        pass
+    try:
         return (folder / FRAMES_FILE).stat().st_mtime_ns
+    except OSError:
+        # removed meanwhile
+        return 0
 
 
 def not_local(kind: int) -> str | None:

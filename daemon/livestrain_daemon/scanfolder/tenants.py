@@ -1,4 +1,4 @@
-"""Who owns which slot of a ring: known from the ledgers of the scans whose frames are in it."""
+"""The scans whose frames are in a ring: noted beside it, looked up in their ledgers."""
 
 import json
 import os
@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import structlog
 
 from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, open_frames
+from livestrain_daemon.scanfolder.ledger import FrameLedger, Slots
 from livestrain_daemon.scanfolder.runs import runs_of
 from livestrain_wire.messages import Run
 
-NOBODY = -1
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,14 @@ def read_facts(ring: Path) -> RingFacts:
 
 
 def write_facts(ring: Path, facts: RingFacts) -> None:
-    """Replace what is written beside a ring, at once."""
+    """
+    Replace what is written beside a ring, at once.
+
+    Raises
+    ------
+    StorageError
+        If it could not be written; then the old facts still hold.
+    """
     path = facts_path(ring)
     partial = path.with_name(path.name + ".partial")
     try:
@@ -66,60 +74,30 @@ def write_facts(ring: Path, facts: RingFacts) -> None:
 
 
 class Tenant:
-    """One scan with frames in a ring: its ledger, and the position in each of its slots."""
+    """
+    A scan that has left frames in a ring, and is no longer written.
+
+    No lock is held: whoever changes an old scan in another program must not keep a new one from being stored.
+    """
 
     def __init__(self, layout: FrameLayout) -> None:
         self.layout = layout
-        self._descriptor = files.open_shared(layout.path, os.O_RDWR)
-        self._ledger = np.empty(layout.positions, dtype=np.uint8)
-        files.read_at(self._descriptor, files.bytes_of(self._ledger), layout.ledger_offset, layout.path)
-        self._owners = owners_of(self._ledger, layout.slots)
+        self._descriptor = files.open_file(layout.path, os.O_RDWR)
+        try:
+            self.slots = Slots(layout, FrameLedger(self._descriptor, layout))
+        except BaseException:
+            self.close()
+            raise
 
     @property
-    def stored(self) -> npt.NDArray[np.bool_]:
-        """True where the ring holds the position's frame, (positions,)."""
-        mask: npt.NDArray[np.bool_] = self._ledger == FrameState.STORED
-        return mask
+    def stored(self) -> list[Run]:
+        """The positions whose frames are in the ring."""
+        return runs_of(self.slots.ledger.states == FrameState.STORED)
 
-    def move_out(self, first_byte: int, end_byte: int) -> list[Run]:
-        """
-        Mark what lies in these bytes of the ring as recycled, before it is overwritten.
-
-        Returns
-        -------
-        list of (first position, count)
-            What was marked.
-        """
-        size = self.layout.frame_bytes
-        slots = self._owners[first_byte // size : -(-end_byte // size)]
-        leaving = slots[slots != NOBODY]
-        if not leaving.size:
-            return []
-        mask = np.zeros(self.layout.positions, dtype=np.bool_)
-        mask[leaving] = True
-        return self.forget(mask)
-
-    def forget(self, mask: npt.NDArray[np.bool_]) -> list[Run]:
-        """
-        Mark these positions as recycled.
-
-        Parameters
-        ----------
-        mask : (positions,)
-            Of stored positions.
-        """
-        runs = runs_of(mask)
-        self._ledger[mask] = FrameState.RECYCLED
-        self._owners[np.flatnonzero(mask) % self.layout.slots] = NOBODY
-        raw = memoryview(self._ledger)
-        for first, count in runs:
-            offset = self.layout.ledger_offset + first
-            files.write_at(self._descriptor, raw[first : first + count], offset, self.layout.path)
-        return runs
-
-    def move_out_all(self) -> list[Run]:
-        """Mark everything as recycled."""
-        return self.forget(self.stored)
+    def forget(self, runs: list[Run]) -> None:
+        """Mark these positions as recycled."""
+        self.slots.ledger.mark(runs, FrameState.RECYCLED)
+        self.slots.look_again()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -128,38 +106,19 @@ class Tenant:
             self._descriptor = -1
 
 
-def owners_of(ledger: npt.NDArray[np.uint8], slots: int) -> npt.NDArray[np.int64]:
-    """
-    The position whose frame each slot holds.
-
-    Parameters
-    ----------
-    ledger : (positions,)
-        No two stored positions share a slot.
-
-    Returns
-    -------
-    (slots,)
-        NOBODY where there is none.
-    """
-    owners = np.full(slots, NOBODY, dtype=np.int64)
-    stored = np.flatnonzero(ledger == FrameState.STORED)
-    owners[stored % slots] = stored
-    return owners
-
-
 def tenants_of(ring: Path, facts: RingFacts) -> Iterator[Tenant]:
-    """Those scans that still exist and have frames in this ring."""
+    """Those scans that still exist and have frames in this ring; the caller closes them."""
     for folder in facts.tenants:
         try:
             layout = open_frames(Path(folder))
-        except NotAScan:
-            # deleted meanwhile, or damaged: nobody can ask for its frames any more
+            if layout.ring_id != facts.id or layout.frames_path != ring:
+                continue
+            tenant = Tenant(layout)
+        except StorageError as error:
+            if Path(folder).exists():
+                _log.warning("a scan in the ring was left alone", folder=folder, reason=str(error))
             continue
-        if layout.ring_id != facts.id or layout.frames_path != ring:
-            continue
-        tenant = Tenant(layout)
-        if tenant.stored.any():
+        if np.any(tenant.slots.ledger.states == FrameState.STORED):
             yield tenant
         else:
             tenant.close()
@@ -176,12 +135,13 @@ def enter(layout: FrameLayout) -> list[Tenant]:
     """
     ring = layout.frames_path
     facts = read_facts(ring)
-    others = [tenant for tenant in tenants_of(ring, facts) if tenant.layout.folder != layout.folder]
-    folders = (*(str(tenant.layout.folder) for tenant in others), str(layout.folder))
+    others = tuple(folder for folder in facts.tenants if folder != str(layout.folder))
+    tenants = list(tenants_of(ring, replace(facts, tenants=others)))
+    folders = (*(str(tenant.layout.folder) for tenant in tenants), str(layout.folder))
     try:
         write_facts(ring, replace(facts, tenants=folders))
     except BaseException:
-        for tenant in others:
+        for tenant in tenants:
             tenant.close()
         raise
-    return others
+    return tenants
