@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, floor, pi
 from typing import Any
 
@@ -9,10 +10,15 @@ from livestrain_core import tracking
 from livestrain_core.lattice import Lattice, predict
 from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, filters
+from livestrain_core.tracking import Grid
 from livestrain_core.types import Float32, Frames, Indices, Usable
 
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
+# disks are searched for in patches binned by powers of two while their radius stays above this
+BINNED_RADIUS = 3.0
+# float32 numbers that a loop takes at a time
+VECTOR = 16
 
 
 @dataclass(frozen=True)
@@ -60,12 +66,16 @@ def track(
     twice. Each frame is tracked from the plan alone.
     """
     frames = np.ascontiguousarray(frames)
-    geometry = _geometry(frames.shape[1:], usable, lattice, hk, probe, search_px)
+    everywhere = usable is None or bool(np.all(usable))
+    hidden = None if usable is None or everywhere else np.asarray(usable, np.bool_).tobytes()
+    indices = np.asarray(hk, np.float64).tobytes()
+    geometry = _geometry(frames.shape[1:], hidden, lattice, indices, probe, float(search_px))
     bank = filters(probe)
+    grid = geometry.grid._replace(normalised=frames.dtype.kind == "f")
     n, m = len(frames), len(hk)
     out = (np.empty((n, m, 2), np.float32), np.empty((n, m), np.float32), np.empty((n, m), np.float32))
     tracking.track_frames(
-        frames, geometry.usable, geometry.arrays, geometry.numbers, (bank.bank, bank.noise, bank.intensity_noise), out
+        frames, geometry.usable, geometry.arrays, grid, (bank.bank, bank.noise, bank.intensity_noise), out
     )
     return Disks(*out)
 
@@ -76,55 +86,77 @@ class _Geometry:
 
     usable: Usable
     arrays: tuple[Any, ...]
-    numbers: tuple[int, int, float]
+    grid: Grid
 
 
+@lru_cache(maxsize=8)
 def _geometry(
-    shape: tuple[int, ...], usable: Usable | None, lattice: Lattice, hk: Indices, probe: Probe, search_px: float
+    shape: tuple[int, int], usable: bytes | None, lattice: Lattice, hk: bytes, probe: Probe, search_px: float
 ) -> _Geometry:
-    search, radius = max(ceil(search_px), 1), max(round(probe.radius_px), 1)
-    ring = ring_radius(probe, lattice)
-    half = max(ring, ceil(probe.radius_px + 4.0 * probe.edge_px + 0.5)) + search + 1
-    side = 2 * half + 1
-    inner, outer = _chords(radius, side), _chords(ring, side)
-    expected = predict(lattice, hk)
-    corners = np.floor(expected + 0.5).astype(np.int64) - half
-    start, length = (half - search) * (side + 1), 2 * search * (side + 1) + 1
-    everywhere = np.ones(shape, np.bool_) if usable is None else np.ascontiguousarray(usable, np.bool_)
-    seen = np.empty((len(hk), side, side), np.float32)
+    everywhere = np.ones(shape, np.bool_) if usable is None else np.frombuffer(usable, np.bool_).reshape(shape).copy()
+    indices = np.frombuffer(hk, np.float64).reshape(-1, 2).copy()
+    grid, middle, ring = _grid(lattice, probe, search_px)
+    width = grid.columns // grid.step
+    inner = _chords((probe.radius_px + 0.3) / grid.step, width)
+    outer = _chords((ring + 0.3) / grid.step, width)
+    expected = predict(lattice, indices)
+    corners = np.floor(expected - middle + 0.5).astype(np.int64)
+    seen = np.empty((len(indices), grid.rows, grid.columns), np.float32)
     tracking.gather(everywhere.astype(np.float32), np.empty((0, 0), np.bool_), corners, seen)
-    pixels = np.empty((2, len(hk), length), np.float32)
-    prefix = np.empty((side + 1) * side, np.float32)
-    for j in range(len(hk)):
-        tracking.column_prefix(seen[j], prefix)
-        tracking.disk_sums(prefix, start, inner, length, pixels[0, j])
-        tracking.disk_sums(prefix, start, outer, length, pixels[1, j])
+    length = -(-(2 * grid.search * (width + 1) + 1) // VECTOR) * VECTOR
+    pixels = np.empty((2, len(indices), length), np.float32)
+    prefix = np.zeros((grid.rows // grid.step + 1, width), np.float32)
+    for j in range(len(indices)):
+        tracking.column_prefix(seen[j], grid.step, prefix, np.empty(grid.rows * grid.columns, np.float32))
+        tracking.disk_sums(prefix.reshape(-1), grid.start, inner, length, pixels[0, j])
+        tracking.disk_sums(prefix.reshape(-1), grid.start, outer, length, pixels[1, j])
     hidden = seen == 0
-    flagged = hidden.any(axis=(1, 2))
     distance = np.hypot(*(expected - np.array(lattice.centre)).T)
-    spacing = min(np.hypot(*lattice.g1), np.hypot(*lattice.g2))
     # not farther than half-way to the next disk
-    reach = np.minimum(np.ceil(1.0 + LARGEST_DEFORMATION * distance), max(floor(spacing / 2 - 1), 1)).astype(np.int64)
+    farthest = max(_spacing(lattice) / 2 - 1, 1)
+    reach = np.ceil(np.minimum(1.0 + LARGEST_DEFORMATION * distance, farthest) / grid.step).astype(np.int64)
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
-    keep = everywhere if usable is not None and not everywhere.all() else np.empty((0, 0), np.bool_)
-    arrays = (corners, inner, outer, pixels, hidden, flagged, reach, limits, np.array(hk, np.float64))
-    return _Geometry(keep, arrays, (search, half, pi * probe.radius_px**2))
+    arrays = (corners, inner, outer, pixels, hidden, hidden.any(axis=(1, 2)), reach, limits, indices)
+    return _Geometry(np.empty((0, 0), np.bool_) if everywhere.all() else everywhere, arrays, grid)
+
+
+def _grid(lattice: Lattice, probe: Probe, search_px: float) -> tuple[Grid, float, float]:
+    """Layout of the patches, the middle of a patch and the outer radius of the annulus [px]."""
+    step = 2 ** max(int(np.log2(probe.radius_px / BINNED_RADIUS)), 0)
+    search = max(ceil(search_px / step), 1)
+    ring = ring_radius(probe, lattice)
+    window = ceil(probe.radius_px + 4.0 * probe.edge_px + 0.5)
+    half = max(ceil((ring + 0.3) / step) + search, ceil((window + search_px) / step)) + 1
+    rows = (2 * half + 1) * step
+    columns = -(-rows // VECTOR) * VECTOR
+    # the vectors of the last row's shifts reach beyond them
+    rows += step * (VECTOR * step // columns + 1)
+    first = half - search
+    start = first * (columns // step + 1)
+    origin = (first + 0.5) * step - 0.5
+    return (
+        Grid(rows, columns, step, search, start, origin, pi * probe.radius_px**2, False),
+        (half + 0.5) * step - 0.5,
+        ring,
+    )
+
+
+def _spacing(lattice: Lattice) -> float:
+    g1, g2 = np.array(lattice.g1), np.array(lattice.g2)
+    return float(min(np.hypot(*g) for g in (g1, g2, g1 + g2, g1 - g2)))
 
 
 def ring_radius(probe: Probe, lattice: Lattice) -> int:
     """Outer radius of the annulus that measures the background, short of the neighbouring disks [px]."""
-    spacing = min(
-        np.hypot(*lattice.g1),
-        np.hypot(*lattice.g2),
-        np.hypot(*np.subtract(lattice.g1, lattice.g2)),
-        np.hypot(*np.add(lattice.g1, lattice.g2)),
-    )
     wide = max(probe.radius_px * 1.35, probe.radius_px + 2.0)
-    return int(max(min(ceil(wide), floor(spacing - probe.radius_px)), ceil(probe.radius_px + 1.0)))
+    return int(max(min(ceil(wide), floor(_spacing(lattice) - probe.radius_px)), ceil(probe.radius_px + 1.0)))
 
 
-def _chords(radius: int, side: int) -> NDArray[np.int64]:
-    """(2 radius + 1, 2) offsets into flattened column sums, first and one past the last row of each column."""
-    columns = np.arange(-radius, radius + 1)
-    half = np.floor(np.sqrt((radius + 0.3) ** 2 - columns**2)).astype(np.int64)
-    return np.stack([-half * side + columns, (half + 1) * side + columns], axis=1)
+def _chords(radius: float, width: int) -> NDArray[np.int64]:
+    """Offsets (first, one past the last row) of each column of a disk into flattened column sums, an even number."""
+    last = floor(radius)
+    columns = np.arange(-last, last + 1)
+    half = np.floor(np.sqrt(radius**2 - columns**2)).astype(np.int64)
+    chords = np.stack([-half * width + columns, (half + 1) * width + columns], axis=1)
+    # the offsets of an empty chord are the same, so that it adds nothing
+    return np.concatenate([chords, np.zeros((len(chords) % 2, 2), np.int64)])

@@ -54,7 +54,7 @@ class LatticeFit:
     """(n,) value of `Reason`."""
 
 
-def predict(lattice: Lattice, hk: Indices) -> Float64:
+def predict(lattice: Lattice, hk: Indices | Float64) -> Float64:
     """
     Positions at which a lattice has its disks.
 

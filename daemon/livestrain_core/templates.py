@@ -21,9 +21,9 @@ SHIFTS = 4
 # electrons in a disk for which filters are made, a factor of five apart
 CLASSES = (30.0, 150.0, 800.0, 4000.0, 20000.0, 100000.0)
 # relative root mean square of each polynomial term inside a disk, by degree from one on
-CONTRAST = (0.20, 0.20, 0.12, 0.08)
+CONTRAST = (0.06, 0.04, 0.025, 0.015)
 # what is left of the contrast from pixel to pixel
-ROUGHNESS = 0.15
+ROUGHNESS = 0.25
 # background, relative to the mean of the disk, when pixels are weighted
 BACKGROUND = 0.03
 # sampling by square pixels widens the edge (variance of a pixel, in units of the tanh's width)

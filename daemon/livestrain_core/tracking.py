@@ -6,7 +6,7 @@ happens inside these patches, which stay in the cache.
 """
 
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -29,18 +29,43 @@ FEWEST_COUNTS = 1000.0
 USUAL_ELECTRONS = 1e5
 
 
+Found: TypeAlias = tuple[Float64, Float64, Float64]
+"""Position (m, 2) [px], weight (m,) [1/px^2] and (intensity, background) (m, 2) of the disks of one frame."""
+
+
+class Grid(NamedTuple):
+    """How patches are laid out and searched."""
+
+    rows: int
+    """Rows of a patch [px]."""
+    columns: int
+    """Columns of a patch, filled up to whole vectors [px]."""
+    step: int
+    """Binning of the coarse search [px]."""
+    search: int
+    """Half the side of the coarse search [bins]."""
+    start: int
+    """Bin of the first shift, in a flattened patch."""
+    origin: float
+    """Row and column of the first shift in a patch [px]."""
+    area: float
+    """Pixels under a disk."""
+    normalised: bool
+    """Whether frames may hold intensities that are not counts."""
+
+
 @njit(cache=True, nogil=True)
 def gather(frame: NDArray[Any], usable: NDArray[np.bool_], corners: NDArray[np.int64], patches: Float32) -> None:
-    """Patches (m, side, side) of a frame; zero where a pixel is unusable, not finite or outside the frame."""
+    """Patches (m, height, width) of a frame; zero where a pixel is unusable, not finite or outside the frame."""
     rows, columns = frame.shape
-    side = patches.shape[1]
+    height, width = patches.shape[1:]
     masked = usable.shape[0] == rows
     for j in range(len(corners)):
         r0, c0 = corners[j]
-        low, high = max(-c0, 0), min(columns - c0, side)
-        if low > 0 or high < side:
+        low, high = max(-c0, 0), min(columns - c0, width)
+        if low > 0 or high < width:
             patches[j] = 0.0
-        for r in range(side):
+        for r in range(height):
             if not 0 <= r0 + r < rows or high <= low:
                 patches[j, r] = 0.0
                 continue
@@ -65,30 +90,43 @@ def disk_sums(prefix: Float32, start: int, chords: NDArray[np.int64], length: in
     target = sums[:length]
     for k in range(length):
         target[k] = 0.0
-    for i in range(0, len(chords) - 1, 2):
+    # two chords at a time halve the traffic; an odd number of them is filled up with an empty one
+    for i in range(0, len(chords), 2):
         top0 = prefix[start + chords[i, 0] : start + chords[i, 0] + length]
         low0 = prefix[start + chords[i, 1] : start + chords[i, 1] + length]
         top1 = prefix[start + chords[i + 1, 0] : start + chords[i + 1, 0] + length]
         low1 = prefix[start + chords[i + 1, 1] : start + chords[i + 1, 1] + length]
         for k in range(length):
             target[k] += (low0[k] - top0[k]) + (low1[k] - top1[k])
-    if len(chords) % 2:
-        top0 = prefix[start + chords[-1, 0] : start + chords[-1, 0] + length]
-        low0 = prefix[start + chords[-1, 1] : start + chords[-1, 1] + length]
-        for k in range(length):
-            target[k] += low0[k] - top0[k]
 
 
 @njit(cache=True, nogil=True)
-def column_prefix(patch: Float32, prefix: Float32) -> None:
-    """Sums of each column from the top: row r of the result holds the rows above r, flattened."""
-    side = patch.shape[0]
-    for c in range(side):
-        prefix[c] = 0.0
-    for r in range(side):
-        above, below, values = prefix[r * side : (r + 1) * side], prefix[(r + 1) * side : (r + 2) * side], patch[r]
-        for c in range(side):
-            below[c] = above[c] + values[c]
+def column_prefix(patch: Float32, step: int, prefix: Float32, scratch: Float32) -> None:
+    """
+    Sums of each column from the top, of a patch binned by a power of two: row r holds the binned rows above r.
+
+    `prefix` is (binned rows + 1, binned columns); `scratch` has room for a patch.
+    """
+    values, size, at = patch.reshape(-1), patch.size, 0
+    for _ in range(int(np.log2(step))):
+        # pairs of columns, all rows in one loop; each result behind its source
+        size //= 2
+        halves = scratch[at : at + size]
+        for k in range(size):
+            halves[k] = values[2 * k] + values[2 * k + 1]
+        values = halves
+        at += size
+    prefix[0, :] = 0.0
+    width = prefix.shape[1]
+    for r in range(prefix.shape[0] - 1):
+        above, below = prefix[r], prefix[r + 1]
+        first = values[r * step * width : (r * step + 1) * width]
+        for c in range(width):
+            below[c] = above[c] + first[c]
+        for i in range(r * step + 1, (r + 1) * step):
+            row = values[i * width : (i + 1) * width]
+            for c in range(width):
+                below[c] += row[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
@@ -99,7 +137,7 @@ def contrast_map(
     for k in range(len(contrast)):
         ring = outer_pixels[k] - inner_pixels[k]
         value = inner[k] / inner_pixels[k] - (outer[k] - inner[k]) / ring
-        contrast[k] = value if inner_pixels[k] >= least and ring >= least else np.float32(0.0)
+        contrast[k] = value if inner_pixels[k] >= least and ring >= 0.5 * least else np.float32(0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -133,9 +171,9 @@ def local_peak(contrast: Float32, search: int, side: int, shift: tuple[int, int]
     k = at_r * side + at_c
     dr = dc = 0.0
     if 0 < at_r < last:
-        dr = parabola(contrast[k - side], best, contrast[k + side])
+        dr = parabola(float(contrast[k - side]), float(best), float(contrast[k + side]))
     if 0 < at_c < last:
-        dc = parabola(contrast[k - 1], best, contrast[k + 1])
+        dc = parabola(float(contrast[k - 1]), float(best), float(contrast[k + 1]))
     return at_r + dr, at_c + dc
 
 
@@ -154,7 +192,7 @@ def dot(a: Float32, b: Float32) -> float:
     total = np.float32(0.0)
     for k in range(len(a)):
         total += a[k] * b[k]
-    return total
+    return float(total)
 
 
 @njit(cache=True, nogil=True)
@@ -168,9 +206,9 @@ def refine(
     background), the intensity replaced. Hidden pixels are filled with the disk expected there. Returns the part of
     the disk that is hidden, or 1 where the window leaves the patch.
     """
-    side, shifts, half = patch.shape[0], bank.shape[0], (int(np.sqrt(bank.shape[3])) - 1) // 2
+    shifts, half = bank.shape[0], (int(np.sqrt(bank.shape[3])) - 1) // 2
     r, c = int(np.floor(place[0] + 0.5)), int(np.floor(place[1] + 0.5))
-    if r < half or c < half or r + half >= side or c + half >= side:
+    if r < half or c < half or r + half >= patch.shape[0] or c + half >= patch.shape[1]:
         return 1.0
     a = min(int((place[0] - r + 0.5) * shifts), shifts - 1)
     b = min(int((place[1] - c + 0.5) * shifts), shifts - 1)
@@ -181,7 +219,7 @@ def refine(
         for k in range(len(source)):
             target[k] = source[k]
     part = 0.0
-    if hidden.shape[0] == side:
+    if hidden.shape[0] > 0:
         for i in range(width):
             for k in range(width):
                 if hidden[r - half + i, c - half + k]:
@@ -207,43 +245,38 @@ def brightness_class(intensity: float, limits: Float64) -> int:
 
 @njit(cache=True, nogil=True)
 def coarse(
-    patches: Float32,
-    geometry: tuple[Any, ...],
-    numbers: tuple[int, int, float],
-    scratch: tuple[Float32, Float32],
-    place: Float64,
-    weight: Float64,
-    state: Float64,
+    patches: Float32, geometry: tuple[Any, ...], grid: Grid, scratch: tuple[Float32, Float32, Float32], found: Found
 ) -> None:
     """Position (m, 2) [px], weight (m,) and intensity and background (m, 2) of each disk by correlation."""
     corners, inner, outer, pixels, _, _, reach, _, _ = geometry
-    search, half, area = numbers
-    m, side, length = len(patches), patches.shape[1], pixels.shape[2]
-    prefix, maps = scratch
-    sums, start = maps[m : m + 3], (half - search) * (side + 1)
-    least = 0.5 * area
+    prefixes, maps, line = scratch
+    place, weight, state = found
+    m, width, length = len(corners), prefixes.shape[2], pixels.shape[2]
+    sums, start = maps[m : m + 3], grid.start
+    least = 0.5 * grid.area
     for j in range(m):
-        column_prefix(patches[j], prefix)
+        column_prefix(patches[j], grid.step, prefixes[j], line)
+        prefix = prefixes[j].reshape(-1)
         disk_sums(prefix, start, inner, length, sums[0])
         disk_sums(prefix, start, outer, length, sums[1])
         contrast_map(sums[0], sums[1], pixels[0, j], pixels[1, j], least, maps[j])
-    shift = joint_shift(maps[:m], search, side, sums[2])
+    shift = joint_shift(maps[:m], grid.search, width, sums[2])
     for j in range(m):
-        r, c = local_peak(maps[j], search, side, shift, reach[j])
-        k = int(np.floor(r + 0.5)) * side + int(np.floor(c + 0.5))
-        column_prefix(patches[j], prefix)
+        r, c = local_peak(maps[j], grid.search, width, shift, reach[j])
+        k = int(np.floor(r + 0.5)) * width + int(np.floor(c + 0.5))
+        prefix = prefixes[j].reshape(-1)
         on_disk = one_sum(prefix, start + k, inner)
         on_ring = one_sum(prefix, start + k, outer) - on_disk
         on_pixels, ring_pixels = pixels[0, j, k], pixels[1, j, k] - pixels[0, j, k]
-        place[j, 0] = corners[j, 0] + half - search + r
-        place[j, 1] = corners[j, 1] + half - search + c
+        place[j, 0] = corners[j, 0] + grid.origin + grid.step * r
+        place[j, 1] = corners[j, 1] + grid.origin + grid.step * c
         weight[j] = 0.0
         state[j, :] = np.nan
         if on_pixels < least or ring_pixels < 1.0:
             continue
         state[j, 1] = on_ring / ring_pixels
-        state[j, 0] = (on_disk / on_pixels - state[j, 1]) * area
-        error = sqrt(on_disk + on_ring * (on_pixels / ring_pixels) ** 2 + 1.0) * area / on_pixels
+        state[j, 0] = (on_disk / on_pixels - state[j, 1]) * grid.area
+        error = sqrt(on_disk + on_ring * (on_pixels / ring_pixels) ** 2 + 1.0) * grid.area / on_pixels
         if state[j, 0] > COARSE_SIGNIFICANCE * error:
             weight[j] = min(state[j, 0] / error, COARSE_LIMIT) ** 2
 
@@ -284,7 +317,7 @@ def measure_disk(
     bank, noise, intensity_noise = tables
     kind = brightness_class(state[0], limits)
     r, c = place[0], place[1]
-    if not state[0] == state[0]:
+    if np.isnan(state[0]):
         return 0.0
     part = refine(patch, hidden, place, bank[kind], state, window)
     size, background = max(state[0], 1.0), max(state[1], 0.0)
@@ -293,7 +326,7 @@ def measure_disk(
     if part > MOST_HIDDEN or not state[0] > SIGNIFICANCE * error or distance2 > capture * capture:
         return 0.0
     variance = noise[kind, 0] / size + noise[kind, 1] * background / (size * size) + noise[kind, 2]
-    return (1.0 - part) ** 2 / variance
+    return float((1.0 - part) ** 2 / variance)
 
 
 @njit(cache=True, nogil=True)
@@ -301,39 +334,35 @@ def track_frames(
     frames: Frames,
     usable: NDArray[np.bool_],
     geometry: tuple[Any, ...],
-    numbers: tuple[int, int, float],
+    grid: Grid,
     tables: tuple[Float32, Float64, Float64],
     out: tuple[Float32, Float32, Float32],
 ) -> None:
     """Track every frame: coarse peaks, a lattice through them, and the filters at its disks, twice."""
     corners, _, _, pixels, hidden, flagged, _, limits, hk = geometry
     position, intensity, score = out
-    m, side = len(hk), 2 * numbers[1] + 1
-    patches = np.empty((m, side, side), np.float32)
+    m = len(hk)
+    patches = np.empty((m, grid.rows, grid.columns), np.float32)
     place, weight, state = np.empty((m, 2)), np.empty(m), np.empty((m, 2))
     vectors, inverse = np.empty((3, 2)), np.empty((3, 3))
     window = np.empty(tables[0].shape[4], np.float32)
-    scratch = np.empty((side + 1) * side, np.float32), np.empty((m + 3, pixels.shape[2]), np.float32)
+    prefixes = np.zeros((m, grid.rows // grid.step + 1, grid.columns // grid.step), np.float32)
+    scratch = prefixes, np.empty((m + 3, pixels.shape[2]), np.float32), np.empty(grid.rows * grid.columns, np.float32)
     for i in range(len(frames)):
         gather(frames[i], usable, corners, patches)
-        gain = normalise(patches)
-        coarse(patches, geometry, numbers, scratch, place, weight, state)
+        gain = normalise(patches) if grid.normalised else 1.0
+        coarse(patches, geometry, grid, scratch, (place, weight, state))
         spans = robust_fit(hk, place, weight, vectors, inverse) == 0
-        for step in range(2):
+        for capture in (2.0 * CAPTURE_PX, CAPTURE_PX):
+            if spans:
+                put_on_lattice(hk, vectors, place)
             for j in range(m):
-                if spans:
-                    for a in range(2):
-                        place[j, a] = vectors[0, a] + hk[j, 0] * vectors[1, a] + hk[j, 1] * vectors[2, a]
-                elif not weight[j] > 0.0:
-                    continue
-                for a in range(2):
-                    place[j, a] -= corners[j, a]
-                blocked = hidden[j, : side * flagged[j]]
-                capture = CAPTURE_PX if step == 1 else 2.0 * CAPTURE_PX
-                weight[j] = measure_disk(patches[j], blocked, place[j], state[j], tables, limits, window, capture)
-                for a in range(2):
-                    place[j, a] += corners[j, a]
-            if step == 0 and spans:
+                if spans or weight[j] > 0.0:
+                    blocked = hidden[j, : grid.rows * flagged[j]]
+                    place[j] -= corners[j]
+                    weight[j] = measure_disk(patches[j], blocked, place[j], state[j], tables, limits, window, capture)
+                    place[j] += corners[j]
+            if capture > CAPTURE_PX and spans:
                 spans = robust_fit(hk, place, weight, vectors, inverse) == 0
         for j in range(m):
             found = weight[j] > 0.0
@@ -341,3 +370,11 @@ def track_frames(
             position[i, j, 1] = place[j, 1] if found else np.nan
             intensity[i, j] = state[j, 0] / gain
             score[i, j] = sqrt(weight[j]) if found else 0.0
+
+
+@njit(cache=True, nogil=True)
+def put_on_lattice(hk: Float64, vectors: Float64, place: Float64) -> None:
+    """Positions (m, 2) of the disks of a lattice (3, 2), in place."""
+    for j in range(len(hk)):
+        for a in range(2):
+            place[j, a] = vectors[0, a] + hk[j, 0] * vectors[1, a] + hk[j, 1] * vectors[2, a]
