@@ -1,0 +1,235 @@
+"""Requests to the daemon, one method each."""
+
+import uuid
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from livestrain_client.connection import CONTROL_ENDPOINT, Answer, ControlSocket
+from livestrain_client.errors import RequestRefused, UnexpectedReply
+from livestrain_wire.errors import WireError
+from livestrain_wire.messages import (
+    ArmRequest,
+    CalibrateReply,
+    CalibrateRequest,
+    Done,
+    FrameReply,
+    FrameRequest,
+    PatternReply,
+    PatternRequest,
+    PlanReply,
+    PlanRequest,
+    ReanalyseRequest,
+    ReferenceReply,
+    ReferenceRequest,
+    Refused,
+    Reply,
+    Request,
+    RetainRequest,
+    StatusReply,
+    StatusRequest,
+    StopRequest,
+)
+
+R = TypeVar("R", bound=Reply)
+
+SLOW_SECONDS = 60.0
+"""Time that requests which compute something may take [s]."""
+SLOW_REPEAT = 10.0
+"""Time after which such a request is sent again [s]."""
+
+
+class Frame(NamedTuple):
+    """One position's diffraction pattern and what was found in it."""
+
+    pixels: NDArray[Any]
+    """(rows, columns) [counts]."""
+    found: FrameReply
+
+
+class Pattern(NamedTuple):
+    """A pattern of the whole scan."""
+
+    pixels: NDArray[Any]
+    """(rows, columns) [counts]."""
+    about: PatternReply
+
+
+def new_id() -> str:
+    """An id that no other request has."""
+    return uuid.uuid4().hex
+
+
+class Control:
+    """
+    Asks the daemon; every method waits for its reply.
+
+    Parameters
+    ----------
+    endpoint
+        Where the daemon takes requests.
+    deadline
+        How long to wait for a reply at most [s].
+    repeat
+        How long to wait before a request is sent again [s].
+    """
+
+    def __init__(self, endpoint: str = CONTROL_ENDPOINT, deadline: float = 5.0, repeat: float = 1.0) -> None:
+        self.endpoint = endpoint
+        self.deadline = deadline
+        self.repeat = repeat
+        self._socket = ControlSocket(endpoint)
+
+    def request(self, request: Request, payload: bytes | None = None, slow: bool = False) -> Answer:
+        """
+        Send any request and wait for its reply.
+
+        Parameters
+        ----------
+        request
+            Safe to send twice, as all of them are.
+        payload
+            The part after the header, if the request has one.
+        slow
+            The daemon has to compute something first: once it is known to live, wait longer.
+
+        Raises
+        ------
+        RequestRefused
+            If the daemon cannot meet it.
+        Unavailable
+            If no reply came in time.
+        """
+        if slow:
+            self.status()
+            answer = self._socket.ask(request, payload, max(self.deadline, SLOW_SECONDS), SLOW_REPEAT)
+        else:
+            answer = self._socket.ask(request, payload, self.deadline, self.repeat)
+        if isinstance(answer.reply, Refused):
+            raise RequestRefused(answer.reply.reason, answer.reply.text)
+        return answer
+
+    def status(self) -> StatusReply:
+        """What is going on."""
+        return self._one(StatusReply, StatusRequest(id=new_id()))
+
+    def frame(self, row: int, column: int, scan_id: str | None = None) -> Frame:
+        """The diffraction pattern of one scan position, and what was found in it."""
+        answer = self.request(FrameRequest(id=new_id(), scan_id=scan_id, row=row, column=column))
+        found = _expect(FrameReply, answer.reply)
+        return Frame(_pixels(answer.payload, found.dtype, found.shape), found)
+
+    def pattern(self, kind: Literal["sum", "largest"] = "sum", scan_id: str | None = None) -> Pattern:
+        """The summed or largest pattern of the scan so far."""
+        answer = self.request(PatternRequest(id=new_id(), scan_id=scan_id, kind=kind), slow=True)
+        about = _expect(PatternReply, answer.reply)
+        return Pattern(_pixels(answer.payload, about.dtype, about.shape), about)
+
+    def calibrate(
+        self,
+        apply: bool = False,
+        vacuum_probe: ArrayLike | None = None,
+        positions: Sequence[int] | None = None,
+        scan_id: str | None = None,
+    ) -> CalibrateReply:
+        """
+        Find the centre, disk radius and lattice again.
+
+        Parameters
+        ----------
+        apply
+            Make a new plan of it; else only tell.
+        vacuum_probe : (rows, columns), optional
+            Image of the probe without a specimen, of the frame's shape [counts].
+        positions
+            Flat scan positions to look at; the usual ones if not given.
+        scan_id
+            The current or last scan if not given.
+        """
+        request = CalibrateRequest(
+            id=new_id(), scan_id=scan_id, apply=apply, positions=None if positions is None else tuple(positions)
+        )
+        probe = None if vacuum_probe is None else np.asarray(vacuum_probe).astype("<f4").tobytes()
+        return _expect(CalibrateReply, self.request(request, probe, slow=True).reply)
+
+    def reference(
+        self,
+        region: tuple[int, int, int, int] | None = None,
+        values: tuple[float, float, float, float] | None = None,
+        median: bool = False,
+        revert_to: int | None = None,
+        scan_id: str | None = None,
+    ) -> ReferenceReply:
+        """
+        Choose what strain is measured against; give exactly one of the first four.
+
+        Parameters
+        ----------
+        region
+            First row, first column, row after the last, column after the last: the median there.
+        values
+            g1 row, g1 column, g2 row, g2 column [px].
+        median
+            The median over all good positions.
+        revert_to
+            A reference revision to go back to.
+        scan_id
+            The current or last scan if not given.
+        """
+        request = ReferenceRequest(
+            id=new_id(), scan_id=scan_id, region=region, values=values, median=median or None, revert_to=revert_to
+        )
+        return _expect(ReferenceReply, self.request(request, slow=True).reply)
+
+    def set_plan(self, changes: dict[str, Any], based_on: int, scan_id: str | None = None) -> PlanReply:
+        """Change fields of the plan of revision ``based_on``."""
+        return self._one(PlanReply, PlanRequest(id=new_id(), scan_id=scan_id, changes=changes, based_on=based_on))
+
+    def reanalyse(self, based_on: int, scan_id: str | None = None) -> PlanReply:
+        """Analyse everything stored again under an unchanged plan."""
+        return self._one(PlanReply, ReanalyseRequest(id=new_id(), scan_id=scan_id, based_on=based_on))
+
+    def arm(self, armed: bool = True) -> None:
+        """Accept scans, or ignore them until further notice."""
+        self._one(Done, ArmRequest(id=new_id(), armed=armed))
+
+    def retain(self, scan_id: str, retain: bool = True) -> None:
+        """Keep a scan from automatic deletion, or allow it again."""
+        self._one(Done, RetainRequest(id=new_id(), scan_id=scan_id, retain=retain))
+
+    def stop(self, what: Literal["scan", "daemon"] = "scan") -> None:
+        """End the scan in progress, or the daemon."""
+        self._one(Done, StopRequest(id=new_id(), what=what))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _one(self, kind: type[R], request: Request) -> R:
+        return _expect(kind, self.request(request).reply)
+
+
+def _expect(kind: type[R], reply: Reply) -> R:
+    if not isinstance(reply, kind):
+        raise UnexpectedReply(f"expected {kind.__name__}, found {type(reply).__name__}")
+    return reply
+
+
+def _pixels(payload: bytes, dtype: str, shape: tuple[int, int]) -> NDArray[Any]:
+    try:
+        return np.frombuffer(payload, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise WireError(
+            f"expected {shape[0]} x {shape[1]} pixels of {dtype:.20}, found {len(payload)} bytes"
+        ) from error

@@ -1,0 +1,446 @@
+"""
+The daemon's side of the wire over real sockets, from arrays: for tests of clients.
+
+It keeps the contract's rules: sequences per topic, a heartbeat, snapshots of acknowledged positions in chunks, a new
+epoch after each start. It can also break the network: withhold what it publishes, refuse, and restart.
+"""
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from helpers.wire_scan import WireScan, canned_reply
+from livestrain_wire.codec import decode, encode
+from livestrain_wire.errors import WireError
+from livestrain_wire.messages import (
+    REQUESTS,
+    ArmRequest,
+    Done,
+    Event,
+    Heartbeat,
+    MapInfo,
+    MapPatch,
+    MapWhole,
+    Message,
+    PlanChanged,
+    Progress,
+    Published,
+    ReferenceInfo,
+    ReferenceReply,
+    ReferenceRequest,
+    RefusalReason,
+    Refused,
+    Request,
+    RetainRequest,
+    Run,
+    ScanEnded,
+    ScanStart,
+    ScanStarted,
+    SnapshotReply,
+    SnapshotRequest,
+    StageCounts,
+    StatusReply,
+    StatusRequest,
+    StopRequest,
+)
+
+Reason = Literal["complete", "aborted", "superseded", "silence", "stopped"]
+
+
+class WireDaemon:
+    """
+    A daemon without detector, disk and analysis.
+
+    Parameters
+    ----------
+    heartbeat_seconds
+        Time between heartbeats [s].
+    largest_chunk
+        Snapshot replies cover at most so many positions.
+    """
+
+    def __init__(self, heartbeat_seconds: float = 0.05, largest_chunk: int = 1 << 20) -> None:
+        self.withheld: Callable[[Published], bool] = lambda _message: False
+        """Published messages that are counted and never sent."""
+        self.refusals: list[RefusalReason] = []
+        """The next requests for a snapshot are refused for these reasons."""
+        self.requests: list[Request] = []
+        """Every request that came."""
+        self.payloads: list[bytes] = []
+        self.deaf = False
+        """True: requests come and are not answered."""
+        self.silent = False
+        """True: no heartbeats."""
+        self.armed = True
+        self.scan: WireScan | None = None
+        self._heartbeat_seconds = heartbeat_seconds
+        self._largest_chunk = largest_chunk
+        self._calls: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
+        self.maps_endpoint = self.control_endpoint = "tcp://127.0.0.1:*"
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._context.term()
+
+    def start(self) -> None:
+        """Bind and serve, in a thread, under a new epoch."""
+        self.epoch = uuid.uuid4().hex[:12]
+        self.sequences: dict[str, int] = {}
+        self._publisher = self._bind(zmq.PUB, self.maps_endpoint)
+        self._router = self._bind(zmq.ROUTER, self.control_endpoint)
+        self.maps_endpoint = self._publisher.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.control_endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Vanish, as after a crash; what is known of the scan stays, as on the disk."""
+        self._stopping = True
+        self._thread.join()
+        self._publisher.close(0)
+        self._router.close(0)
+
+    def restart(self, forget: bool = False) -> None:
+        """Vanish and come back on the same ports; the scan goes on unless it is forgotten."""
+        self.stop()
+        if forget:
+            self.scan = None
+        self.start()
+        if self.scan is not None:
+            self._call(self._announce)
+
+    def begin(
+        self, maps: Mapping[str, NDArray[Any]], scan_id: str = "scan-1", derived: tuple[str, ...] = ("e_xx",)
+    ) -> WireScan:
+        """Start a scan whose maps will have these values, shifted by the plan and reference revisions."""
+        shape = next(iter(maps.values())).shape[:2]
+        start = ScanStart(scan_id=scan_id, scan_shape=(shape[0], shape[1]), frame_shape=(8, 8), dtype="uint16")
+        infos = tuple(
+            MapInfo(name=name, shape=values.shape[2:], dtype=str(values.dtype), derived=name in derived)
+            for name, values in maps.items()
+        )
+        started = ScanStarted(
+            epoch=self.epoch, sequence=0, start=start, folder=f"/spool/{scan_id}", started_ns=1, recording=True
+        )
+        self.scan = scan = WireScan(start, dict(maps), infos, started, known=np.zeros(shape[0] * shape[1], np.bool_))
+        self._call(self._announce)
+        return scan
+
+    def acknowledge(self, *runs: Run) -> None:
+        """These positions are analysed: a patch of every map, then the progress."""
+        self._call(lambda: self._patch(runs))
+
+    def acknowledge_each(self, *runs: Run) -> None:
+        """As `acknowledge`, with patches of their own for every run."""
+
+        def patch_each() -> None:
+            for run in runs:
+                self._patch((run,))
+
+        self._call(patch_each)
+
+    def refer_anew(self, parts: int = 3) -> None:
+        """Another reference: every derived map is published again, in parts."""
+        self._call(lambda: self._republish(parts))
+
+    def replan(self) -> None:
+        """A new plan revision, nothing acknowledged under it yet."""
+        self._call(self._replan)
+
+    def tell(self, text: str, name: str = "note") -> None:
+        """Publish an event."""
+        scan_id = self._scan.start.scan_id
+        self._call(
+            lambda: self._publish_only(
+                "event", name, Event(epoch="", sequence=0, scan_id=scan_id, name=name, text=text, utc_ns=1)
+            )
+        )
+
+    def end(self, reason: Reason = "complete") -> None:
+        """The scan is final."""
+        self._call(lambda: self._end(reason))
+
+    def publish_raw(self, *parts: bytes) -> None:
+        """Publish anything."""
+        self._call(lambda: self._send(parts))
+
+    @property
+    def _scan(self) -> WireScan:
+        assert self.scan is not None, "begin a scan first"
+        return self.scan
+
+    def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, 0)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.bind(endpoint)
+            except zmq.ZMQError:
+                # The port of the start before is not free yet.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return socket
+
+    def _call(self, action: Callable[[], None]) -> None:
+        """Run in the serving thread, which alone touches the sockets."""
+        done: Future[None] = Future()
+        self._calls.put((action, done))
+        done.result(timeout=20)
+
+    def _serve(self) -> None:
+        next_beat = 0.0
+        while not self._stopping:
+            while not self._calls.empty():
+                action, done = self._calls.get()
+                try:
+                    action()
+                    done.set_result(None)
+                except Exception as error:
+                    done.set_exception(error)
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + self._heartbeat_seconds
+                self._beat()
+            while self._router.poll(2):
+                self._answer(self._router.recv_multipart())
+
+    def _publish(self, kind: str, name: str, message: Published, payload: bytes | None = None) -> Published:
+        scan_id = "_" if isinstance(message, Heartbeat) else self._scan.start.scan_id
+        topic = f"{scan_id}/{kind}/{name}"
+        sequence = self.sequences[topic] = self.sequences.get(topic, 0) + 1
+        sent = message.model_copy(update={"epoch": self.epoch, "sequence": sequence})
+        if not self.withheld(sent):
+            self._publisher.send_multipart([topic.encode(), encode(sent), *([] if payload is None else [payload])])
+        return sent
+
+    def _publish_only(self, kind: str, name: str, message: Published) -> None:
+        self._publish(kind, name, message)
+
+    def _send(self, parts: tuple[bytes, ...]) -> None:
+        self._publisher.send_multipart(parts)
+
+    def _beat(self) -> None:
+        if self.silent:
+            return
+        scan_id = "" if self.scan is None else self.scan.start.scan_id
+        self._publish(
+            "heartbeat",
+            "daemon",
+            Heartbeat(epoch="", sequence=0, scan_id=scan_id, topics=dict(self.sequences), utc_ns=1),
+        )
+
+    def _announce(self) -> None:
+        scan = self._scan
+        sent = self._publish("scan", "start", scan.started)
+        assert isinstance(sent, ScanStarted)
+        scan.started = sent
+        self._tell_plan()
+        self._tell_progress()
+        if scan.ended is not None:
+            self._end(scan.ended.reason)
+
+    def _tell_plan(self) -> None:
+        scan = self._scan
+        plan = PlanChanged(
+            epoch="",
+            sequence=0,
+            scan_id=scan.start.scan_id,
+            revision=scan.revision,
+            plan={"revision": scan.revision},
+            maps=scan.infos,
+        )
+        sent = self._publish("plan", "current", plan)
+        assert isinstance(sent, PlanChanged)
+        scan.plan = sent
+
+    def _tell_progress(self) -> None:
+        scan = self._scan
+        known, positions = int(scan.known.sum()), scan.known.size
+        progress = Progress(
+            epoch="",
+            sequence=0,
+            scan_id=scan.start.scan_id,
+            revision=scan.revision,
+            positions=positions,
+            stored=known,
+            missing=0,
+            stages={"diffraction": StageCounts(analysed=known, pending=positions - known)},
+            frames_per_second=1000.0,
+            analysed_per_second=900.0,
+            lag_positions=0,
+            lag_seconds=0.0,
+            eta_seconds=1.5,
+            faults={},
+            final=scan.ended is not None or known == positions,
+        )
+        sent = self._publish("progress", "counts", progress)
+        assert isinstance(sent, Progress)
+        scan.progress = sent
+
+    def _patch(self, runs: tuple[Run, ...]) -> None:
+        scan = self._scan
+        for first, count in runs:
+            scan.known[first : first + count] = True
+        for info in scan.infos:
+            self._publish("map", info.name, self._values(MapPatch, info, runs), scan.payload(info, runs))
+        self._tell_progress()
+
+    def _values(
+        self, kind: type[MapPatch] | type[MapWhole], info: MapInfo, runs: tuple[Run, ...], **more: bool
+    ) -> MapPatch | MapWhole:
+        scan = self._scan
+        return kind(
+            epoch="",
+            sequence=0,
+            scan_id=scan.start.scan_id,
+            name=info.name,
+            revision=scan.revision,
+            reference_revision=scan.reference_revision if info.derived else 0,
+            runs=runs,
+            dtype=info.dtype,
+            **more,
+        )
+
+    def _republish(self, parts: int) -> None:
+        scan = self._scan
+        scan.reference_revision += 1
+        step = -(-scan.known.size // parts)
+        for info in scan.infos:
+            if not info.derived:
+                continue
+            for first in range(0, scan.known.size, step):
+                runs = scan.known_runs(first, step)
+                self._publish(
+                    "map", info.name, self._values(MapWhole, info, runs, first=first == 0), scan.payload(info, runs)
+                )
+
+    def _replan(self) -> None:
+        scan = self._scan
+        scan.revision += 1
+        scan.known[:] = False
+        scan.ended = None
+        self._tell_plan()
+        self._tell_progress()
+
+    def _end(self, reason: Reason) -> None:
+        scan = self._scan
+        positions, known = scan.known.size, int(scan.known.sum())
+        ended = ScanEnded(
+            epoch="",
+            sequence=0,
+            scan_id=scan.start.scan_id,
+            reason=reason,
+            positions=positions,
+            stored=known,
+            missing=positions - known,
+            stages={"diffraction": StageCounts(analysed=known, missing=positions - known)},
+            faults={},
+            seconds=2.0,
+        )
+        scan.ended = ended
+        self._tell_progress()
+        sent = self._publish("scan", "end", ended)
+        assert isinstance(sent, ScanEnded)
+        scan.ended = sent
+
+    def _answer(self, parts: list[bytes]) -> None:
+        try:
+            request = decode(parts[1], REQUESTS)
+        except WireError:
+            return
+        assert isinstance(request, Request)
+        self.requests.append(request)
+        self.payloads.append(parts[2] if len(parts) > 2 else b"")
+        if self.deaf:
+            return
+        reply, payload = self._reply(request)
+        self._router.send_multipart([parts[0], encode(reply), *([] if payload is None else [payload])])
+
+    def _reply(self, request: Request) -> tuple[Message, bytes | None]:
+        if isinstance(request, StatusRequest):
+            return self._status(request), None
+        if isinstance(request, ArmRequest):
+            self.armed = request.armed
+        if isinstance(request, ArmRequest | RetainRequest | StopRequest):
+            return Done(id=request.id, epoch=self.epoch), None
+        if self.scan is None:
+            return Refused(id=request.id, epoch=self.epoch, reason="no_scan", text="no scan yet"), None
+        if isinstance(request, SnapshotRequest):
+            return self._snapshot(request, self.scan)
+        if isinstance(request, ReferenceRequest):
+            return self._reference(request, self.scan), None
+        return canned_reply(request, self.scan, self.epoch)
+
+    def _status(self, request: StatusRequest) -> StatusReply:
+        scan = self.scan
+        return StatusReply(
+            id=request.id,
+            epoch=self.epoch,
+            version="0",
+            armed=self.armed,
+            spool="/spool",
+            scan=None if scan is None else scan.started,
+            progress=None if scan is None else scan.progress,
+            plan=None if scan is None else scan.plan,
+            ended=None if scan is None else scan.ended,
+            topics=dict(self.sequences),
+        )
+
+    def _snapshot(self, request: SnapshotRequest, scan: WireScan) -> tuple[Message, bytes | None]:
+        refused: RefusalReason | None = self.refusals.pop(0) if self.refusals else None
+        info = next((info for info in scan.infos if info.name == request.name), None)
+        if request.scan_id != scan.start.scan_id or request.revision not in {None, scan.revision}:
+            refused = "outdated"
+        if refused is not None or info is None:
+            return Refused(id=request.id, epoch=self.epoch, reason=refused or "no_such_map", text="not now"), None
+        count = min(request.count, self._largest_chunk, scan.known.size - request.first)
+        runs = scan.known_runs(request.first, count)
+        reply = SnapshotReply(
+            id=request.id,
+            epoch=self.epoch,
+            scan_id=request.scan_id,
+            name=info.name,
+            revision=scan.revision,
+            reference_revision=scan.reference_revision if info.derived else 0,
+            sequence=self.sequences.get(f"{request.scan_id}/map/{info.name}", 0),
+            first=request.first,
+            count=count,
+            positions=scan.known.size,
+            runs=runs,
+            dtype=info.dtype,
+        )
+        return reply, scan.payload(info, runs)
+
+    def _reference(self, request: ReferenceRequest, scan: WireScan) -> ReferenceReply:
+        previous = scan.reference_revision
+        self._republish(1)
+        info = ReferenceInfo(
+            revision=scan.reference_revision,
+            kind="region" if request.region else "values" if request.values else "median",
+            vectors=request.values or (0.0, 3.0, 3.0, 0.0),
+            region=request.region,
+            positions=16,
+        )
+        return ReferenceReply(
+            id=request.id, epoch=self.epoch, scan_id=scan.start.scan_id, reference=info, previous=previous
+        )

@@ -1,0 +1,84 @@
+"""A scan of known values, as the wire daemon in tests serves it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_wire.messages import (
+    CalibrateReply,
+    CalibrateRequest,
+    FrameReply,
+    FrameRequest,
+    MapInfo,
+    Message,
+    PatternReply,
+    PatternRequest,
+    PlanChanged,
+    PlanReply,
+    PlanRequest,
+    Progress,
+    ReanalyseRequest,
+    Request,
+    Run,
+    ScanEnded,
+    ScanStart,
+    ScanStarted,
+)
+
+
+@dataclass
+class WireScan:
+    """A scan as the daemon knows it."""
+
+    start: ScanStart
+    maps: dict[str, NDArray[Any]]
+    infos: tuple[MapInfo, ...]
+    started: ScanStarted
+    revision: int = 1
+    reference_revision: int = 1
+    plan: PlanChanged | None = None
+    progress: Progress | None = None
+    ended: ScanEnded | None = None
+    known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """(positions,), true where acknowledged under the current plan revision."""
+
+    def truth(self, name: str, revision: int | None = None, reference: int | None = None) -> NDArray[Any]:
+        """(scan_rows, scan_columns, ...) every value of a map, acknowledged or not."""
+        info = next(info for info in self.infos if info.name == name)
+        values = self.maps[name] + np.asarray(self.revision if revision is None else revision, info.dtype)
+        if info.derived:
+            values = values - np.asarray(self.reference_revision if reference is None else reference, info.dtype) / 8
+        truth: NDArray[Any] = values.astype(info.dtype)
+        return truth
+
+    def payload(self, info: MapInfo, runs: tuple[Run, ...]) -> bytes:
+        """The values of these runs, one after another."""
+        flat = self.truth(info.name).reshape(-1, *info.shape)
+        return b"".join(flat[first : first + count].tobytes() for first, count in runs)
+
+    def known_runs(self, first: int, count: int) -> tuple[Run, ...]:
+        """The acknowledged positions among these, as runs."""
+        known = np.concatenate([[False], self.known[first : first + count], [False]])
+        edges = np.flatnonzero(known[1:] != known[:-1])
+        return tuple((first + int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def canned_reply(request: Request, scan: WireScan, epoch: str) -> tuple[Message, bytes | None]:
+    """Plausible replies to requests that need an analysis."""
+    about: dict[str, Any] = {"id": request.id, "epoch": epoch, "scan_id": scan.start.scan_id}
+    match request:
+        case FrameRequest():
+            about |= {"shape": (8, 8), "dtype": "uint16", "row": request.row, "column": request.column}
+            return FrameReply(**about), (np.arange(64, dtype="<u2") + np.uint16(request.row)).tobytes()
+        case PatternRequest():
+            about |= {"kind": request.kind, "shape": (8, 8), "dtype": "float64", "positions": 256}
+            return PatternReply(**about), np.ones(64).tobytes()
+        case CalibrateRequest():
+            found = {"centre": [3.5, 3.25], "radius_px": 2.0, "g1": [0.0, 3.0], "g2": [3.0, 0.0], "reason": ""}
+            revision = scan.revision + 1 if request.apply else None
+            return CalibrateReply(**about, calibration=found, revision=revision), None
+        case PlanRequest() | ReanalyseRequest():
+            return PlanReply(**about, revision=scan.revision, plan={"revision": scan.revision}), None
+    raise AssertionError(f"no reply to {request.type}")
