@@ -46,6 +46,8 @@ class Pacer:
             self._sleep(wait_ns / 1e9)
 
 
-def real_time(dwell_us: float) -> Pacer:
-    """A pacer that sends one frame per dwell time [us]."""
-    return Pacer(1e6 / dwell_us)
+def per_dwell(dwell_us: float) -> float:
+    """The rate of a scan in real time [1/s], from its dwell time [us]."""
+    if not 0 < dwell_us < float("inf"):
+        raise ValueError(f"a dwell time is above zero, found {dwell_us} us")
+    return 1e6 / dwell_us

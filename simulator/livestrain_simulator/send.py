@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,18 +91,30 @@ def send_scan(
     ------
     NobodyListens
         If frames are not accepted within the sender's waiting time.
+
+    Notes
+    -----
+    Where the source fails, or the user interrupts, the scan ends as aborted.
     """
+    # a source that cannot give its first frames must not begin a scan
+    waiting = iter(blocks)
+    blocks = chain(list(islice(waiting, 1)), waiting)
     sender.start(start, positions)
     begin = time.monotonic()
     pacer = Pacer(how.frames_per_second)
     frames = messages = size = 0
-    for block in _messages(blocks, how.frames_per_message, how.abort_at):
-        # a message of several frames is due when its last frame has been taken
-        pacer.wait_for(frames + len(block))
-        sender.frames(frames, block, how.encoding)
-        frames += len(block)
-        messages += 1
-        size += block.nbytes
+    try:
+        for block in _messages(blocks, how.frames_per_message, how.abort_at):
+            # a message of several frames is due when its last frame has been taken
+            pacer.wait_for(frames + len(block))
+            sender.frames(frames, block, how.encoding)
+            frames += len(block)
+            messages += 1
+            size += block.nbytes
+    except (OSError, ValueError, KeyboardInterrupt):
+        sender.end("aborted", frames)
+        sender.flush()
+        raise
     aborted = how.abort_at is not None and frames == how.abort_at
     sender.end("aborted" if aborted else "complete", frames)
     sender.flush()

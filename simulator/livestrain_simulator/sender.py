@@ -74,6 +74,9 @@ class FrameSender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            # what failed to be taken will not be taken now
+            self._socket.linger = 0
         self.close()
 
     def wait_for_receiver(self) -> None:

@@ -1,0 +1,240 @@
+"""
+The verbs `simulate` and `replay` of the command line.
+
+What renders and sends is imported when a verb runs, so that listing the verbs stays quick.
+"""
+
+import json as json_lines
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from livestrain_simulator.delivery import Delivery, Report
+
+USAGE, NO_DATA, UNAVAILABLE, IO_ERROR = 2, 3, 69, 74
+
+simulate_app = typer.Typer(add_completion=False)
+replay_app = typer.Typer(add_completion=False)
+
+
+class SpecimenName(StrEnum):
+    """Specimens that can be simulated."""
+
+    si_sige = "si_sige"
+    gradient = "gradient"
+    uniform = "uniform"
+    vacuum = "vacuum"
+
+
+class LatticeName(StrEnum):
+    """Lattices of their disks."""
+
+    square = "square"
+    hexagonal = "hexagonal"
+    oblique = "oblique"
+
+
+class EncodingName(StrEnum):
+    """How payloads are packed."""
+
+    raw = "raw"
+    lz4 = "lz4"
+    bslz4 = "bslz4"
+
+
+class DtypeName(StrEnum):
+    """Pixel types."""
+
+    uint8 = "uint8"
+    uint16 = "uint16"
+    uint32 = "uint32"
+    float32 = "float32"
+
+
+class OrderName(StrEnum):
+    """How frames run over the scan positions."""
+
+    raster = "raster"
+    serpentine = "serpentine"
+    explicit = "explicit"
+
+
+Endpoint = Annotated[str, typer.Option(help="Where frames are accepted.")]
+ScanIdOption = Annotated[str | None, typer.Option("--scan-id", help="Name of the scan; default: made from the time.")]
+Rate = Annotated[str, typer.Option(help="Frames per second, or max: as fast as accepted.")]
+PerMessage = Annotated[int, typer.Option(min=1, max=1 << 20, help="Frames in one message at most.")]
+Packing = Annotated[EncodingName, typer.Option(help="How payloads are packed.")]
+Wait = Annotated[float, typer.Option(min=0.01, help="How long somebody may take to accept frames [s].")]
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON at the end.")]
+Probability = Annotated[float, typer.Option(min=0.0, max=1.0, help="Probability per frame of this fault.")]
+AbortAt = Annotated[int | None, typer.Option(min=0, help="Stop after this number of frames, and say so.")]
+Flyback = Annotated[int, typer.Option(min=0, max=1 << 16, help="Frames after each scan row that belong nowhere.")]
+
+
+@simulate_app.command("simulate")
+def simulate_verb(
+    endpoint: Endpoint = "tcp://127.0.0.1:5550",
+    scan: Annotated[str, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = "64x64",
+    shape: Annotated[str, typer.Option(help="Pixels of a frame, ROWSxCOLUMNS or one side.")] = "128",
+    specimen: Annotated[SpecimenName, typer.Option(help="What is in the beam.")] = SpecimenName.si_sige,
+    lattice: Annotated[LatticeName, typer.Option(help="Lattice of the disks.")] = LatticeName.square,
+    dose: Annotated[float, typer.Option(min=0, help="Electrons per frame.")] = 1e5,
+    spacing: Annotated[float | None, typer.Option(min=2, help="Distance of neighbouring disks [px].")] = None,
+    radius: Annotated[float | None, typer.Option(min=0.5, help="Radius of a disk [px].")] = None,
+    nonuniformity: Annotated[float, typer.Option(min=0, max=0.9, help="Contrast inside the disks.")] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every count.")] = 0,
+    dtype: Annotated[DtypeName, typer.Option(help="Pixel type.")] = DtypeName.uint16,
+    order: Annotated[OrderName, typer.Option(help="Order of the frames.")] = OrderName.raster,
+    flyback: Flyback = 0,
+    loop: Annotated[int | None, typer.Option(min=1, help="Render so many frames and repeat them.")] = None,
+    rate: Rate = "max",
+    frames_per_message: PerMessage = 32,
+    encoding: Packing = EncodingName.raw,
+    scan_id: ScanIdOption = None,
+    wait: Wait = 30.0,
+    truth: Annotated[Path | None, typer.Option(help="Write the true strain to this .npz file.")] = None,
+    probe: Annotated[Path | None, typer.Option("--vacuum-probe", help="Write the probe to this .npy file.")] = None,
+    drop: Probability = 0.0,
+    duplicate: Probability = 0.0,
+    reorder: Probability = 0.0,
+    corrupt: Probability = 0.0,
+    truncate: Probability = 0.0,
+    abort_at: AbortAt = None,
+    json: Json = False,
+) -> None:
+    """Simulate a detector: render the frames of a scan with known strain, and send them."""
+    with _exit_codes():
+        from livestrain_simulator.simulate import Simulation, optics, simulate  # noqa: PLC0415 - see the module's docstring
+
+        rates = {"drop": drop, "duplicate": duplicate, "reorder": reorder, "corrupt": corrupt, "truncate": truncate}
+        beam = {"dose": dose, "nonuniformity": nonuniformity, "dtype": dtype.value, "seed": seed}
+        disks, camera = optics(_sides(shape, "--shape"), spacing, radius, lattice.value, **beam)
+        simulation = Simulation(
+            specimen.value, _sides(scan, "--scan"), disks, camera, order.value, flyback, loop, truth, probe
+        )
+        delivery = _delivery(endpoint, wait, scan_id, (encoding, frames_per_message, rate, abort_at), rates, seed)
+        _say(simulate(simulation, delivery), json)
+
+
+@replay_app.command("replay")
+def replay_verb(
+    file: Annotated[Path, typer.Argument(help="An HDF5 or .npy file with the frames of a scan.")],
+    dataset: Annotated[str | None, typer.Option(help="Dataset in an HDF5 file; default: the largest.")] = None,
+    scan_shape: Annotated[str | None, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = None,
+    order: Annotated[OrderName, typer.Option(help="How the stored frames run.")] = OrderName.raster,
+    flyback: Flyback = 0,
+    endpoint: Endpoint = "tcp://127.0.0.1:5550",
+    rate: Annotated[str, typer.Option(help="Frames per second; max; real: one frame per dwell time.")] = "max",
+    dwell_us: Annotated[float | None, typer.Option(help="Dwell time for --rate real [us].")] = None,
+    frames_per_message: PerMessage = 32,
+    encoding: Packing = EncodingName.raw,
+    scan_id: ScanIdOption = None,
+    wait: Wait = 30.0,
+    abort_at: AbortAt = None,
+    json: Json = False,
+) -> None:
+    """Replay a recorded scan: send the frames of a file as a detector would."""
+    with _exit_codes():
+        from livestrain_simulator.replay import replay  # noqa: PLC0415 - see the module's docstring
+
+        if order is OrderName.explicit:
+            raise typer.BadParameter("a file's frames are in raster or serpentine order", param_hint="--order")
+        stored: Literal["raster", "serpentine"] = "serpentine" if order is OrderName.serpentine else "raster"
+        real_time = rate == "real"
+        how = (encoding, frames_per_message, "max" if real_time else rate, abort_at)
+        delivery = _delivery(endpoint, wait, scan_id, how)
+        sides = _sides(scan_shape, "--scan-shape") if scan_shape else None
+        report = replay(file, delivery, dataset, sides, stored, flyback, dwell_us, real_time)
+        _say(report, json)
+
+
+def _delivery(
+    endpoint: str,
+    wait: float,
+    scan_id: str | None,
+    how: tuple[EncodingName, int, str, int | None],
+    rates: dict[str, float] | None = None,
+    seed: int = 0,
+) -> "Delivery":
+    from livestrain_simulator.delivery import Delivery, Mistakes  # noqa: PLC0415 - see the module's docstring
+    from livestrain_simulator.send import Sending  # noqa: PLC0415 - likewise
+
+    encoding, frames_per_message, rate, abort_at = how
+    sending = Sending(encoding.value, frames_per_message, _rate(rate), abort_at)
+    mistakes = Mistakes(cast("Any", rates or {}), seed)
+    typer.echo(f"sending to {endpoint}", err=True)
+    return Delivery(endpoint, wait, scan_id, sending, mistakes)
+
+
+def _say(report: "Report", json: bool) -> None:
+    facts = report.facts()
+    if json:
+        typer.echo(json_lines.dumps(facts))
+        return
+    faults = ", ".join(f"{count} {kind}" for kind, count in facts["faults"].items() if count)
+    typer.echo(
+        f"sent {facts['frames']} frames in {facts['seconds']:.2f} s ({facts['frames_per_second']:,.0f} frames/s) "
+        f"as scan {facts['scan_id']}"
+        + (", aborted as asked" if facts["aborted"] else "")
+        + (f"; on purpose {faults}" if faults else "")
+        + (f"; {facts['clipped']} pixels held more than their type can" if facts["clipped"] else "")
+    )
+
+
+def _sides(text: str, option: str) -> tuple[int, int]:
+    """Rows and columns from ``ROWSxCOLUMNS`` or one side."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and 1 <= int(side) <= 1 << 16 for side in sides):
+        raise typer.BadParameter(f"expected ROWSxCOLUMNS, found {text}", param_hint=option)
+    return int(sides[0]), int(sides[-1])
+
+
+def _rate(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise typer.BadParameter(f"expected frames per second above zero, or max, found {text}", param_hint="--rate")
+    return rate
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn what can go wrong into one line and an exit code."""
+    from zmq import ZMQError  # noqa: PLC0415 - see the module's docstring
+
+    from livestrain_simulator.errors import NobodyListens, NoFrames, NotReplayable  # noqa: PLC0415 - likewise
+
+    try:
+        yield
+    except NoFrames as error:
+        _fail(NO_DATA, error)
+    except (NobodyListens, ZMQError) as error:
+        _fail(UNAVAILABLE, error)
+    except NotReplayable as error:
+        _fail(USAGE, error)
+    except OSError as error:
+        _fail(IO_ERROR, error)
+    except ValueError as error:
+        _fail(USAGE, error)
+
+
+def _fail(code: int, error: Exception) -> None:
+    line = " ".join(str(error).split())
+    typer.echo(f"livestrain: {line}", err=True)
+    raise typer.Exit(code) from error
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False)
+    app.command("simulate")(simulate_verb)
+    app.command("replay")(replay_verb)
+    app()
