@@ -382,14 +382,6 @@ class ArmRequest(Request):
     armed: bool = True
 
 
-class RetainRequest(Request):
-    """Keep a scan from automatic deletion (``retain`` true), or allow it again; replied by `Done`."""
-
-    type: Literal["retain"] = "retain"
-    scan_id: ScanId
-    retain: bool = True
-
-
 class StopRequest(Request):
     """End the daemon (``what`` daemon) after what is stored has been analysed, or just the scan; replied by `Done`."""
 
@@ -561,7 +553,6 @@ REQUESTS = by_type(
     PlanRequest,
     ReanalyseRequest,
     ArmRequest,
-    RetainRequest,
     StopRequest,
 )
 """What the control port takes."""

@@ -133,6 +133,20 @@ class Task(Message):
     folder: str
 
 
+class OpenRevisionTask(Task):
+    """Lay out the results file of a plan revision, unless it is there."""
+
+    type: Literal["open_revision"] = "open_revision"
+    plan: dict[str, Any]
+
+
+class PrepareTask(Task):
+    """Compile and load what a plan revision needs."""
+
+    type: Literal["prepare"] = "prepare"
+    revision: Count
+
+
 class AnalyseTask(Task):
     """Run a stage over a range of positions."""
 
@@ -148,6 +162,7 @@ class CalibrateTask(Task):
     type: Literal["calibrate_on"] = "calibrate_on"
     positions: tuple[Count, ...]
     probe_shape: tuple[int, int] | None = None
+    unusable: tuple[Run, ...] = ()
 
 
 class MedianTask(Task):
@@ -164,6 +179,8 @@ class PatternTask(Task):
     type: Literal["add_blocks"] = "add_blocks"
     revision: Count
     kind: Literal["sum", "largest"]
+    blocks: tuple[Run, ...]
+    """The blocks that are finished."""
 
 
 class StopWorker(Message):
@@ -194,6 +211,7 @@ class TaskDone(Message):
     recycled: tuple[Run, ...] = ()
     """Positions whose frames were overwritten before or while they were read: no results."""
     result: dict[str, Any] = Field(default_factory=dict)
+    """The outcome of anything but an analysis."""
 
 
 class TaskFailed(Message):
@@ -208,5 +226,5 @@ FROM_INTAKE = by_type(
     IntakeReady, ScanOpened, ScanRefused, Stored, Recycled, IntakeCounts, FaultSeen, Synced, ScanClosed
 )
 TO_INTAKE = by_type(SetArmed, ResumeScan, CloseScan, StopIntake)
-TO_WORKER = by_type(AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker)
+TO_WORKER = by_type(OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker)
 FROM_WORKER = by_type(WorkerReady, TaskDone, TaskFailed)

@@ -1,0 +1,66 @@
+"""The analyses, by the name that a plan gives them."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+
+from livestrain_daemon.analyses.disks import TrackedDisks
+from livestrain_daemon.analyses.patterns import SummedPatterns
+from livestrain_daemon.analyses.protocol import Analysis, FrameKind, Prepared, Results
+from livestrain_daemon.analyses.virtual import VirtualDetectors
+from livestrain_daemon.errors import PlanError
+from livestrain_daemon.plan import Plan
+from livestrain_daemon.scanfolder import Output
+
+__all__ = ["Analysis", "FrameKind", "Prepared", "Results", "find_analysis", "stage_outputs"]
+
+ENTRY_POINTS = "livestrain.analyses"
+"""Group in which other packages announce theirs: ``name = "package.module:Class"``."""
+
+_OURS: Mapping[str, Analysis] = {
+    "virtual": VirtualDetectors(),
+    "disks": TrackedDisks(),
+    "patterns": SummedPatterns(),
+}
+
+
+def find_analysis(name: str) -> Analysis:
+    """
+    The analysis of this name.
+
+    Raises
+    ------
+    PlanError
+        If neither this package nor an installed one has it; names those there are.
+    """
+    if name in _OURS:
+        return _OURS[name]
+    others = entry_points(group=ENTRY_POINTS)
+    if name in others.names:
+        analysis: Analysis = others[name].load()()
+        return analysis
+    known = ", ".join(sorted({*_OURS, *others.names}))
+    raise PlanError(f"stages: expected analyses among {known}, found {name!r}")
+
+
+def stage_outputs(plan: Plan, kind: FrameKind) -> dict[str, tuple[Output, ...]]:
+    """
+    What every stage of a plan writes.
+
+    Raises
+    ------
+    PlanError
+        If two outputs share a name, or a stage mixes outputs per position and per block.
+    """
+    stages: dict[str, tuple[Output, ...]] = {}
+    for stage, names in plan.stages.items():
+        stages[stage] = tuple(output for name in names for output in find_analysis(name).outputs(plan, kind))
+        if len({output.per_block for output in stages[stage]}) > 1:
+            raise PlanError(f"stages.{stage}: outputs per position and per block cannot share a stage")
+    _refuse_same_names([output.name for outputs in stages.values() for output in outputs])
+    return stages
+
+
+def _refuse_same_names(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PlanError(f"stages: two outputs are called {', '.join(twice)}")

@@ -1,0 +1,89 @@
+"""Bragg disks and the lattice that fits them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_core.disks import track
+from livestrain_core.lattice import Lattice, fit_lattice
+from livestrain_core.probe import Probe
+from livestrain_core.types import Indices, Usable
+from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
+from livestrain_daemon.errors import PlanError
+from livestrain_daemon.plan import CalibrationPlan, Plan
+from livestrain_daemon.scanfolder import Output
+
+
+class TrackedDisks:
+    """The plan's disks looked for near their places, and a weighted robust lattice fit."""
+
+    def outputs(self, plan: Plan, kind: FrameKind) -> Sequence[Output]:
+        """Disks, lattice vectors with their covariance, and how good the fit is."""
+        del kind
+        disks = len(plan.calibration.hk)
+        return (
+            Output("disk_position", (disks, 2), "float32", "px", description="place of every disk (row, column)"),
+            Output("disk_intensity", (disks,), "float32", "counts", description="above the background"),
+            Output("disk_score", (disks,), "float32", "", description="correlation over its noise"),
+            Output("centre", (2,), "float64", "px", description="origin of the lattice (row, column)"),
+            Output("g1", (2,), "float64", "px", description="first lattice vector (row, column)"),
+            Output("g2", (2,), "float64", "px", description="second lattice vector (row, column)"),
+            Output("covariance", (21,), "float32", "px^2", description="upper triangle over centre, g1, g2"),
+            Output("residual", (), "float32", "px", description="rms distance of the disks from the fitted lattice"),
+            Output("disks_used", (), "uint16", "", description="disks in the fit"),
+            Output("reason", (), "uint8", "", "categorical", description="why there is no fit; 0 where there is one"),
+        )
+
+    def prepare(self, plan: Plan, kind: FrameKind) -> Prepared:
+        """The plan's lattice as the tracking wants it."""
+        calibration = plan.calibration
+        return _Prepared(
+            usable=plan.usable_pixels(kind.shape) if plan.unusable else None,
+            lattice=lattice_of(calibration),
+            hk=np.asarray(calibration.hk, dtype=np.int64),
+            probe=Probe(calibration.radius_px, calibration.edge_px),
+            search_px=calibration.search_px,
+        )
+
+
+def lattice_of(calibration: CalibrationPlan) -> Lattice:
+    """
+    The lattice of a calibration.
+
+    Raises
+    ------
+    PlanError
+        If it has none.
+    """
+    if calibration.g1 is None or calibration.g2 is None:
+        raise PlanError(f"stages: disks need a lattice, and the calibration has none ({calibration.reason})")
+    return Lattice(calibration.centre, calibration.g1, calibration.g2)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    usable: Usable | None
+    lattice: Lattice
+    hk: Indices
+    probe: Probe
+    search_px: float
+
+    def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
+        del positions, earlier
+        disks = track(frames, self.usable, self.lattice, self.hk, self.probe, self.search_px)
+        fit = fit_lattice(disks, self.hk)
+        return {
+            "disk_position": disks.position,
+            "disk_intensity": disks.intensity,
+            "disk_score": disks.score,
+            "centre": fit.centre,
+            "g1": fit.g1,
+            "g2": fit.g2,
+            "covariance": fit.covariance,
+            "residual": fit.residual_px,
+            "disks_used": fit.disks_used,
+            "reason": fit.reason,
+        }

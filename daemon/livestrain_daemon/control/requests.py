@@ -1,0 +1,209 @@
+"""What each request does: looks are answered at once, changes go to the scan's planner and referencer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_daemon.control import looks
+from livestrain_daemon.control.socket import Answer, Refuse
+from livestrain_daemon.dispatch.pool import WorkerPool
+from livestrain_daemon.plan import CalibrationPlan
+from livestrain_daemon.publish.snapshots import NoSuchMap, snapshot
+from livestrain_daemon.scan.scans import ScanInHand, Scans
+from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scanfolder import FrameState
+from livestrain_wire.messages import (
+    ArmRequest,
+    CalibrateReply,
+    CalibrateRequest,
+    Done,
+    FrameRequest,
+    PatternRequest,
+    PlanReply,
+    PlanRequest,
+    ReanalyseRequest,
+    ReferenceInfo,
+    ReferenceReply,
+    ReferenceRequest,
+    RefusalReason,
+    Refused,
+    Request,
+    ScanId,
+    SnapshotRequest,
+    StatusRequest,
+    StopRequest,
+)
+
+
+class Requests:
+    """
+    Answers clients.
+
+    Parameters
+    ----------
+    scans, pool, surroundings
+        What is asked about.
+    arm
+        Lets scans in, or not.
+    stop
+        Ends the scan or the daemon.
+    """
+
+    def __init__(
+        self,
+        scans: Scans,
+        pool: WorkerPool,
+        surroundings: Surroundings,
+        arm: Callable[[bool], None],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._scans = scans
+        self._pool = pool
+        self._around = surroundings
+        self._epoch = surroundings.publisher.epoch
+        self._arm = arm
+        self._stop = stop
+        self._armed = True
+
+    def handle(self, request: Request, payload: bytes, answer: Answer) -> None:
+        """Does what a request asks, and answers now or when a worker has done its part."""
+
+        def refuse(reason: RefusalReason, text: str) -> None:
+            answer(Refused(id=request.id, epoch=self._epoch, reason=reason, text=text))
+
+        match request:
+            case StatusRequest():
+                answer(looks.status(request, self._scans, self._pool, self._around, self._armed))
+            case ArmRequest():
+                self._armed = request.armed
+                self._arm(request.armed)
+                answer(Done(id=request.id, epoch=self._epoch))
+            case StopRequest():
+                self._stop(request.what)
+                answer(Done(id=request.id, epoch=self._epoch))
+            case _:
+                scan_id: ScanId | None = getattr(request, "scan_id", None)
+                hand = self._scans.find(scan_id)
+                if hand is None:
+                    refuse("no_scan", f"no scan {scan_id} in memory" if scan_id else "there has been no scan yet")
+                else:
+                    self._for_scan(hand, request, payload, answer, refuse)
+
+    def _for_scan(self, hand: ScanInHand, request: Request, payload: bytes, answer: Answer, refuse: Refuse) -> None:
+        match request:
+            case SnapshotRequest():
+                self._snapshot(hand, request, answer, refuse)
+            case FrameRequest():
+                looks.frame(request, hand.scan, self._epoch, answer, refuse)
+            case PatternRequest():
+                looks.pattern(request, hand.scan, self._around, answer, refuse)
+            case CalibrateRequest():
+                self._calibrate(hand, request, payload, answer, refuse)
+            case ReferenceRequest():
+                self._reference(hand, request, answer, refuse)
+            case PlanRequest():
+                self._change_plan(hand, request.id, request.based_on, request.changes, answer, refuse)
+            case ReanalyseRequest():
+                self._change_plan(hand, request.id, request.based_on, {}, answer, refuse)
+
+    def _snapshot(self, hand: ScanInHand, request: SnapshotRequest, answer: Answer, refuse: Refuse) -> None:
+        try:
+            chunk = snapshot(request, hand.scan, self._around.publisher)
+        except NoSuchMap as error:
+            refuse("no_such_map", str(error))
+        else:
+            answer(chunk.reply, chunk.payload)
+
+    def _reference(self, hand: ScanInHand, request: ReferenceRequest, answer: Answer, refuse: Refuse) -> None:
+        before = hand.scan.references.current
+
+        def adopted(info: ReferenceInfo) -> None:
+            previous = before.revision if before else 0
+            answer(
+                ReferenceReply(
+                    id=request.id, epoch=self._epoch, scan_id=hand.scan.id, reference=info, previous=previous
+                )
+            )
+
+        hand.referencer.request(request, adopted, lambda text: refuse("bad_request", text))
+
+    def _change_plan(
+        self, hand: ScanInHand, request_id: str, based_on: int, changes: dict[str, Any], answer: Answer, refuse: Refuse
+    ) -> None:
+        current = hand.scan.revision.plan.revision if hand.scan.revision else 0
+        if based_on != current:
+            refuse("outdated", f"the plan's revision is {current}, the request was based on {based_on}")
+            return
+        hand.planner.change(
+            changes,
+            lambda: self._tell_plan(hand, request_id, answer),
+            lambda text: refuse("bad_request", text),
+        )
+
+    def _tell_plan(self, hand: ScanInHand, request_id: str, answer: Answer) -> None:
+        if hand.scan.revision is None:
+            return
+        plan = hand.scan.revision.plan
+        answer(
+            PlanReply(
+                id=request_id,
+                epoch=self._epoch,
+                scan_id=hand.scan.id,
+                revision=plan.revision,
+                plan=plan.model_dump(mode="json"),
+            )
+        )
+
+    def _calibrate(
+        self, hand: ScanInHand, request: CalibrateRequest, payload: bytes, answer: Answer, refuse: Refuse
+    ) -> None:
+        positions = request.positions or self._usual_positions(hand)
+        probe = self._around.given.vacuum_probe
+        if payload:
+            rows, columns = hand.scan.opened.start.frame_shape
+            if len(payload) != rows * columns * 4:
+                refuse(
+                    "bad_request", f"expected a vacuum probe of {rows} x {columns} float32, found {len(payload)} bytes"
+                )
+                return
+            probe = np.frombuffer(payload, "<f4").reshape(rows, columns)
+        if not positions:
+            refuse("not_stored", "no frame is stored yet")
+            return
+
+        def found(calibration: CalibrationPlan) -> None:
+            self._calibrated(hand, request, calibration.model_copy(update={"source": "command"}), answer, refuse)
+
+        hand.planner.calibrate(positions, probe, found, lambda text: refuse("internal", text))
+
+    def _calibrated(
+        self, hand: ScanInHand, request: CalibrateRequest, calibration: CalibrationPlan, answer: Answer, refuse: Refuse
+    ) -> None:
+        def tell() -> None:
+            revision = hand.scan.revision.plan.revision if request.apply and hand.scan.revision else None
+            answer(
+                CalibrateReply(
+                    id=request.id,
+                    epoch=self._epoch,
+                    scan_id=hand.scan.id,
+                    calibration=calibration.model_dump(mode="json"),
+                    revision=revision,
+                )
+            )
+
+        if not request.apply:
+            tell()
+        elif calibration.g1 is None:
+            refuse("no_calibration", f"nothing to apply: {calibration.reason}")
+        else:
+            changes = {"calibration": calibration.model_dump(mode="json")}
+            hand.planner.change(changes, tell, lambda text: refuse("bad_request", text))
+
+    def _usual_positions(self, hand: ScanInHand) -> tuple[int, ...]:
+        stored: NDArray[np.intp] = np.flatnonzero(hand.scan.seen.states == FrameState.STORED)
+        most = self._around.config.analysis.calibration_positions
+        if len(stored) > most:
+            stored = stored[np.arange(most) * len(stored) // most]
+        return tuple(stored.tolist())

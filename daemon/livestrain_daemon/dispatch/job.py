@@ -1,0 +1,21 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from livestrain_daemon.messages import Task, TaskDone
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one worker, and whom its end concerns."""
+
+    task: Callable[[int], Task]
+    """Makes the message, given its number."""
+    done: Callable[[TaskDone, bytes], None]
+    """Called once with the acknowledgement and its payload."""
+    lost: Callable[[str, bool], None]
+    """Called once with the reason if there will be no acknowledgement, and whether the job is under suspicion."""
+    limit_seconds: float
+    """After this time the worker is taken for hung [s]."""
+    payload: bytes = b""
+    prepare: tuple[str, int] | None = None
+    """(folder, revision) that the worker must have prepared before."""

@@ -1,0 +1,244 @@
+"""The worker processes: credit, acknowledgement, time-out, kill and reap, replacement."""
+
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+import zmq
+
+from livestrain_daemon.config import WorkersConfig
+from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.messages import FROM_WORKER, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
+from livestrain_daemon.processes import how_it_ended
+from livestrain_wire.codec import decode, encode
+from livestrain_wire.messages import Message, WorkerStatus
+
+log = structlog.get_logger()
+
+CREDIT = 2
+"""Tasks that a worker holds at most: one at work, one so that it need not wait."""
+START_SECONDS = 120.0
+"""A worker that has not imported and compiled what it needs by then is taken for hung [s]."""
+DEATHS_AT_START = 5
+"""So many workers in a row that end before they are ready, and the daemon gives up."""
+
+
+@dataclass
+class _Held:
+    job: Job
+    number: int
+    started: float = 0.0
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    identity: bytes
+    started: float
+    ready: bool = False
+    doomed: str = ""
+    held: deque[_Held] = field(default_factory=deque)
+    prepared: set[tuple[str, int]] = field(default_factory=set)
+
+
+class WorkerPool:
+    """
+    Workers and what they hold.
+
+    Parameters
+    ----------
+    socket
+        ROUTER that the workers connect to.
+    config
+        How many, and how long they may take.
+    start
+        Starts a worker process that will use the given identity.
+    """
+
+    def __init__(
+        self, socket: "zmq.Socket[bytes]", config: WorkersConfig, start: Callable[[str], subprocess.Popen[bytes]]
+    ) -> None:
+        self._socket = socket
+        self._config = config
+        self._start = start
+        self._workers: dict[bytes, _Worker] = {}
+        self._serial = 0
+        self._task_number = 0
+        self._deaths_at_start = 0
+        self._stopping = False
+        self.deaths = 0
+        """Workers that ended or were killed unasked, since the start."""
+        self.tasks_done = 0
+        self.busy_seconds = 0.0
+        """Time that workers spent on tasks, all together [s]."""
+        self.span_seconds: dict[str, float] = {}
+        """The same by part of the work [s]."""
+
+    @property
+    def warm(self) -> bool:
+        """As many workers as configured have imported and compiled."""
+        return sum(worker.ready for worker in self._workers.values()) >= self._config.count
+
+    @property
+    def outstanding(self) -> int:
+        """Tasks that workers hold."""
+        return sum(len(worker.held) for worker in self._workers.values())
+
+    def status(self) -> tuple[WorkerStatus, ...]:
+        """Every worker process."""
+        return tuple(WorkerStatus(pid=w.process.pid, state=self._state(w)) for w in self._workers.values())
+
+    def maintain(self) -> None:
+        """Starts what is missing, dooms what hangs, buries what has ended; called every few milliseconds."""
+        now = time.monotonic()
+        for worker in list(self._workers.values()):
+            if worker.process.poll() is not None:
+                self._bury(worker)
+            elif not worker.doomed:
+                self._doom_if_hung(worker, now)
+        wanted = 0 if self._stopping else self._config.count + self._config.spares
+        while len(self._workers) < wanted:
+            self._launch(now)
+
+    def hand_out(self, next_job: Callable[[], Job | None]) -> None:
+        """Gives jobs to workers until these have no credit left or there are no more jobs."""
+        for worker in self._with_credit():
+            job = next_job()
+            if job is None:
+                return
+            self._give(worker, job)
+
+    def take(self, parts: list[bytes]) -> None:
+        """A message from a worker, its identity first."""
+        identity, packed, *payload = parts
+        worker = self._workers.get(identity)
+        if worker is None:
+            return  # from the grave: its range has been given away and will be done again
+        message: Message = decode(packed, FROM_WORKER)
+        if isinstance(message, WorkerReady):
+            worker.ready = True
+            self._deaths_at_start = 0
+        elif isinstance(message, TaskDone):
+            self._acknowledged(worker, message, payload[0] if payload else b"")
+        elif isinstance(message, TaskFailed):
+            held = self._release(worker, message.number)
+            if held is not None:
+                held.job.lost(message.text, True)
+
+    def stop(self) -> None:
+        """Asks all workers to exit after what they have acknowledged."""
+        self._stopping = True
+        for worker in self._workers.values():
+            self._send(worker, StopWorker())
+
+    def kill(self, seconds: float = 5.0) -> None:
+        """Ends what has not exited by itself after a while, and reaps all."""
+        deadline = time.monotonic() + seconds
+        for worker in self._workers.values():
+            try:
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+        self._workers.clear()
+
+    def _state(self, worker: _Worker) -> Literal["starting", "idle", "busy", "spare"]:
+        if not worker.ready:
+            return "starting"
+        if worker.held:
+            return "busy"
+        return "idle" if worker in self._active() else "spare"
+
+    def _active(self) -> list[_Worker]:
+        ready = [worker for worker in self._workers.values() if worker.ready and not worker.doomed]
+        return ready[: self._config.count]
+
+    def _with_credit(self) -> Iterator[_Worker]:
+        for level in range(CREDIT):
+            for worker in self._active():
+                if len(worker.held) == level:
+                    yield worker
+
+    def _launch(self, now: float) -> None:
+        self._serial += 1
+        identity = f"worker-{self._serial}"
+        process = self._start(identity)
+        self._workers[identity.encode()] = _Worker(process, identity.encode(), started=now)
+
+    def _give(self, worker: _Worker, job: Job) -> None:
+        if job.prepare is not None and job.prepare not in worker.prepared:
+            self._prepare(worker, job.prepare)
+        self._task_number += 1
+        held = _Held(job, self._task_number)
+        if not worker.held:
+            held.started = time.monotonic()
+        worker.held.append(held)
+        self._send(worker, job.task(held.number), job.payload)
+
+    def _prepare(self, worker: _Worker, what: tuple[str, int]) -> None:
+        worker.prepared.add(what)
+        folder, revision = what
+        job = Job(
+            task=lambda number: PrepareTask(number=number, folder=folder, revision=revision),
+            done=lambda done, payload: None,
+            lost=lambda reason, suspect: worker.prepared.discard(what),
+            limit_seconds=START_SECONDS,
+        )
+        self._give(worker, job)
+
+    def _send(self, worker: _Worker, message: Message, payload: bytes = b"") -> None:
+        parts = [worker.identity, encode(message), *([payload] if payload else [])]
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.ZMQError as error:  # its connection has gone: it is dead, or will be found hung
+            log.debug("could not reach a worker", pid=worker.process.pid, error=str(error))
+
+    def _acknowledged(self, worker: _Worker, done: TaskDone, payload: bytes) -> None:
+        held = self._release(worker, done.number)
+        if held is None:
+            return
+        self.tasks_done += 1
+        self.busy_seconds += done.seconds
+        for part, seconds in done.spans.items():
+            self.span_seconds[part] = self.span_seconds.get(part, 0.0) + seconds
+        held.job.done(done, payload)
+
+    def _release(self, worker: _Worker, number: int) -> _Held | None:
+        if worker.doomed or not worker.held or worker.held[0].number != number:
+            return None
+        held = worker.held.popleft()
+        if worker.held:
+            worker.held[0].started = time.monotonic()
+        return held
+
+    def _doom_if_hung(self, worker: _Worker, now: float) -> None:
+        if not worker.ready:
+            if now - worker.started > START_SECONDS:
+                self._doom(worker, f"was not ready after {START_SECONDS:g} s")
+        elif worker.held and now - worker.held[0].started > worker.held[0].job.limit_seconds:
+            self._doom(worker, f"did not finish a task within {worker.held[0].job.limit_seconds:g} s")
+
+    def _doom(self, worker: _Worker, why: str) -> None:
+        worker.doomed = why
+        worker.process.kill()
+
+    def _bury(self, worker: _Worker) -> None:
+        del self._workers[worker.identity]
+        why = worker.doomed or how_it_ended(worker.process.returncode)
+        if self._stopping and not worker.held:
+            return
+        self.deaths += 1
+        log.warning("a worker ended", pid=worker.process.pid, why=why, tasks=len(worker.held))
+        if not worker.ready:
+            self._deaths_at_start += 1
+            if self._deaths_at_start >= DEATHS_AT_START:
+                raise Unavailable(
+                    f"{DEATHS_AT_START} workers in a row ended before they were ready; the last one {why}"
+                )
+        for place, held in enumerate(worker.held):
+            held.job.lost(f"the worker {why}", place == 0)

@@ -1,0 +1,100 @@
+"""Main's end of the line to the intake process, which it starts, and starts again if it ends."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import structlog
+import zmq
+
+from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.messages import FROM_INTAKE, IntakeReady
+from livestrain_daemon.processes import how_it_ended
+from livestrain_wire.codec import decode, encode
+from livestrain_wire.messages import Message
+
+log = structlog.get_logger()
+
+MESSAGES_PER_TURN = 200
+"""So many messages are taken before the loop looks after other things."""
+
+
+class IntakeLink:
+    """
+    The intake process and the messages to and from it.
+
+    Parameters
+    ----------
+    socket
+        ROUTER that the intake connects to.
+    start
+        Starts the intake process.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]", start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self._socket = socket
+        self._start = start
+        self._identity = b""
+        self._stopping = False
+        self._process = start()
+        self.restarts = 0
+        """Times that the intake ended unasked and was started again."""
+
+    @property
+    def ready(self) -> bool:
+        """True while the frames socket is bound."""
+        return bool(self._identity)
+
+    def messages(self) -> Iterator[Message]:
+        """What the intake has said since."""
+        for _ in range(MESSAGES_PER_TURN):
+            try:
+                identity, packed = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            message: Message = decode(packed, FROM_INTAKE)
+            if isinstance(message, IntakeReady):
+                self._identity = identity
+            yield message
+
+    def send(self, message: Message) -> None:
+        """A command to the intake."""
+        if self._identity:
+            self._socket.send_multipart([self._identity, encode(message)])
+
+    def maintain(self) -> None:
+        """
+        Starts the intake again if it has ended.
+
+        Raises
+        ------
+        Unavailable
+            If it ended before its socket was bound: its own message says why.
+        """
+        if self._stopping or self._process.poll() is None:
+            return
+        how = how_it_ended(self._process.returncode)
+        if not self._identity:
+            raise Unavailable(f"the intake could not start: it {how}")
+        log.error("the intake ended and is started again", how=how)
+        self._identity = b""
+        self.restarts += 1
+        self._process = self._start()
+
+    def expect_exit(self) -> None:
+        """From now on its end is no accident."""
+        self._stopping = True
+
+    @property
+    def ended(self) -> bool:
+        """True when the process is gone."""
+        return self._process.poll() is not None
+
+    def kill(self, seconds: float = 5.0) -> None:
+        """Ends what has not exited by itself after a while, and reaps it."""
+        deadline = time.monotonic() + seconds
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,59 @@
+"""Child processes: spawned, never forked; they die with their parent."""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def spawn(module: str, settings: Mapping[str, Any], keep_open: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """
+    Starts ``python -m module settings`` as a child.
+
+    Parameters
+    ----------
+    module
+        Has a ``main`` that reads its settings from the first argument, as JSON.
+    settings
+        What the child needs to know.
+    keep_open
+        File descriptors that the child inherits, such as the spool's lock.
+    """
+    with_parent = {**settings, "parent_pid": os.getpid()}
+    return subprocess.Popen(
+        [sys.executable, "-m", module, json.dumps(with_parent)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=tuple(keep_open),
+    )
+
+
+def become_child(parent_pid: int) -> None:
+    """
+    Makes this process end with its parent, and leaves Ctrl-C to the parent.
+
+    Parameters
+    ----------
+    parent_pid
+        Whoever started this process; if it is gone already, this one exits.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        sys.exit(1)
+
+
+def how_it_ended(returncode: int) -> str:
+    """The end of a process in words, from its return code."""
+    if returncode >= 0:
+        return f"exited with code {returncode}"
+    try:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was ended by signal {-returncode}"

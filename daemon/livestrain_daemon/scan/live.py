@@ -1,0 +1,192 @@
+"""A scan while it is taken, analysed and looked at: what has come, under which plan, against which reference."""
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.errors import StorageError
+from livestrain_daemon.messages import ScanClosed, ScanOpened
+from livestrain_daemon.plan import Plan
+from livestrain_daemon.publish.feed import MapFeed
+from livestrain_daemon.scan.announcer import Announcer
+from livestrain_daemon.scan.references import References
+from livestrain_daemon.scan.revision import Revision
+from livestrain_daemon.scan.seen import FramesSeen
+from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scanfolder import FrameState, Journal
+from livestrain_wire.messages import ReferenceInfo, Run
+
+log = structlog.get_logger()
+
+LEDGER_SECONDS = 0.5
+"""How often the intake's ledger is read, in case a hint was lost [s]."""
+
+
+class LiveScan:
+    """
+    One scan and all that changes about it.
+
+    Parameters
+    ----------
+    opened
+        What the intake said when it opened the folder.
+    surroundings
+        Configuration, publisher and workers, shared with other scans.
+    references
+        From an earlier life of the daemon, else empty.
+    """
+
+    def __init__(self, opened: ScanOpened, surroundings: Surroundings, references: References) -> None:
+        self.opened = opened
+        self.id = opened.scan_id
+        self.folder = Path(opened.folder)
+        self._journal = Journal(self.folder)
+        self.seen = FramesSeen(self.folder)
+        self.references = references
+        self.revision: Revision | None = None
+        self.closed: ScanClosed | None = None
+        self.faults: dict[str, int] = {}
+        self.feed = MapFeed(self.id, surroundings.publisher)
+        self.announcer = Announcer(self, surroundings.publisher)
+        self._surroundings = surroundings
+        self._older: list[Revision] = []
+        self._next_ledger = 0.0
+
+    # --- from the intake ---
+
+    def frames_stored(self, runs: list[Run] | tuple[Run, ...]) -> None:
+        """A hint that frames are in the file."""
+        self._offer(self.seen.note(runs, FrameState.STORED))
+
+    def frames_recycled(self, runs: tuple[Run, ...]) -> None:
+        """A hint that frames were overwritten in the ring."""
+        self.seen.note(runs, FrameState.RECYCLED)
+        if self.revision is not None:
+            self.revision.frames_recycled(runs)
+
+    def close_intake(self, closed: ScanClosed) -> None:
+        """No more frames will come."""
+        self.closed = closed
+        self.faults = dict(closed.faults)
+        self.seen.read_ledger()
+        if self.revision is not None:
+            self.revision.catch_up(self.seen.states, closed=True)
+        self.announcer.closed(closed)
+
+    # --- plan and reference ---
+
+    @property
+    def stopped_coming(self) -> bool:
+        """True when the intake has closed the scan."""
+        return self.closed is not None
+
+    def next_revision(self) -> int:
+        """The number that a new plan gets."""
+        return (self.revision.plan.revision if self.revision else 0) + 1
+
+    def begin_revision(self, plan: Plan) -> None:
+        """From now on results are made under this plan; its results file is there already."""
+        if self.revision is not None:
+            self._older.append(self.revision)
+        self.revision = Revision(self.folder, plan, self._surroundings.config.workers, self._analysed, self._failed)
+        self.revision.catch_up(self.seen.states, self.stopped_coming)
+        self.feed.revision_changed()
+        self.announcer.plan_changed(self.revision)
+        calibration = plan.calibration
+        if calibration.g1 is not None and calibration.g2 is not None:
+            self.references.restart_medians()
+            if self.references.follows_data or self.references.current is None:
+                region = self.references.region
+                vectors = (*calibration.g1, *calibration.g2)
+                self.adopt_reference(ReferenceInfo(revision=0, kind="plan", vectors=vectors, region=region))
+
+    def resume_revision(self, plan: Plan) -> None:
+        """Goes on with a plan of an earlier life of the daemon."""
+        self.revision = Revision(self.folder, plan, self._surroundings.config.workers, self._analysed, self._failed)
+        self.revision.forget_results_without_frames(self.seen.states)
+        self.revision.catch_up(self.seen.states, self.stopped_coming)
+        self.announcer.plan_changed(self.revision)
+
+    def adopt_reference(self, info: ReferenceInfo) -> ReferenceInfo:
+        """Strain is measured against this from now on; the maps that depend on it go out again."""
+        before = self.references.current
+        adopted = self.references.adopt(info)
+        if adopted != before:
+            self.note("reference", reference=adopted.model_dump(mode="json"))
+            self.feed.reference_changed(self.seen.positions)
+            if self.revision is not None:
+                self.revision.final = False
+        return adopted
+
+    # --- the work ---
+
+    def next_job(self) -> Job | None:
+        """The next range that a worker should analyse."""
+        if self.revision is None or self.revision.work.unfinished == 0:
+            return None
+        return self.revision.work.next_job()
+
+    def step(self) -> None:
+        """Looks after what no message tells of; called every few milliseconds."""
+        now = time.monotonic()
+        if now >= self._next_ledger and not self.stopped_coming:
+            self._next_ledger = now + LEDGER_SECONDS
+            self._offer(self.seen.read_ledger())
+        self.announcer.step()
+
+    def flush(self) -> None:
+        """Sends new values to the subscribers."""
+        if self.revision is not None and not self.feed.idle:
+            self.feed.flush(self.revision, self.references.current)
+
+    @property
+    def analysed_all(self) -> bool:
+        """True when every position has its final state under the current plan."""
+        return self.stopped_coming and self.revision is not None and self.revision.work.unfinished == 0
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more will change unless somebody asks for it."""
+        return self.revision is not None and self.revision.final
+
+    def finish(self) -> None:
+        """Everything is analysed and measured against the last reference, and all has been sent."""
+        if self.revision is not None:
+            self.revision.final = True
+            self.revision.results.sync()
+            self.announcer.ended()
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """A line in the scan's journal; a full disk costs the line, not the daemon."""
+        try:
+            self._journal.append(kind, **fields)
+        except StorageError as error:
+            log.error("a line of the journal is lost", kind=kind, reason=str(error))
+
+    def tell(self, name: str, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+        """An event for the subscribers and a line in the log and the journal."""
+        getattr(log, level)(text, scan=self.id, what=name)
+        self.note("event", name=name, level=level, text=text)
+        self._surroundings.publisher.event(self.id, name, text, level)
+
+    def close(self) -> None:
+        """Gives all files back."""
+        for revision in (*self._older, *([self.revision] if self.revision else [])):
+            revision.close()
+        self.seen.close()
+        self._journal.close()
+
+    def _offer(self, news: list[Run]) -> None:
+        if news and self.revision is not None:
+            self.revision.frames_stored(news, self.seen.states, self.stopped_coming)
+
+    def _analysed(self, stage: str, runs: list[Run]) -> None:
+        if self.revision is not None and stage in self.revision.published_stages:
+            self.feed.acknowledged(runs)
+
+    def _failed(self, stage: str, runs: list[Run], reason: str) -> None:
+        self.note("failed", stage=stage, runs=runs, reason=reason)
+        self.tell("position_failed", f"{stage}: gave up on position {runs[0][0]}: {reason}", "error")

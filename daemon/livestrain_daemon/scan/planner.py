@@ -1,0 +1,198 @@
+"""How a scan gets its plan: given, found by calibration, or changed by a user."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.errors import PlanError
+from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
+from livestrain_daemon.plan import CalibrationPlan, Plan, changed, parse_plan, stages_for, unusable_runs
+from livestrain_daemon.scan.calibration import CalibrationSchedule, calibration_from, nominal_calibration
+from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.surroundings import Surroundings
+
+TASK_LIMIT_SECONDS = 120.0
+"""Calibrating, laying out a results file and compiling take at most so long [s]."""
+
+Found = Callable[[CalibrationPlan], None]
+Refuse = Callable[[str], None]
+
+
+class Planner:
+    """
+    Makes the plan revisions of one scan, one at a time.
+
+    Parameters
+    ----------
+    scan
+        Whose.
+    surroundings
+        Configuration, given images and workers.
+    """
+
+    def __init__(self, scan: LiveScan, surroundings: Surroundings) -> None:
+        self._scan = scan
+        self._surroundings = surroundings
+        self._schedule = CalibrationSchedule(scan.opened.start, surroundings.config.analysis.calibration_positions)
+        self._busy = False
+
+    @property
+    def busy(self) -> bool:
+        """True while a calibration runs or a revision is being laid out."""
+        return self._busy
+
+    @property
+    def settled(self) -> bool:
+        """True when no plan will come by itself any more."""
+        return not self._busy and self._scan.revision is not None and not self._wants_lattice
+
+    def step(self) -> None:
+        """Starts what is due."""
+        if self._busy:
+            return
+        if self._scan.revision is None and self._surroundings.given.plan is not None:
+            self.open(self._surroundings.given.plan.model_copy(update={"revision": 1}))
+        elif self._scan.revision is None or self._wants_lattice:
+            positions = self._schedule.due(self._scan.seen.states, self._scan.stopped_coming)
+            if positions is not None:
+                self._busy = True
+                self.calibrate(positions, self._surroundings.given.vacuum_probe, self._use, self._give_up)
+
+    @property
+    def _wants_lattice(self) -> bool:
+        revision = self._scan.revision
+        if revision is None or self._schedule.exhausted:
+            return False
+        calibration = revision.plan.calibration
+        return calibration.g1 is None and calibration.source == "automatic"
+
+    def calibrate(
+        self,
+        positions: tuple[int, ...],
+        probe: NDArray[np.float32] | None,
+        found: Found,
+        refuse: Refuse,
+    ) -> None:
+        """
+        Has a worker calibrate; exactly one of the callbacks is called later.
+
+        Parameters
+        ----------
+        positions
+            Flat positions whose frames it looks at.
+        probe : (rows, columns)
+            Image of the probe in vacuum [counts].
+        found
+            Called with what was found.
+        refuse
+            Called with the reason when nothing could be tried.
+        """
+        frame_shape = self._scan.opened.start.frame_shape
+
+        def task(number: int) -> CalibrateTask:
+            return CalibrateTask(
+                number=number,
+                folder=str(self._scan.folder),
+                positions=positions,
+                probe_shape=None if probe is None else (probe.shape[0], probe.shape[1]),
+                unusable=self._unusable(),
+            )
+
+        def done(answer: TaskDone, payload: bytes) -> None:
+            found(calibration_from(answer.result, frame_shape, positions))
+
+        self._surroundings.jobs.submit(
+            Job(
+                task=task,
+                done=done,
+                lost=lambda reason, suspect: refuse(reason),
+                limit_seconds=TASK_LIMIT_SECONDS,
+                payload=b"" if probe is None else probe.astype("<f4").tobytes(),
+            )
+        )
+
+    def plan_for(self, calibration: CalibrationPlan) -> Plan:
+        """A plan with this calibration, and everything else as it was or as configured."""
+        number = self._scan.next_revision()
+        if self._scan.revision is not None:
+            return changed(self._scan.revision.plan, {"calibration": calibration.model_dump()}, number)
+        return Plan(
+            revision=number,
+            calibration=calibration,
+            detectors=self._surroundings.config.analysis.detectors,
+            unusable=self._unusable(),
+            stages=stages_for(calibration),
+        )
+
+    def change(self, changes: dict[str, Any], done: Callable[[], None], refuse: Refuse) -> None:
+        """
+        A new revision with some fields changed; exactly one of the callbacks is called, now or later.
+
+        Parameters
+        ----------
+        changes
+            New values by field; none: the same plan again.
+        done
+            Called when the new revision holds.
+        refuse
+            Called with the reason if the changes make no sense.
+        """
+        if self._scan.revision is None or self._busy:
+            refuse("a calibration is under way; try again when it is done")
+            return
+        try:
+            plan = changed(self._scan.revision.plan, changes, self._scan.next_revision())
+        except PlanError as error:
+            refuse(str(error))
+            return
+        self.open(plan, done, refuse)
+
+    def open(self, plan: Plan, done: Callable[[], None] | None = None, refuse: Refuse | None = None) -> None:
+        """Has a worker lay out the results file, then puts the plan in force."""
+        self._busy = True
+
+        def task(number: int) -> OpenRevisionTask:
+            return OpenRevisionTask(number=number, folder=str(self._scan.folder), plan=plan.model_dump(mode="json"))
+
+        def opened(answer: TaskDone, payload: bytes) -> None:
+            self._busy = False
+            self._scan.begin_revision(plan)
+            if done is not None:
+                done()
+
+        def lost(reason: str, suspect: bool) -> None:
+            self._busy = False
+            self._scan.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
+            if refuse is not None:
+                refuse(reason)
+
+        self._surroundings.jobs.submit(Job(task=task, done=opened, lost=lost, limit_seconds=TASK_LIMIT_SECONDS))
+
+    def _use(self, calibration: CalibrationPlan) -> None:
+        self._busy = False
+        if calibration.g1 is None:
+            self._scan.tell("no_lattice", f"no lattice found: {calibration.reason}", "warning")
+            if self._scan.revision is not None:
+                return
+        self.open(self.plan_for(calibration))
+
+    def _give_up(self, reason: str) -> None:
+        self._busy = False
+        self._scan.tell("calibration_failed", f"calibration failed: {reason}", "error")
+        if self._scan.revision is None and self._schedule.exhausted:
+            self.open(self.plan_for(nominal_calibration(self._scan.opened.start.frame_shape, (), reason)))
+
+    def _unusable(self) -> tuple[tuple[int, int], ...]:
+        usable = self._surroundings.given.usable_pixels
+        if usable is None or usable.shape != self._scan.opened.start.frame_shape:
+            return ()
+        return unusable_runs(usable)
+
+
+def recorded_plan(entries: list[dict[str, Any]]) -> Plan | None:
+    """The plan that held last, from a scan's journal."""
+    plans = [entry["plan"] for entry in entries if entry.get("kind") == "plan"]
+    return parse_plan(plans[-1]) if plans else None

@@ -1,0 +1,132 @@
+"""Keeps a scan's reference up to date, and changes it when a user wants."""
+
+from collections.abc import Callable
+
+from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.messages import MedianTask, TaskDone
+from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.references import Region
+from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_wire.messages import ReferenceInfo, ReferenceRequest
+
+TASK_LIMIT_SECONDS = 60.0
+
+Adopted = Callable[[ReferenceInfo], None]
+Refuse = Callable[[str], None]
+
+
+class Referencer:
+    """
+    The reference of one scan.
+
+    Parameters
+    ----------
+    scan
+        Whose.
+    surroundings
+        The workers, which compute the medians.
+    """
+
+    def __init__(self, scan: LiveScan, surroundings: Surroundings) -> None:
+        self._scan = scan
+        self._jobs = surroundings.jobs
+        self._running = 0
+        self._measured_last: tuple[int, int] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """True when the reference is that of everything analysed, or one that a user has fixed."""
+        if self._running:
+            return False
+        references = self._scan.references
+        return not references.follows_data or self._measured_last == self._state()
+
+    def step(self) -> None:
+        """Starts a median at each of the fixed counts, and after the last position."""
+        revision = self._scan.revision
+        if revision is None or self._running or self._scan.references.current is None:
+            return
+        analysed = revision.positions_done.counts().analysed
+        last = self._scan.analysed_all and not self.settled
+        if self._scan.references.median_due(analysed) or last:
+            self._follow_data(self._scan.references.region)
+
+    def request(self, request: ReferenceRequest, adopted: Adopted, refuse: Refuse) -> None:
+        """Does what a user wants; exactly one of the callbacks is called, now or later."""
+        if self._scan.references.current is None:
+            refuse("the scan has no lattice yet")
+        elif request.values is not None:
+            info = ReferenceInfo(revision=0, kind="values", vectors=request.values)
+            self._adopt_given(info, adopted, refuse)
+        elif request.revert_to is not None:
+            earlier = self._scan.references.get(request.revert_to)
+            if earlier is None:
+                refuse(f"there is no reference revision {request.revert_to}")
+            else:
+                self._adopt_given(earlier, adopted, refuse)
+        else:
+            self._median(request.region, adopted, refuse)
+
+    def _adopt_given(self, info: ReferenceInfo, adopted: Adopted, refuse: Refuse) -> None:
+        area = info.vectors[0] * info.vectors[3] - info.vectors[1] * info.vectors[2]
+        if not abs(area) > 1e-6:
+            refuse(f"g1 and g2 span {area:g} px^2: no lattice")
+            return
+        adopted(self._scan.adopt_reference(info))
+        self._measured_last = self._state()
+
+    def _follow_data(self, region: Region | None) -> None:
+        state = self._state()
+
+        def done(info: ReferenceInfo) -> None:
+            self._measured_last = state
+
+        def refuse(reason: str) -> None:
+            self._measured_last = state
+
+        self._median(region, done, refuse)
+
+    def _median(self, region: Region | None, adopted: Adopted, refuse: Refuse) -> None:
+        revision = self._scan.revision
+        if revision is None:
+            refuse("the scan has no plan yet")
+            return
+        number = revision.plan.revision
+        self._running += 1
+
+        def task(serial: int) -> MedianTask:
+            return MedianTask(number=serial, folder=str(self._scan.folder), revision=number, region=region)
+
+        def done(answer: TaskDone, payload: bytes) -> None:
+            self._running -= 1
+            self._take_median(answer, number, region, adopted, refuse)
+
+        def lost(reason: str, suspect: bool) -> None:
+            self._running -= 1
+            refuse(reason)
+
+        self._jobs.submit(Job(task=task, done=done, lost=lost, limit_seconds=TASK_LIMIT_SECONDS))
+
+    def _take_median(
+        self, answer: TaskDone, revision: int, region: Region | None, adopted: Adopted, refuse: Refuse
+    ) -> None:
+        if self._scan.revision is None or self._scan.revision.plan.revision != revision:
+            refuse("the plan has changed meanwhile")
+        elif not answer.result.get("positions"):
+            where = "the scan" if region is None else f"rows {region[0]}:{region[2]}, columns {region[1]}:{region[3]}"
+            refuse(f"no good position in {where} yet")
+        else:
+            info = ReferenceInfo(
+                revision=0,
+                kind="median" if region is None else "region",
+                vectors=answer.result["vectors"],
+                region=region,
+                positions=answer.result["positions"],
+            )
+            adopted(self._scan.adopt_reference(info))
+
+    def _state(self) -> tuple[int, int]:
+        revision = self._scan.revision
+        if revision is None:
+            return (0, 0)
+        return (revision.plan.revision, revision.positions_done.counts().analysed)

@@ -1,0 +1,69 @@
+"""What strain is measured against, and what it was measured against before."""
+
+from collections.abc import Iterable
+
+from livestrain_wire.messages import ReferenceInfo
+
+Vectors = tuple[float, float, float, float]
+"""g1 row, g1 column, g2 row, g2 column [px]."""
+Region = tuple[int, int, int, int]
+"""First row, first column, row after the last, column after the last."""
+
+FIRST_MEDIAN = 256
+"""Analysed positions at which the median replaces the plan's lattice; again at each doubling, and at the end."""
+
+
+class References:
+    """
+    The history of a scan's reference; the latest one holds.
+
+    Parameters
+    ----------
+    history
+        From an earlier life of the daemon, oldest first.
+    """
+
+    def __init__(self, history: Iterable[ReferenceInfo] = ()) -> None:
+        self._history = {info.revision: info for info in history}
+        self._next_median = FIRST_MEDIAN
+
+    @property
+    def current(self) -> ReferenceInfo | None:
+        """The one that holds; None before the first lattice."""
+        return self._history[max(self._history)] if self._history else None
+
+    def get(self, revision: int) -> ReferenceInfo | None:
+        """An earlier one."""
+        return self._history.get(revision)
+
+    def adopt(self, info: ReferenceInfo) -> ReferenceInfo:
+        """Makes this the reference, under the next revision number; nothing happens if it holds already."""
+        current = self.current
+        if current is not None and info.model_copy(update={"revision": current.revision}) == current:
+            return current
+        adopted = info.model_copy(update={"revision": (current.revision if current else 0) + 1})
+        self._history[adopted.revision] = adopted
+        return adopted
+
+    def restart_medians(self) -> None:
+        """A new plan revision begins: its medians come at the same counts again."""
+        self._next_median = FIRST_MEDIAN
+
+    def median_due(self, analysed: int) -> bool:
+        """True once at each of the fixed counts, while the reference is one that follows the data."""
+        if self.current is None or analysed < self._next_median:
+            return False
+        while self._next_median <= analysed:
+            self._next_median *= 2
+        return self.follows_data
+
+    @property
+    def follows_data(self) -> bool:
+        """False where a user has given values."""
+        return self.current is not None and self.current.kind != "values"
+
+    @property
+    def region(self) -> Region | None:
+        """The region whose median is wanted; None: all positions."""
+        current = self.current
+        return current.region if current is not None else None

@@ -1,0 +1,178 @@
+"""The scans in memory: what the intake says goes to the right one, and each is seen to its end."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.messages import (
+    FaultSeen,
+    IntakeCounts,
+    Recycled,
+    ScanClosed,
+    ScanOpened,
+    ScanRefused,
+    Stored,
+    Synced,
+)
+from livestrain_daemon.scan.counting import add_counts
+from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.planner import Planner, recorded_plan
+from livestrain_daemon.scan.referencer import Referencer
+from livestrain_daemon.scan.references import References
+from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scanfolder import read_journal, revisions
+from livestrain_wire.messages import Message, ReferenceInfo
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ScanInHand:
+    """A scan with those who plan it and keep its reference."""
+
+    scan: LiveScan
+    planner: Planner
+    referencer: Referencer
+
+    def step(self) -> None:
+        """Looks after what no message tells of."""
+        self.scan.step()
+        self.planner.step()
+        self.referencer.step()
+        if not self.scan.final and self._complete:
+            self.scan.finish()
+
+    @property
+    def _complete(self) -> bool:
+        lattice = self.scan.references.current is not None
+        return (
+            self.scan.analysed_all
+            and self.planner.settled
+            and (self.referencer.settled or not lattice)
+            and self.scan.feed.idle
+        )
+
+
+class Scans:
+    """
+    Scans by id, oldest first; a finished one stays until a newer one is there.
+
+    Parameters
+    ----------
+    surroundings
+        What every scan works with.
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._scans: dict[str, ScanInHand] = {}
+        self.orphan_faults: dict[str, int] = {}
+        """What came in and belonged to no scan, by kind."""
+        self.queued_frames = 0
+        """Frames between the intake's socket and its file."""
+        self.opened_total = 0
+        self.finished_counts: dict[str, dict[str, float]] = {}
+        """What the forgotten scans have counted: value by label by metric."""
+
+    @property
+    def newest(self) -> ScanInHand | None:
+        """The scan in progress, or the last one."""
+        return next(reversed(self._scans.values()), None)
+
+    def find(self, scan_id: str | None) -> ScanInHand | None:
+        """A scan by id; None: the newest."""
+        return self.newest if scan_id is None else self._scans.get(scan_id)
+
+    def all(self) -> tuple[ScanInHand, ...]:
+        """Those in memory, oldest first."""
+        return tuple(self._scans.values())
+
+    @property
+    def all_final(self) -> bool:
+        """True when no scan has anything left to do."""
+        return all(hand.scan.final for hand in self._scans.values())
+
+    def sources(self) -> Iterable[Callable[[], Job | None]]:
+        """Where workers get ranges from: the newest scan first."""
+        return (hand.scan.next_job for hand in reversed(self._scans.values()))
+
+    def take(self, message: Message) -> None:
+        """Something that the intake has said."""
+        match message:
+            case ScanOpened():
+                self._open(message)
+            case ScanRefused():
+                log.error("scan refused", scan=message.scan_id, reason=message.text)
+                self._surroundings.publisher.event("", "scan_refused", f"{message.scan_id}: {message.text}", "error")
+            case IntakeCounts(scan_id=""):
+                self.orphan_faults = message.faults
+            case FaultSeen() if message.scan_id not in self._scans:
+                log.warning(message.text, what=message.kind)
+                self._surroundings.publisher.event("", message.kind, message.text, "warning")
+            case Stored() | Recycled() | IntakeCounts() | FaultSeen() | Synced() | ScanClosed():
+                hand = self._scans.get(message.scan_id)
+                if hand is not None:
+                    self._pass_on(hand.scan, message)
+
+    def step(self) -> None:
+        """One turn of everything that is not driven by messages."""
+        for hand in self._scans.values():
+            hand.step()
+
+    def flush(self) -> None:
+        """New values to the subscribers."""
+        for hand in self._scans.values():
+            hand.scan.flush()
+
+    def close(self) -> None:
+        """Gives all files back."""
+        for hand in self._scans.values():
+            hand.scan.close()
+
+    def _pass_on(
+        self, scan: LiveScan, message: Stored | Recycled | IntakeCounts | FaultSeen | Synced | ScanClosed
+    ) -> None:
+        match message:
+            case Stored():
+                scan.frames_stored(message.runs)
+            case Recycled():
+                scan.frames_recycled(message.runs)
+            case IntakeCounts():
+                scan.faults = dict(message.faults)
+                self.queued_frames = message.queued
+            case FaultSeen():
+                scan.tell(message.kind, message.text, "warning")
+            case Synced():
+                scan.note("synced", runs=message.runs)
+            case ScanClosed():
+                self.queued_frames = 0
+                scan.close_intake(message)
+
+    def _open(self, opened: ScanOpened) -> None:
+        known = self._scans.get(opened.scan_id)
+        if known is not None:  # the intake was started again
+            return
+        self.opened_total += 1
+        entries = read_journal(Path(opened.folder)) if opened.resumed else []
+        references = References(
+            ReferenceInfo.model_validate(entry["reference"]) for entry in entries if entry["kind"] == "reference"
+        )
+        scan = LiveScan(opened, self._surroundings, references)
+        self._forget_finished()
+        self._scans[opened.scan_id] = ScanInHand(
+            scan, Planner(scan, self._surroundings), Referencer(scan, self._surroundings)
+        )
+        scan.announcer.opened()
+        plan = recorded_plan(entries)
+        if plan is not None and plan.revision in revisions(scan.folder):
+            scan.resume_revision(plan)
+
+    def _forget_finished(self) -> None:
+        for scan_id in [scan_id for scan_id, hand in self._scans.items() if hand.scan.final]:
+            scan = self._scans.pop(scan_id).scan
+            add_counts(self.finished_counts, scan)
+            scan.close()
+            self._surroundings.publisher.forget(scan_id)

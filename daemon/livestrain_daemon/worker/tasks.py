@@ -1,0 +1,186 @@
+"""What a worker can be asked to do."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_core.calibrate import calibrate
+from livestrain_core.errors import NoProbe, NoReference
+from livestrain_core.strain import median_reference
+from livestrain_daemon.analyses import FrameKind, stage_outputs
+from livestrain_daemon.messages import (
+    AnalyseTask,
+    CalibrateTask,
+    MedianTask,
+    OpenRevisionTask,
+    PatternTask,
+    PrepareTask,
+    Task,
+)
+from livestrain_daemon.plan import parse_plan
+from livestrain_daemon.scanfolder import (
+    FrameReader,
+    FrameState,
+    ResultsFile,
+    ResultState,
+    create_results,
+    open_frames,
+    open_results,
+    provenance,
+    revisions,
+)
+from livestrain_daemon.worker.revision import OpenRevision
+from livestrain_wire.messages import Run
+
+OPEN_AT_MOST = 4
+"""Revisions that a worker keeps open."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task has led to, beside what is in the files."""
+
+    spans: dict[str, float] = field(default_factory=dict)
+    recycled: tuple[Run, ...] = ()
+    result: dict[str, Any] = field(default_factory=dict)
+    payload: bytes = b""
+
+
+class Tasks:
+    """Does tasks, and keeps open what the next one will probably need."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[tuple[str, int], OpenRevision] = OrderedDict()
+
+    def run(self, task: Task, payload: bytes) -> Outcome:
+        """The outcome of a task; whatever it raises is the task's failure."""
+        match task:
+            case AnalyseTask():
+                return self._analyse(task)
+            case PrepareTask():
+                self._revision(task.folder, task.revision).prepare()
+                return Outcome()
+            case OpenRevisionTask():
+                return _open_revision(task)
+            case CalibrateTask():
+                return _calibrate(task, payload)
+            case MedianTask():
+                return _median(task)
+            case PatternTask():
+                return _add_blocks(task)
+            case _:
+                raise TypeError(f"no such task: {type(task).__name__}")
+
+    def close(self) -> None:
+        """Closes what is open."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _analyse(self, task: AnalyseTask) -> Outcome:
+        revision = self._revision(task.folder, task.revision)
+        if revision.results.layout.outputs[revision.results.layout.stages[task.stage][0]].per_block:
+            gone, spans = revision.analyse_blocks(task.stage, task.runs)
+        else:
+            gone, spans = revision.analyse_positions(task.stage, task.runs)
+        return Outcome(spans=spans.seconds, recycled=tuple(gone))
+
+    def _revision(self, folder: str, number: int) -> OpenRevision:
+        key = (folder, number)
+        if key not in self._open:
+            while len(self._open) >= OPEN_AT_MOST:
+                self._open.popitem(last=False)[1].close()
+            self._open[key] = OpenRevision(Path(folder), number)
+        self._open.move_to_end(key)
+        return self._open[key]
+
+
+def _open_revision(task: OpenRevisionTask) -> Outcome:
+    folder = Path(task.folder)
+    plan = parse_plan(task.plan)
+    layout = open_frames(folder)
+    if plan.revision not in revisions(folder):
+        stages = stage_outputs(plan, FrameKind(layout.frame_shape, layout.dtype))
+        create_results(folder, plan.revision, layout.scan_shape, stages, plan.model_dump(mode="json"), provenance())
+    OpenRevision(folder, plan.revision).prepare()
+    return Outcome()
+
+
+def _calibrate(task: CalibrateTask, payload: bytes) -> Outcome:
+    reader = FrameReader(open_frames(Path(task.folder)))
+    layout = reader.layout
+    stored = reader.ledger() == FrameState.STORED
+    positions = [position for position in task.positions if position < layout.positions and stored[position]]
+    if not positions:
+        return Outcome(result={"reason": f"none of the {len(task.positions)} positions asked for is stored"})
+    frames = np.concatenate([reader.read(position, 1) for position in positions])
+    reader.close()
+    probe: NDArray[np.float32] | None = None
+    if task.probe_shape is not None:
+        probe = np.frombuffer(payload, dtype="<f4").reshape(task.probe_shape)
+    usable = np.ones(layout.frame_shape, dtype=np.bool_)
+    for first, count in task.unusable:
+        usable.reshape(-1)[first : first + count] = False
+    try:
+        found = calibrate(frames, usable if task.unusable else None, probe)
+    except NoProbe as error:
+        return Outcome(result={"reason": str(error)})
+    lattice = found.lattice
+    calibration = {
+        "positions": positions,
+        "vacuum_probe": probe is not None,
+        "centre": list(found.centre),
+        "radius_px": found.probe.radius_px,
+        "edge_px": found.probe.edge_px,
+        "g1": list(lattice.g1) if lattice else None,
+        "g2": list(lattice.g2) if lattice else None,
+        "hk": found.hk.tolist() if lattice else [],
+        "search_px": found.search_px if lattice else 0.0,
+        "residual_px": found.residual_px if lattice else None,
+        "reason": found.reason,
+    }
+    if lattice:
+        calibration["centre"] = list(lattice.centre)
+    return Outcome(result={"calibration": calibration})
+
+
+def _median(task: MedianTask) -> Outcome:
+    results = ResultsFile(open_results(Path(task.folder), task.revision))
+    rows, columns = results.layout.scan_shape
+    g = np.stack([results.read(name, 0, rows * columns) for name in ("g1", "g2")], axis=1)
+    states = results.ledger("diffraction")
+    results.close()
+    wanted = (states == ResultState.ANALYSED).reshape(rows, columns)
+    if task.region is not None:
+        first_row, first_column, last_row, last_column = task.region
+        inside = np.zeros_like(wanted)
+        inside[first_row:last_row, first_column:last_column] = True
+        wanted &= inside
+    chosen = g[wanted.ravel()]
+    try:
+        vectors = median_reference(chosen)
+    except NoReference:
+        return Outcome(result={"positions": 0})
+    good = int(np.isfinite(chosen).all(axis=(1, 2)).sum())
+    return Outcome(result={"positions": good, "vectors": vectors.ravel().tolist()})
+
+
+def _add_blocks(task: PatternTask) -> Outcome:
+    results = ResultsFile(open_results(Path(task.folder), task.revision))
+    blocks = [block for first, count in task.blocks for block in range(first, first + count)]
+    pattern: NDArray[Any] | None = None
+    for block in blocks:
+        part = results.read_block(task.kind, block)
+        if pattern is None:
+            pattern = part.astype(np.float64 if part.dtype.kind == "f" else np.uint64) if task.kind == "sum" else part
+        elif task.kind == "sum":
+            pattern += part
+        else:
+            np.maximum(pattern, part, out=pattern)
+    results.close()
+    if pattern is None:
+        return Outcome(result={})
+    return Outcome(result={"shape": list(pattern.shape), "dtype": pattern.dtype.name}, payload=pattern.tobytes())
