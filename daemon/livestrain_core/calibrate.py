@@ -3,9 +3,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.lattice import Lattice
-from livestrain_core.probe import Probe
-from livestrain_core.types import Frames, Image, Point, Usable
+from livestrain_core.basis import explained, primitive_basis
+from livestrain_core.disks import Disks, track
+from livestrain_core.errors import NoProbe, SingularLattice
+from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, predict
+from livestrain_core.probe import MeasuredProbe, Probe, measure_probe
+from livestrain_core.survey import Peaks, find_peaks
+from livestrain_core.types import Float64, Frames, Image, Point, Usable
+from livestrain_core.virtual import measure
+
+# disks beside the direct beam that must sit on one lattice before it is believed
+FEWEST_PEAKS = 4
+# they must carry this part of what was found, and fill this part of the lattice as far as the outer half of them
+LEAST_EXPLAINED = 0.6
+LEAST_OCCUPIED = 0.25
+# disks closer to each other than this overlap too much to be told apart [radii]
+CLOSEST_DISKS = 1.6
+# a disk is worth tracking if it was found in this part of the frames that have a lattice
+OFTEN_SEEN = 0.3
+MOST_DISKS = 64
+# a lattice that fits fewer frames than this was an accident of the mean pattern
+FEWEST_FITTED = 0.1
+# the direct beam is hidden if less of it than this can be seen
+LEAST_VISIBLE = 0.8
+LEAST_SEARCH_PX = 4.0
 
 
 @dataclass(frozen=True)
@@ -14,15 +35,15 @@ class Calibration:
 
     probe: Probe
     centre: Point
-    """Centre of the bright-field disk of the mean pattern (row, column) [px]."""
+    """Centre of the direct beam, the median of the frames (row, column) [px]."""
     lattice: Lattice | None
     """None where the frames show no lattice; `reason` says why."""
     hk: NDArray[np.int64]
-    """(m, 2) indices of the disks worth tracking, the direct beam first; empty without a lattice."""
+    """(m, 2) indices of the disks worth tracking, nearest to the direct beam first; empty without a lattice."""
     search_px: float
     """Half the side of the window in which tracking must look for a disk [px]."""
     residual_px: float
-    """Root mean square distance of the disks from the fitted lattices; NaN without a lattice [px]."""
+    """Median over the frames of the disks' distance from the fitted lattice; NaN without a lattice [px]."""
     reason: str
     """Empty, or one sentence on why there is no lattice."""
 
@@ -49,5 +70,191 @@ def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image 
     ------
     NoProbe
         Neither the vacuum probe nor the mean pattern shows a disk.
+
+    Notes
+    -----
+    The frames are shifted onto each other by their bright-field disk and averaged. Peaks of the average, correlated
+    with the probe, give a basis; tracking all frames with it gives the median lattice, the disks that are seen often
+    enough, and how far they wander.
     """
-    raise NotImplementedError
+    seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
+    measured, shifts = _beam(frames, seen, vacuum_probe)
+    peaks = _survey(frames, seen, shifts, measured)
+    found = _first_lattice(peaks, measured)
+    if isinstance(found, str):
+        return _without(measured, found)
+    return _tracked(frames, seen, measured, found)
+
+
+def _beam(frames: Frames, seen: Usable, vacuum_probe: Image | None) -> tuple[MeasuredProbe, NDArray[np.int64]]:
+    """Probe and centre, and the whole pixels (n, 2) by which each frame is off."""
+    mean = _mean(frames, seen, np.zeros((len(frames), 2), np.int64))
+    if vacuum_probe is not None:
+        vacuum = measure_probe(vacuum_probe)
+        guess = MeasuredProbe(_follow(mean, seen, vacuum), vacuum.probe)
+    else:
+        guess = measure_probe(mean, seen)
+    shifts = np.zeros((len(frames), 2), np.int64)
+    if _visible(seen, guess) < LEAST_VISIBLE:
+        return guess, shifts
+    centres = measure(frames, seen, guess.centre, guess.probe.radius_px, ()).centre
+    good = np.isfinite(centres).all(axis=1)
+    if not good.any():
+        return guess, shifts
+    middle = np.median(centres[good], axis=0)
+    shifts[good] = np.rint(centres[good] - middle)
+    # a frame without a direct beam near the others is no guide
+    shifts[np.abs(shifts).max(axis=1) > guess.probe.radius_px + 2] = 0
+    if vacuum_probe is not None:
+        return MeasuredProbe((float(middle[0]), float(middle[1])), guess.probe), shifts
+    try:
+        return measure_probe(_mean(frames, seen, shifts), seen), shifts
+    except NoProbe:
+        return guess, shifts
+
+
+def _follow(mean: Float64, seen: Usable, vacuum: MeasuredProbe) -> Point:
+    """Where the direct beam is with the specimen in, starting from where it was without."""
+    if _visible(seen, vacuum) < LEAST_VISIBLE:
+        return vacuum.centre
+    r, c = measure(mean[None].astype(np.float32), seen, vacuum.centre, vacuum.probe.radius_px, ()).centre[0]
+    return (float(r), float(c)) if np.isfinite([r, c]).all() else vacuum.centre
+
+
+def _visible(seen: Usable, beam: MeasuredProbe) -> float:
+    r, c = np.indices(seen.shape)
+    inside = np.hypot(r - beam.centre[0], c - beam.centre[1]) <= beam.probe.radius_px
+    return float(seen[inside].mean()) if inside.any() else 0.0
+
+
+def _mean(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> Float64:
+    """Mean of the shifted frames over what was seen of each pixel, zero where nothing was."""
+    total, count = np.zeros(seen.shape), np.zeros(seen.shape)
+    rows, columns = seen.shape
+    for frame, (r, c) in zip(frames, shifts, strict=True):
+        into = (slice(max(-r, 0), rows - max(r, 0)), slice(max(-c, 0), columns - max(c, 0)))
+        out_of = (slice(max(r, 0), rows + min(r, 0)), slice(max(c, 0), columns + min(c, 0)))
+        good = seen[out_of] & np.isfinite(frame[out_of])
+        total[into] += np.where(good, frame[out_of], 0)
+        count[into] += good
+    return np.asarray(total / np.maximum(count, 1), np.float64)
+
+
+def _survey(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: MeasuredProbe) -> Peaks:
+    # the root evens out counting noise and keeps the direct beam from drowning the faint disks
+    even = np.sqrt(np.maximum(_mean(frames[::2], seen, shifts[::2]), 0))
+    odd = np.sqrt(np.maximum(_mean(frames[1::2], seen, shifts[1::2]), 0))
+    return find_peaks((even + odd) / 2, (even - odd) / 2, seen, measured.probe, measured.centre)
+
+
+def _first_lattice(peaks: Peaks, measured: MeasuredProbe) -> Lattice | str:
+    """A lattice through the peaks of the mean pattern, or why there is none."""
+    radius = measured.probe.radius_px
+    tolerance = max(1.2, 0.2 * radius)
+    away = peaks.position - np.array(measured.centre)
+    distance = np.hypot(away[:, 0], away[:, 1])
+    others = distance > max(0.8 * CLOSEST_DISKS * radius, 2.0)
+    if others.sum() < FEWEST_PEAKS:
+        return f"beside the direct beam {int(others.sum())} disks stand out, and a lattice takes {FEWEST_PEAKS}"
+    direct = away[distance <= 0.5 * radius + 1.0]
+    offset = direct[0] if len(direct) else np.zeros(2)
+    away, weight = away[others] - offset, np.minimum(peaks.significance[others], 20.0)
+    try:
+        basis = primitive_basis(away, weight, tolerance, CLOSEST_DISKS * radius)
+    except SingularLattice:
+        return f"the {len(away)} disks beside the direct beam lie on one line"
+    fits = explained(away, basis, tolerance) > 0.0
+    part = float(weight[fits].sum() / weight.sum())
+    occupied = _occupied(away[fits], basis)
+    if fits.sum() < FEWEST_PEAKS or part < LEAST_EXPLAINED or occupied < LEAST_OCCUPIED:
+        return (
+            f"{int(fits.sum())} of {len(away)} peaks, {100 * part:.0f} % by weight, sit on the best lattice and fill "
+            f"{100 * occupied:.0f} % of it, which may be chance"
+        )
+    centre = np.array(measured.centre) + offset
+    return _lattice(centre, basis)
+
+
+def _lattice(centre: Float64, basis: Float64) -> Lattice:
+    (r, c), (r1, c1), (r2, c2) = (map(float, v) for v in (centre, basis[0], basis[1]))
+    return Lattice((r, c), (r1, c1), (r2, c2))
+
+
+def _occupied(peaks: Float64, basis: Float64) -> float:
+    """Part of the lattice points that carry a peak, as far out as the median of the peaks."""
+    if len(peaks) == 0:
+        return 0.0
+    indices = np.rint(peaks @ np.linalg.inv(basis)).astype(int)
+    reach = float(np.median(np.hypot(*peaks.T))) * 1.01
+    every = _indices(basis, reach)
+    sites = {(int(h), int(k)) for h, k in every if (h, k) != (0, 0)}
+    return len(sites & {(int(h), int(k)) for h, k in indices}) / max(len(sites), 1)
+
+
+def _indices(basis: Float64, reach: float) -> NDArray[np.int64]:
+    """Indices (m, 2) of the lattice points within a distance, the nearest first."""
+    most = int(np.ceil(reach * np.linalg.norm(np.linalg.inv(basis), 2))) + 1
+    h, k = (a.ravel() for a in np.meshgrid(*(np.arange(-most, most + 1),) * 2, indexing="ij"))
+    distance = np.hypot(*(np.stack([h, k], axis=1) @ basis).T)
+    order = np.lexsort((k, h, distance.round(6)))
+    order = order[distance[order] <= reach]
+    return np.stack([h[order], k[order]], axis=1).astype(np.int64)
+
+
+def _inside(lattice: Lattice, shape: tuple[int, ...], margin: float) -> NDArray[np.int64]:
+    every = _indices(np.array([lattice.g1, lattice.g2]), float(np.hypot(*shape)))
+    place = predict(lattice, every)
+    good = (place >= margin).all(axis=1) & (place <= np.array(shape) - 1 - margin).all(axis=1)
+    return every[good]
+
+
+def _tracked(frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lattice) -> Calibration:
+    """Lattice, disks and search window from tracking the frames, first all disks and then the good ones."""
+    probe = measured.probe
+    spacing = min(np.hypot(*lattice.g1), np.hypot(*lattice.g2))
+    farthest = float(0.45 * spacing)
+    window = float(np.ceil(probe.radius_px + 4.0 * probe.edge_px + 0.5))
+    hk = _inside(lattice, frames.shape[1:], window + 1.0)
+    disks, fit = _round(frames, seen, lattice, hk, probe, min(farthest, 10.0))
+    fitted = fit.reason == Reason.FITTED
+    if fitted.mean() < FEWEST_FITTED:
+        return _without(measured, f"a lattice fits only {int(fitted.sum())} of {len(frames)} frames")
+    hk = hk[_worthwhile(disks, fitted)]
+    if len(hk) < 3 or np.linalg.matrix_rank(hk - hk[0]) < 2:
+        return _without(measured, f"only {len(hk)} disks are seen often enough to be tracked")
+    lattice = _median(fit)
+    disks, fit = _round(frames, seen, lattice, hk, probe, min(farthest, 10.0))
+    fitted = fit.reason == Reason.FITTED
+    if fitted.mean() < FEWEST_FITTED:
+        return _without(measured, f"a lattice fits only {int(fitted.sum())} of {len(frames)} frames")
+    lattice = _median(fit)
+    off = np.abs(disks.position[fitted] - predict(lattice, hk))
+    wander = float(np.nanpercentile(off, 99.5))
+    search = float(np.clip(np.ceil(1.5 * wander + 2.0), LEAST_SEARCH_PX, max(farthest, 1.0)))
+    residual = float(np.median(fit.residual_px[fitted]))
+    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "")
+
+
+def _round(
+    frames: Frames, seen: Usable, lattice: Lattice, hk: NDArray[np.int64], probe: Probe, search_px: float
+) -> tuple[Disks, LatticeFit]:
+    disks = track(frames, seen, lattice, hk, probe, search_px)
+    return disks, fit_lattice(disks, hk)
+
+
+def _worthwhile(disks: Disks, fitted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Numbers of the disks seen often enough, at most so many that tracking stays fast."""
+    often = (disks.score[fitted] > 0).mean(axis=0)
+    good = np.flatnonzero(often >= OFTEN_SEEN)
+    brightest = good[np.argsort(-disks.score[fitted].mean(axis=0)[good], kind="stable")]
+    return np.sort(brightest[:MOST_DISKS])
+
+
+def _median(fit: LatticeFit) -> Lattice:
+    centre, g1, g2 = (np.nanmedian(a, axis=0) for a in (fit.centre, fit.g1, fit.g2))
+    return _lattice(centre, np.stack([g1, g2]))
+
+
+def _without(measured: MeasuredProbe, reason: str) -> Calibration:
+    nothing = np.empty((0, 2), np.int64)
+    return Calibration(measured.probe, measured.centre, None, nothing, LEAST_SEARCH_PX, float("nan"), reason)

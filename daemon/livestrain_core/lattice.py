@@ -6,7 +6,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from livestrain_core.basis import primitive_basis
 from livestrain_core.types import Float32, Float64, Indices, Point
+
+__all__ = ["Lattice", "LatticeFit", "Reason", "fit_lattice", "predict", "primitive_basis"]
 
 if TYPE_CHECKING:
     from livestrain_core.disks import Disks

@@ -13,7 +13,7 @@ from math import ceil
 
 import numpy as np
 
-from livestrain_core.probe import Probe
+from livestrain_core.probe import Probe, disk
 from livestrain_core.types import Float32, Float64
 
 # filters are made for shifts on a grid of quarter pixels; the rest is linear
@@ -26,8 +26,6 @@ CONTRAST = (0.06, 0.04, 0.025, 0.015)
 ROUGHNESS = 0.25
 # background, relative to the mean of the disk, when pixels are weighted
 BACKGROUND = 0.03
-# sampling by square pixels widens the edge (variance of a pixel, in units of the tanh's width)
-PIXEL_VARIANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -75,26 +73,6 @@ def filters(probe: Probe) -> Filters:
                 noise[k] += _displacement_noise(weights, design[2], contrast) / SHIFTS**2
                 intensity_noise[k] += np.array([weights[2] ** 2 @ design[2], (weights[2] ** 2).sum()]) / SHIFTS**2
     return Filters(half, bank, noise, intensity_noise)
-
-
-def disk(probe: Probe, dr: Float64, dc: Float64) -> Float64:
-    """
-    Flat disk with a soft edge, sampled by pixels.
-
-    Parameters
-    ----------
-    probe
-        Radius and edge [px].
-    dr, dc
-        Distance of each pixel from the centre [px].
-
-    Returns
-    -------
-    array
-        1 inside, 0 outside.
-    """
-    edge = np.sqrt(probe.edge_px**2 + PIXEL_VARIANCE)
-    return np.asarray(0.5 - 0.5 * np.tanh((np.hypot(dr, dc) - probe.radius_px) / edge), np.float64)
 
 
 def _model(probe: Probe, half: int, shift: tuple[float, float]) -> tuple[Float64, Float64]:
