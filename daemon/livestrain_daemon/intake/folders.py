@@ -34,14 +34,6 @@ Teller = Callable[[str], Callable[[str, str], None]]
 """For a scan id: what tells main of the first fault of a kind."""
 
 
-class SharedSpool(Spool):
-    """The spool that main has locked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-        self._lock = -1
-
-
 class ScanFolders:
     """
     Makes the folders of new scans and opens those of unfinished ones.
@@ -58,9 +50,9 @@ class ScanFolders:
         self._ring = ring
         self._largest = largest
 
-    def create(self, start: ScanStart, table: Table | None, teller: Teller) -> OpenScan:
+    def lay_out(self, start: ScanStart, table: Table | None) -> tuple[FrameLayout, Placement]:
         """
-        A new scan.
+        The folder of a new scan, with its frames file.
 
         Raises
         ------
@@ -77,11 +69,22 @@ class ScanFolders:
         try:
             if table is not None:
                 np.save(folder / POSITIONS_FILE, table)
-            layout = create_frames(folder, start, provenance(), self._ring)
-            return self._opened(layout, placement, teller)
+            return create_frames(folder, start, provenance(), self._ring), placement
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def open(self, layout: FrameLayout, placement: Placement, teller: Teller) -> OpenScan:
+        """
+        A scan to be written, in a ring only after the one before has been closed.
+
+        Raises
+        ------
+        StorageError
+            If its files cannot be opened.
+        """
+        faults = Faults(teller(layout.folder.name))
+        return OpenScan(layout, placement, FrameWriter(layout), faults, self._largest)
 
     def resume(self, folder: Path, teller: Teller) -> OpenScan:
         """
@@ -101,24 +104,19 @@ class ScanFolders:
                 table = np.load(folder / POSITIONS_FILE, allow_pickle=False)
             except OSError as error:
                 raise NotAScan(f"{folder / POSITIONS_FILE}: cannot be read: {error.strerror}") from error
-        scan = self._opened(layout, placement_of(layout.start, table), teller)
+        scan = self.open(layout, placement_of(layout.start, table), teller)
         scan.expect_again(positions_lost_to_power(folder))
         return scan
 
-    def unfinished(self, sender_id: str) -> Path | None:
-        """The folder of the scan that a restart of the daemon interrupted, if its sender called it so."""
+    def unfinished(self) -> tuple[str, Path] | None:
+        """The scan that the end of an earlier daemon interrupted: its sender's name for it, and its folder."""
         folder = self._spool.unfinished()
         if folder is None:
             return None
         try:
-            found = open_frames(folder).start.scan_id == sender_id
+            return open_frames(folder).start.scan_id, folder
         except StorageError:
             return None
-        return folder if found else None
-
-    def _opened(self, layout: FrameLayout, placement: Placement, teller: Teller) -> OpenScan:
-        faults = Faults(teller(layout.folder.name))
-        return OpenScan(layout, placement, FrameWriter(layout), faults, self._largest)
 
     def _name(self, sender_id: str) -> str:
         """The id, cut where a number behind it would make it too long."""

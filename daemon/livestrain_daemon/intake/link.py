@@ -1,6 +1,7 @@
 """The line to main: messages out without ever waiting for it, commands in."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from threading import Event, Lock
@@ -93,12 +94,19 @@ def converse(socket: zmq.Socket[bytes], outbox: Outbox, command: Callable[[Messa
     poller.register(socket, zmq.POLLIN)
     poller.register(outbox.bell, zmq.POLLIN)
     wait_ms: int | None = None
-    while not ended.is_set():
+    last_words: float | None = None
+    while True:
         ready = dict(poller.poll(wait_ms))
         if socket in ready:
             _take_commands(socket, command)
         outbox.silence()
-        wait_ms = None if outbox.send(socket) else RETRY_MS
+        # asked before sending: what was put before the end is sent then
+        if ended.is_set() and last_words is None:
+            last_words = time.monotonic() + LAST_WORDS_SECONDS
+        all_sent = outbox.send(socket)
+        if last_words is not None and (all_sent or time.monotonic() > last_words):
+            return
+        wait_ms = None if all_sent else RETRY_MS
 
 
 def _take_commands(socket: zmq.Socket[bytes], command: Callable[[Message], None]) -> None:

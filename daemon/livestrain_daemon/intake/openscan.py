@@ -59,7 +59,9 @@ class OpenScan:
         self.waiting = 0
         """Frames stored that main has not been told of."""
         self._largest = largest
+        self._received = 0
         self._states: States = writer.ledger()
+        self._resumed = bool(self._states.any())
         self.stored_count = int(np.count_nonzero(self._states != FrameState.EXPECTED) - self._count(FrameState.MISSING))
 
     @property
@@ -84,7 +86,7 @@ class OpenScan:
 
     def store(self, message: Frames, payload: memoryview) -> None:
         """Put the frames of a message to their places; what does not fit is counted."""
-        self.heard = time.monotonic()
+        self._received += message.count
         try:
             block = self._pixels(message, payload)
         except PayloadError as error:
@@ -99,6 +101,12 @@ class OpenScan:
         if placed.beyond:
             text = f"expected frames below number {self.placement.frames}, found {_where(message)}"
             self.faults.add("wrong_index", text, placed.beyond)
+
+    def compare(self, frames_sent: int | None) -> None:
+        """Count what the sender says it has sent and what did not come; not known after a restart."""
+        if frames_sent is not None and not self._resumed and frames_sent > self._received:
+            text = f"expected {frames_sent} frames, which the sender says it has sent, found {self._received}"
+            self.faults.add("lost", text, frames_sent - self._received)
 
     def close(self) -> None:
         """Nothing more comes: what is expected is missing."""

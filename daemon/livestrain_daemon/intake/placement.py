@@ -133,7 +133,7 @@ def placement_of(start: ScanStart, table: NDArray[np.uint32] | None = None) -> P
     """
     if start.order != "explicit":
         return Placement(start.scan_shape, start.order == "serpentine", start.flyback_frames)
-    if table is None:
+    if table is None or not table.size:
         raise ValueError("expected the position of every frame, found none")
     positions = start.scan_shape[0] * start.scan_shape[1]
     outside = np.flatnonzero(table >= positions)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from livestrain_daemon.config import IntakeConfig, SpoolConfig
 from livestrain_daemon.errors import DaemonError
-from livestrain_daemon.intake.folders import ScanFolders, SharedSpool
+from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
 from livestrain_daemon.intake.session import Session
@@ -22,6 +22,7 @@ from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.messages import IntakeReady
 from livestrain_daemon.scanfolder.ring import Ring
+from livestrain_daemon.scanfolder.spool import Spool
 
 EXIT_UNAVAILABLE = 69
 EXIT_CONFIG = 78
@@ -78,7 +79,7 @@ def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[b
     ring = None if spool.record else Ring(spool.folder / RING_FILE, spool.ring_mib * MIB)
     outbox = Outbox()
     queue = ArrivalQueue(config.queue_mib * MIB)
-    folders = ScanFolders(spool, SharedSpool(spool.folder), ring, config.max_message_mib * MIB)
+    folders = ScanFolders(spool, Spool.joined(spool.folder), ring, config.max_message_mib * MIB)
     syncer = Syncer(lambda: session.scan, outbox.put, spool.sync_seconds)
     session = Session(folders, outbox.put, syncer.retire, config.silence_seconds, settings.armed)
     reporter = Reporter(session, queue, outbox.put)

@@ -64,6 +64,7 @@ class Session:
         self._silence_seconds = silence_seconds
         self._armed = armed
         self._others: OrderedDict[str, str] = OrderedDict()
+        self._interrupted = folders.unfinished()
         self.scan: OpenScan | None = None
         """The scan in progress."""
         self.stopped = False
@@ -139,17 +140,20 @@ class Session:
             return
         if scan.repeated:
             scan.repeated = False
-            if scan.conflicts(message) and not self._start_again(scan):
-                return
-        (self.scan or scan).store(message, payload)
+            if scan.conflicts(message):
+                self._open(scan.start, scan.placement.table)
+                if self.scan is None:
+                    self._count_stray(message.scan_id, message.count)
+                    return
+                scan = self.scan
+        scan.store(message, payload)
+        scan.heard = time.monotonic()
 
     def _take_start(self, start: ScanStart, payload: memoryview | None) -> None:
-        table = None
-        if payload is not None:
-            if len(payload) % 4:
-                self.faults.add("bad_message", f"scan_start: expected uint32 positions, found {len(payload)} bytes")
-                return
-            table = np.frombuffer(payload, "<u4")
+        if payload is not None and len(payload) % 4:
+            self.faults.add("bad_message", f"scan_start: expected uint32 positions, found {len(payload)} bytes")
+            return
+        table = np.frombuffer(payload, "<u4") if payload else None
         scan = self.scan
         if scan and scan.start == start and scan.placement.has_table(table):
             # a repeated start does no harm; whether it is a new scan of the same name, its first frames tell
@@ -158,7 +162,9 @@ class Session:
         self._open(start, table)
 
     def _take_end(self, message: ScanEnd) -> None:
-        if self._scan_of(message.scan_id):
+        scan = self._scan_of(message.scan_id)
+        if scan:
+            scan.compare(message.frames_sent)
             self.close(message.reason)
         elif message.scan_id not in self._others:
             self._count_stray(message.scan_id, 1)
@@ -176,13 +182,13 @@ class Session:
         """The scan in progress if it has this id; else one that a restart of the daemon interrupted."""
         if self.scan and self.scan.start.scan_id == sender_id:
             return self.scan
-        if self.scan is None and self._armed and sender_id not in self._others:
-            folder = self._folders.unfinished(sender_id)
-            if folder:
+        # only scans from before this process can be found here: of all others it knows that they have ended
+        if self.scan is None and self._armed and self._interrupted and self._interrupted[0] == sender_id:
+            _, folder = self._interrupted
+            self._interrupted = None
+            if (sender_id, folder) == self._folders.unfinished():
                 self._resume(folder)
-                return self.scan
-            self._remember(sender_id, "unknown_scan")
-        return None
+        return self.scan if self.scan and self.scan.start.scan_id == sender_id else None
 
     def _count_stray(self, sender_id: str, frames: int) -> None:
         kind = self._others.get(sender_id, "unknown_scan")
@@ -195,28 +201,25 @@ class Session:
         }[kind]
         self.faults.add(kind, text, frames)
 
-    def _start_again(self, scan: OpenScan) -> bool:
-        return self._open(scan.start, scan.placement.table)
-
-    def _open(self, start: ScanStart, table: Table | None) -> bool:
+    def _open(self, start: ScanStart, table: Table | None) -> None:
         """Open a new scan, and close the one in progress if that succeeds."""
         if not self._armed:
             self._remember(start.scan_id, "not_armed")
             self.faults.add("not_armed", f"scan {start.scan_id} is ignored, because the daemon is not armed", 0)
-            return False
+            return
         try:
-            scan = self._folders.create(start, table, self._teller)
-        except (StorageError, ValueError) as error:
+            layout, placement = self._folders.lay_out(start, table)
+            self.close("superseded")
+            scan = self._folders.open(layout, placement, self._teller)
+        except (StorageError, ValueError, OSError) as error:
             self._refuse(start.scan_id, str(error))
-            return False
-        self.close("superseded")
+            return
         self._adopt(scan, resumed=False)
-        return True
 
     def _resume(self, folder: Path) -> None:
         try:
             scan = self._folders.resume(folder, self._teller)
-        except (StorageError, ValueError) as error:
+        except (StorageError, ValueError, OSError) as error:
             self._refuse(folder.name, str(error))
             return
         self._adopt(scan, resumed=True)
@@ -225,6 +228,7 @@ class Session:
 
     def _adopt(self, scan: OpenScan, resumed: bool) -> None:
         self._others.pop(scan.start.scan_id, None)
+        self._interrupted = None
         self.scan = scan
         self._tell_opened(scan, resumed)
 

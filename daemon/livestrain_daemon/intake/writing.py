@@ -67,7 +67,7 @@ def store(session: Session, queue: ArrivalQueue, reporter: Reporter) -> None:
         for arrival in arrivals:
             _take(session, arrival)
             reporter.report()
-        if not arrivals:
+        if len(queue) == 0:
             session.tick()
             reporter.report()
 
