@@ -137,7 +137,7 @@ def reserve(path: Path) -> bool:
     Returns
     -------
     bool
-        False where the file system cannot do it, which is logged.
+        False where the file system cannot do it.
 
     Raises
     ------
@@ -151,7 +151,6 @@ def reserve(path: Path) -> bool:
         while _libc.fallocate(descriptor, 0, 0, size) != 0:
             number = ctypes.get_errno()
             if number in {errno.EOPNOTSUPP, errno.ENOSYS}:
-                _log.warning("space was not reserved: the file system cannot", path=str(path), bytes=size)
                 return False
             if number != errno.EINTR:
                 free = free_bytes(path.parent)
@@ -159,6 +158,26 @@ def reserve(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def try_size(path: Path, size: int) -> None:
+    """
+    Find out whether a new file can get so large; it is removed again.
+
+    Raises
+    ------
+    StorageError
+        With the numbers, if it cannot.
+    """
+    descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        os.ftruncate(descriptor, size)
+        reserve(path)
+    except OSError as error:
+        raise StorageError(f"{path.parent}: a file of {size} bytes cannot be made: {reason(error)}") from error
+    finally:
+        os.close(descriptor)
+        path.unlink()
 
 
 def sync(descriptor: int, path: Path) -> None:

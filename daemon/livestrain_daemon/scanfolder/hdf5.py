@@ -11,9 +11,12 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.scanfolder import files
+
+_log = structlog.get_logger(__name__)
 
 FORMAT_VERSION = 1
 """Version of the layout of scan folders; readers refuse any other."""
@@ -38,8 +41,11 @@ def laid_out(path: Path, payload_bytes: int, kind: str) -> Iterator[h5py.File]:
     StorageError
         If the file exists, cannot be made, or there is not enough space.
     """
-    files.require_space(path.parent, payload_bytes + OVERHEAD_BYTES, str(path))
+    needed = payload_bytes + OVERHEAD_BYTES
+    files.require_space(path.parent, needed, str(path))
     with files.published(path) as partial:
+        # HDF5 may end the process where a write fails, so the space is tried first and reserved for good afterwards
+        files.try_size(partial, needed)
         try:
             with h5py.File(_create(partial)) as file:
                 file.attrs["livestrain_format"] = FORMAT_VERSION
@@ -47,7 +53,8 @@ def laid_out(path: Path, payload_bytes: int, kind: str) -> Iterator[h5py.File]:
                 yield file
         except RuntimeError as error:
             raise StorageError(f"{path}: cannot be laid out: {error}") from error
-        files.reserve(partial)
+        if not files.reserve(partial):
+            _log.warning("space was not reserved: the file system cannot", path=str(path))
 
 
 def _create(path: Path) -> h5py.h5f.FileID:
@@ -99,8 +106,7 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
         If the file is missing, damaged, of another kind or of another format version.
     """
     try:
-        # offsets never change: no need to fail where another program has the file open for writing
-        with h5py.File(path, "r", locking=False) as file:
+        with _opened_anyway(path) as file:
             found = file.attrs.get("livestrain_kind"), file.attrs.get("livestrain_format")
             if found != (kind, FORMAT_VERSION):
                 raise NotAScan(f"{path}: expected {kind}, format {FORMAT_VERSION}, found {found[0]}, format {found[1]}")
@@ -110,6 +116,14 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         text = " ".join(str(error).split())
         raise NotAScan(f"{path}: is damaged or not of livestrain: {text:.200}") from error
+
+
+def _opened_anyway(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except BlockingIOError:
+        # another program has it open for writing; what is read here never changes
+        return h5py.File(path, "r", locking=False)
 
 
 def get_json(file: h5py.File, name: str) -> Any:

@@ -41,6 +41,9 @@ class FrameLedger:
 
     def mark(self, runs: Sequence[Run], state: FrameState) -> None:
         """Scattered runs of positions, with one write."""
+        if len(runs) == 1:
+            self.set(*runs[0], state)
+            return
         if not runs:
             return
         first = min(start for start, _ in runs)
@@ -93,10 +96,16 @@ class Slots:
         leaving = slots[slots != NOBODY]
         if not leaving.size:
             return []
-        lowest = int(leaving.min())
-        mask = np.zeros(int(leaving.max()) + 1 - lowest, dtype=np.bool_)
-        mask[leaving - lowest] = True
-        runs = [(lowest + start, count) for start, count in runs_of(mask)]
+        runs = _runs_of_positions(leaving)
         self.ledger.mark(runs, FrameState.RECYCLED)
         slots[:] = NOBODY
         return runs
+
+
+def _runs_of_positions(positions: npt.NDArray[np.int64]) -> list[Run]:
+    lowest = int(positions.min())
+    if bool((np.diff(positions) == 1).all()):
+        return [(lowest, len(positions))]
+    mask = np.zeros(int(positions.max()) + 1 - lowest, dtype=np.bool_)
+    mask[positions - lowest] = True
+    return [(lowest + start, count) for start, count in runs_of(mask)]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from livestrain_daemon.scanfolder import files, hdf5
+from livestrain_daemon.scanfolder import hdf5
 
 BLOCK = 256
 """Positions in a block: reductions over positions are kept per block, and added in block order."""
@@ -108,8 +108,8 @@ def create_results(
     outputs = [output for of_stage in stages.values() for output in of_stage]
     if len({output.name for output in outputs}) != len(outputs):
         raise ValueError(f"expected outputs of different names, found {', '.join(output.name for output in outputs)}")
-    payload = sum(_payload(output, positions, blocks) + files.ALIGNMENT for output in outputs)
-    payload += len(stages) * (positions + files.ALIGNMENT)
+    payload = sum(_payload(output, positions, blocks) for output in outputs) + len(stages) * positions
+    payload += hdf5.OVERHEAD_BYTES // 16 * (len(outputs) + len(stages))
     with hdf5.laid_out(results_path(folder, revision), payload, "results") as file:
         file.attrs["revision"] = revision
         file.attrs["scan_shape"] = scan_shape

@@ -98,7 +98,8 @@ class Ring:
             descriptor = files.open_file(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
                 os.ftruncate(descriptor, self.capacity_bytes)
-                files.reserve(partial)
+                if not files.reserve(partial):
+                    _log.warning("space was not reserved: the file system cannot", path=str(self.path))
                 zeros = memoryview(_TOUCH)
                 for offset in range(0, self.capacity_bytes, len(zeros)):
                     files.write_at(descriptor, zeros[: self.capacity_bytes - offset], offset, self.path)
