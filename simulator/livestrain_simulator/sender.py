@@ -175,6 +175,8 @@ class FrameSender:
     def _stop_monitor(self) -> None:
         if self._monitor is not None:
             self._socket.disable_monitor()
+            # an open monitor would keep its context from ending
+            self._monitor.close(linger=0)
             self._monitor = None
 
 
@@ -211,7 +213,7 @@ def pack(block: NDArray[Any], encoding: Encoding) -> memoryview | bytes:
         raise ValueError(f"frames are {', '.join(DTYPES)}, found {block.dtype.name}")
     pixels = np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("<"))
     if encoding == "raw":
-        return pixels.data
+        return pixels.reshape(-1).view(np.uint8).data
     if encoding == "lz4":
         import lz4.block  # noqa: PLC0415 - only this encoding needs it
 

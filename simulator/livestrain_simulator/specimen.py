@@ -117,17 +117,17 @@ def si_sige(scan_shape: Shape, lattice: Lattice | None = None) -> Specimen:
 
     Notes
     -----
-    The layers keep silicon's spacing along axis 1 and so stretch along axis 0, by up to 2 %. Interfaces are smooth, the
-    foil bends by some milliradians and gets thicker towards the substrate. More than half of the positions are
-    unstrained silicon, so that the median of the scan is a fair reference.
+    The layers keep silicon's spacing along axis 1 and so stretch along axis 0, by up to 2 %. Interfaces are smooth; the
+    foil bends by some milliradians where the layers are, and gets thicker towards the substrate. So much of the scan is
+    flat unstrained silicon that the median is a fair reference.
     """
     rows, columns = scan_shape
     depth = (np.arange(rows) + 0.5)[:, None] / rows
     column = _centred(scan_shape)[1]
     content = np.zeros((rows, 1))
-    for germanium, top, bottom in ((0.30, 0.12, 0.22), (0.20, 0.32, 0.42), (0.10, 0.52, 0.62)):
-        width = 0.008 + 0.3 / rows
-        content += germanium * 0.5 * (np.tanh((depth - top) / width) - np.tanh((depth - bottom) / width))
+    width = 0.008 + 0.4 / rows
+    for germanium, top, bottom in ((0.30, 0.10, 0.18), (0.20, 0.27, 0.35), (0.10, 0.44, 0.52)):
+        content += germanium * (_rise(depth, top, width) - _rise(depth, bottom, width))
     misfit = (VEGARD_LINEAR_NM * content + VEGARD_BOWING_NM * content**2) / SILICON_NM
     zero = np.zeros(scan_shape)
     return Specimen(
@@ -135,7 +135,7 @@ def si_sige(scan_shape: Shape, lattice: Lattice | None = None) -> Specimen:
         e_xx=np.repeat(misfit * (1 + TETRAGONAL), columns, axis=1),
         e_yy=zero,
         e_xy=zero,
-        theta=0.003 * np.sin(np.pi / 2 * column) * (1.1 - 0.4 * depth),
+        theta=0.003 * np.sin(np.pi / 2 * column) * (1 - _rise(depth, 0.56, 0.03)),
         thickness=0.9 + 0.25 * depth + 0.05 * column,
         brightness=np.repeat(1.0 - 0.6 * content, columns, axis=1),
         lattice=lattice if lattice else Lattice(),
@@ -189,6 +189,12 @@ def write_truth(path: Path | str, specimen: Specimen, centres: Map, **facts: Any
 
 def _matrices(a: Map, b: Map, c: Map, d: Map) -> Map:
     return np.stack([np.stack([a, b], axis=-1), np.stack([c, d], axis=-1)], axis=-2)
+
+
+def _rise(depth: Map, middle: float, width: float) -> Map:
+    """A smooth step from 0 to 1 within `width` of the middle, flat beyond."""
+    t = np.clip((depth - middle) / width, -1, 1)
+    return np.asarray(0.5 + 0.75 * t - 0.25 * t**3)
 
 
 def _centred(scan_shape: Shape) -> tuple[Map, Map]:
