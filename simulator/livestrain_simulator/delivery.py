@@ -70,6 +70,7 @@ def deliver(
     frames: int,
     delivery: Delivery,
     positions: NDArray[Any] | None = None,
+    absent: NDArray[np.bool_] | None = None,
 ) -> Report:
     """
     Send a scan as a delivery asks for.
@@ -84,8 +85,8 @@ def deliver(
         How many there are.
     delivery
         Where and how to send them.
-    positions : (frames,)
-        Flat positions, for the explicit order.
+    positions, absent : (frames,)
+        As `send_scan` takes them.
 
     Raises
     ------
@@ -101,9 +102,9 @@ def deliver(
     with FrameSender(delivery.endpoint, message_bytes, delivery.wait_seconds, delivery.wait_seconds) as sender:
         rates = delivery.mistakes.rates
         if not any(rates.values()):
-            return Report(send_scan(sender, start, blocks, delivery.sending, positions))
+            return Report(send_scan(sender, start, blocks, delivery.sending, positions, absent))
         faulty = FaultySender(sender, choose_faults(rates, frames, delivery.mistakes.seed), delivery.mistakes.seed)
-        sent = send_scan(faulty, start, blocks, delivery.sending, positions)
+        sent = send_scan(faulty, start, blocks, delivery.sending, positions, absent)
         return Report(sent, faults=faulty.record.counts(), lost=len(faulty.record.lost()))
 
 

@@ -1,5 +1,6 @@
 """Recorded scans in HDF5 and .npy files, read a piece at a time."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ CASTS = {
     "float16": "float32",
 }
 """What each pixel type is sent as; values that the new type cannot hold are refused."""
+LEDGER_STORED = 1
+START_FACTS = ("step_nm", "energy_kev", "semiangle_mrad", "pixel_size_mrad")
 SMALLEST_SIDE = 8
 """What has fewer pixels along an axis is not taken for frames unless it is named."""
 LONGEST_TEXT = 200
@@ -57,6 +60,8 @@ class Recording:
     """How the file stores the first axes: pieces are read along them."""
     facts: dict[str, Fact] = field(default_factory=dict)
     """Scalar attributes."""
+    absent: NDArray[np.bool_] | None = None
+    """(frames,) true where the file has room for a frame that was never taken; None: all are there."""
     resources: AbstractContextManager[Any] = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -156,6 +161,8 @@ def _open_hdf5(path: Path, dataset: str | None) -> Recording:
             file = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=SLAB_BYTES))
         except OSError as error:
             raise OSError(f"{path}: not a readable HDF5 file: {error}") from error
+        if "ring_path" in file.attrs and not dataset:
+            raise NoFrames(f"{path}: this scan was not recorded, its frames lived in a ring")
         found = file.get(dataset) if dataset else _largest(file)
         if not isinstance(found, h5py.Dataset) or found.ndim not in (3, 4) or not found.size:
             what = f"no dataset {dataset} of frames" if dataset else "no dataset with three or four axes"
@@ -163,7 +170,15 @@ def _open_hdf5(path: Path, dataset: str | None) -> Recording:
         dtype = _sent_type(path, found.name, found.dtype)
         chunks = (found.chunks or (1,) * found.ndim)[:-2]
         return Recording(
-            path, found.name, found.shape, dtype, found.__getitem__, chunks, _facts(found), stack.pop_all()
+            path,
+            found.name,
+            found.shape,
+            dtype,
+            found.__getitem__,
+            chunks,
+            _facts(found),
+            _absent(found),
+            stack.pop_all(),
         )
 
 
@@ -199,8 +214,30 @@ def _facts(dataset: Any) -> dict[str, Fact]:
             if isinstance(plain, (str, int, float, bool)) and len(str(plain)) <= LONGEST_TEXT:
                 facts.setdefault(name, plain)
         if item.name == "/":
-            return facts
+            return {**_recorded_start(item), **facts}
         item = item.parent
+
+
+def _recorded_start(file: Any) -> dict[str, Fact]:
+    """What the start message of a scan said that livestrain itself has recorded."""
+    try:
+        start = json.loads(file.attrs.get("start", "{}"))
+    except (TypeError, ValueError):
+        return {}
+    if not isinstance(start, dict):
+        return {}
+    metadata = start.pop("metadata", {})
+    kept = {name: start[name] for name in START_FACTS if start.get(name) is not None}
+    return {**(metadata if isinstance(metadata, dict) else {}), **kept}
+
+
+def _absent(frames: Any) -> NDArray[np.bool_] | None:
+    """Where livestrain's own ledger beside the frames says that one was not stored."""
+    ledger = frames.file.get("ledger")
+    if not isinstance(ledger, h5py.Dataset) or ledger.shape != (int(np.prod(frames.shape[:-2])),):
+        return None
+    absent: NDArray[np.bool_] = ledger[()] != LEDGER_STORED
+    return absent if absent.any() else None
 
 
 def _pieces(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int) -> Iterator[tuple[slice, ...]]:

@@ -119,7 +119,7 @@ def replay(
                 raise NotReplayable(f"{path}: real time needs a dwell time, and the file has none: give --dwell-us")
             sending = dataclasses.replace(delivery.sending, frames_per_second=per_dwell(dwell))
             delivery = dataclasses.replace(delivery, sending=sending)
-        return deliver(start, recording.blocks(), recording.frames, delivery)
+        return deliver(start, recording.blocks(), recording.frames, delivery, absent=recording.absent)
 
 
 def _sorted_facts(facts: dict[str, Fact]) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def send_scan(
     blocks: Iterable[Block],
     how: Sending,
     positions: NDArray[Any] | None = None,
+    absent: NDArray[np.bool_] | None = None,
 ) -> Sent:
     """
     Send a scan from its start to its end.
@@ -86,6 +87,8 @@ def send_scan(
         Encoding, message size and rate.
     positions : (frames,)
         The flat scan position of every frame, for the explicit order.
+    absent : (frames,)
+        True for frames that are to be left out, as if they had been lost; their numbers are skipped.
 
     Raises
     ------
@@ -102,20 +105,22 @@ def send_scan(
     sender.start(start, positions)
     begin = time.monotonic()
     pacer = Pacer(how.frames_per_second)
-    frames = messages = size = 0
+    frames = number = messages = size = 0
     try:
         for block in _messages(blocks, how.frames_per_message, how.abort_at):
             # a message of several frames is due when its last frame has been taken
-            pacer.wait_for(frames + len(block))
-            sender.frames(frames, block, how.encoding)
-            frames += len(block)
-            messages += 1
-            size += block.nbytes
+            pacer.wait_for(number + len(block))
+            for first, part in _present(number, block, absent):
+                sender.frames(first, part, how.encoding)
+                frames += len(part)
+                messages += 1
+                size += part.nbytes
+            number += len(block)
     except (OSError, ValueError, KeyboardInterrupt):
         sender.end("aborted", frames)
         sender.flush()
         raise
-    aborted = how.abort_at is not None and frames == how.abort_at
+    aborted = how.abort_at is not None and number == how.abort_at
     sender.end("aborted" if aborted else "complete", frames)
     sender.flush()
     return Sent(start.scan_id, frames, messages, size, time.monotonic() - begin, aborted)
@@ -134,3 +139,14 @@ def _messages(blocks: Iterable[Block], largest: int, stop: int | None) -> Iterat
                 yield np.ascontiguousarray(message)
             if left == 0:
                 return
+
+
+def _present(first: int, block: Block, absent: NDArray[np.bool_] | None) -> Iterator[tuple[int, Block]]:
+    """Runs of frames that are there, with the number of their first."""
+    if absent is None or not absent[first : first + len(block)].any():
+        yield first, block
+        return
+    there = ~absent[first : first + len(block)]
+    edges = np.flatnonzero(np.diff(there, prepend=False, append=False))
+    for begin, end in edges.reshape(-1, 2).tolist():
+        yield first + begin, block[begin:end]

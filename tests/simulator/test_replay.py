@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from livestrain_simulator.errors import NoFrames, NotReplayable
 from livestrain_simulator.recording import SLAB_BYTES, _pieces, open_recording
 from livestrain_simulator.replay import replay, start_of
 from livestrain_simulator.send import Sending
-from simulator.receiving import receiving
+from livestrain_wire.messages import Frames, ScanEnd, ScanStart
+from simulator.receiving import receiving, unpack
 
 CUBE = np.random.default_rng(3).poisson(2.0, (6, 5, 16, 24)).astype(np.uint16)
 
@@ -202,3 +204,45 @@ def test_the_start_refuses_a_scan_of_another_size(tmp_path: Path) -> None:
         pytest.raises(NotReplayable, match="and 2 flyback frames per row takes 36 frames"),
     ):
         start_of(recording, "one", (6, 4), flyback_frames=2)
+
+
+def test_frames_that_livestrain_did_not_store_are_left_out(tmp_path: Path) -> None:
+    states = np.ones(30, np.uint8)
+    states[[0, 4, 5, 29]] = [0, 2, 2, 2]
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["scan/frames/data"] = CUBE
+        file["frames"] = file["scan/frames/data"]
+        file["ledger"] = states
+        start = {"scan_id": "first", "energy_kev": 300.0, "step_nm": None, "metadata": {"operator": "nobody"}}
+        file.attrs["start"] = json.dumps(start)
+    with receiving() as receiver:
+        report = replay(tmp_path / "frames.h5", Delivery(receiver.endpoint, sending=Sending(frames_per_message=8)))
+        (announced, _), *messages, (end, _) = receiver.scan()
+    arrived = {}
+    for header, payload in messages:
+        assert isinstance(header, Frames)
+        block = unpack(header, payload[0])
+        arrived.update({header.first_index + offset: frame for offset, frame in enumerate(block)})
+    assert sorted(arrived) == np.flatnonzero(states == 1).tolist()
+    for number, frame in arrived.items():
+        np.testing.assert_array_equal(frame, CUBE.reshape(30, 16, 24)[number])
+    assert report.sent.frames == 26
+    assert isinstance(end, ScanEnd)
+    assert end.frames_sent == 26
+    assert isinstance(announced, ScanStart)
+    assert (announced.energy_kev, announced.metadata["operator"]) == (300.0, "nobody")
+
+
+def test_a_complete_recording_of_livestrain_is_sent_whole(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["frames"] = CUBE
+        file["ledger"] = np.ones(30, np.uint8)
+    assert replayed(tmp_path / "frames.h5")[1].tobytes() == CUBE.tobytes()
+
+
+def test_a_scan_whose_frames_lived_in_a_ring_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["ring"] = CUBE[0]
+        file.attrs["ring_path"] = "/dev/shm/ring"
+    with pytest.raises(NoFrames, match="was not recorded"):
+        open_recording(tmp_path / "frames.h5")
