@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +7,8 @@ from livestrain_core.basis import explained, primitive_basis
 from livestrain_core.disks import Disks, track
 from livestrain_core.errors import NoProbe, SingularLattice
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, predict
-from livestrain_core.probe import MeasuredProbe, Probe, measure_probe
-from livestrain_core.survey import Peaks, find_peaks
+from livestrain_core.probe import MeasuredProbe, Probe, fill, measure_probe
+from livestrain_core.survey import Peaks, broken_pixels, find_peaks
 from livestrain_core.types import Float64, Frames, Image, Point, Usable
 from livestrain_core.virtual import measure
 
@@ -27,6 +27,7 @@ FEWEST_FITTED = 0.1
 # the direct beam is hidden if less of it than this can be seen
 LEAST_VISIBLE = 0.8
 LEAST_SEARCH_PX = 4.0
+NOTHING = np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Calibration:
     """Median over the frames of the disks' distance from the fitted lattice; NaN without a lattice [px]."""
     reason: str
     """Empty, or one sentence on why there is no lattice."""
+    broken: NDArray[np.int64]
+    """(k, 2) usable pixels that turned out hot or dead; tracking does better without them (row, column)."""
 
 
 def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image | None = None) -> Calibration:
@@ -78,12 +81,13 @@ def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image 
     enough, and how far they wander.
     """
     seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
+    bad = broken_pixels(_mean(frames, seen, np.zeros((len(frames), 2), np.int64)), len(frames), seen)
+    seen = seen & ~bad
     measured, shifts = _beam(frames, seen, vacuum_probe)
     peaks = _survey(frames, seen, shifts, measured)
     found = _first_lattice(peaks, measured)
-    if isinstance(found, str):
-        return _without(measured, found)
-    return _tracked(frames, seen, measured, found)
+    result = _without(measured, found) if isinstance(found, str) else _tracked(frames, seen, measured, found)
+    return replace(result, broken=np.argwhere(bad))
 
 
 def _beam(frames: Frames, seen: Usable, vacuum_probe: Image | None) -> tuple[MeasuredProbe, NDArray[np.int64]]:
@@ -144,7 +148,9 @@ def _survey(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: M
     # the root evens out counting noise and keeps the direct beam from drowning the faint disks
     even = np.sqrt(np.maximum(_mean(frames[::2], seen, shifts[::2]), 0))
     odd = np.sqrt(np.maximum(_mean(frames[1::2], seen, shifts[1::2]), 0))
-    return find_peaks((even + odd) / 2, (even - odd) / 2, seen, measured.probe, measured.centre)
+    # the edges of a narrow gap would look like disks; across it the pattern is filled, and then counts as seen
+    mean, error, filled = fill((even + odd) / 2, seen), fill((even - odd) / 2, seen), fill(seen.astype(float), seen) > 0
+    return find_peaks(mean, error, filled, measured.probe, measured.centre)
 
 
 def _first_lattice(peaks: Peaks, measured: MeasuredProbe) -> Lattice | str:
@@ -202,7 +208,7 @@ def _indices(basis: Float64, reach: float) -> NDArray[np.int64]:
 
 
 def _inside(lattice: Lattice, shape: tuple[int, ...], margin: float) -> NDArray[np.int64]:
-    every = _indices(np.array([lattice.g1, lattice.g2]), float(np.hypot(*shape)))
+    every = _indices(np.array([lattice.g1, lattice.g2]), float(np.linalg.norm(shape)))
     place = predict(lattice, every)
     good = (place >= margin).all(axis=1) & (place <= np.array(shape) - 1 - margin).all(axis=1)
     return every[good]
@@ -232,7 +238,7 @@ def _tracked(frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lat
     wander = float(np.nanpercentile(off, 99.5))
     search = float(np.clip(np.ceil(1.5 * wander + 2.0), LEAST_SEARCH_PX, max(farthest, 1.0)))
     residual = float(np.median(fit.residual_px[fitted]))
-    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "")
+    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "", NOTHING)
 
 
 def _round(
@@ -256,5 +262,4 @@ def _median(fit: LatticeFit) -> Lattice:
 
 
 def _without(measured: MeasuredProbe, reason: str) -> Calibration:
-    nothing = np.empty((0, 2), np.int64)
-    return Calibration(measured.probe, measured.centre, None, nothing, LEAST_SEARCH_PX, float("nan"), reason)
+    return Calibration(measured.probe, measured.centre, None, NOTHING, LEAST_SEARCH_PX, float("nan"), reason, NOTHING)

@@ -20,9 +20,17 @@ class Reason(IntEnum):
 
     FITTED = 0
     NO_SIGNAL = 1
+    """No disk was found."""
     TOO_FEW_DISKS = 2
+    """One disk or two."""
     COLLINEAR = 3
+    """All disks lie on one line."""
     LOST = 4
+    """The disks do not lie on one lattice."""
+
+
+# disks farther than this from their lattice, root mean square, are not the disks meant
+LARGEST_RESIDUAL_PX = 2.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,6 @@ def fit_lattice(disks: "Disks", hk: Indices) -> LatticeFit:
     """
     out = _fit(
         np.ascontiguousarray(disks.position),
-        np.ascontiguousarray(disks.intensity),
         np.ascontiguousarray(disks.score),
         np.ascontiguousarray(hk, np.float64),
     )
@@ -206,7 +213,7 @@ def robust_fit(hk: Float64, position: Float64, weight: Float64, vectors: Float64
 
 @njit(cache=True, nogil=True)
 def _fit(
-    position: Float32, intensity: Float32, score: Float32, hk: Float64
+    position: Float32, score: Float32, hk: Float64
 ) -> tuple[Float64, Float64, Float64, NDArray[np.uint16], NDArray[np.uint8]]:
     n, m = score.shape
     vectors = np.full((n, 3, 2), np.nan)
@@ -217,15 +224,11 @@ def _fit(
     place, weight = np.empty((m, 2)), np.empty(m)
     lattice, inverse = np.empty((3, 2)), np.empty((3, 3))
     for i in range(n):
-        seen = False
         for j in range(m):
             place[j, 0], place[j, 1] = position[i, j, 0], position[i, j, 1]
             found = np.isfinite(place[j, 0]) and np.isfinite(place[j, 1]) and score[i, j] > 0.0
             weight[j] = np.float64(score[i, j]) ** 2 if found else 0.0
-            seen = seen or intensity[i, j] > 0.0
         reason[i] = robust_fit(hk, place, weight, lattice, inverse)
-        if reason[i] == 1 and seen:
-            reason[i] = 2
         if reason[i] != 0:
             continue
         total = chi2 = 0.0
@@ -234,8 +237,13 @@ def _fit(
                 used[i] += 1
                 total += weight[j]
                 chi2 += weight[j] * squared_distance(hk, place, lattice, j)
+        distance = np.sqrt(0.5 * chi2 / total)
+        if not distance < LARGEST_RESIDUAL_PX:
+            reason[i] = 4
+            used[i] = 0
+            continue
         vectors[i] = lattice
-        residual[i] = np.sqrt(0.5 * chi2 / total)
+        residual[i] = distance
         # four degrees of freedom of prior: with few disks the residual alone says little
         _pack(inverse, (chi2 + 4.0) / (2.0 * used[i] - 6.0 + 4.0), covariance[i])
     return vectors, covariance, residual, used, reason

@@ -197,16 +197,11 @@ def _least_squares(values: Float64, seen: NDArray[np.bool_], start: Float64) -> 
     steps = np.array([1e-3, 1e-3, 1e-3, 1e-3])
     for _ in range(STEPS):
         design = _linear_terms(parameters, y, x)
-        base, *_ = np.linalg.lstsq(design, target, rcond=None)
+        base = _solve(design, target)
         fitted = design @ base
-        slopes = np.stack(
-            [
-                (_linear_terms(parameters + d, y, x) @ base - fitted) / s
-                for d, s in zip(np.diag(steps), steps, strict=True)
-            ],
-            axis=1,
-        )
-        joint, *_ = np.linalg.lstsq(np.concatenate([slopes, design], axis=1), target - fitted, rcond=None)
+        moved = [_linear_terms(parameters + d, y, x) @ base - fitted for d in np.diag(steps)]
+        slopes = np.stack(moved, axis=1) / steps
+        joint = _solve(np.concatenate([slopes, design], axis=1), target - fitted)
         largest = np.array([1.0, 1.0, 1.0, 0.3])
         step = np.clip(joint[:4], -largest, largest)
         parameters = parameters + step
@@ -214,6 +209,13 @@ def _least_squares(values: Float64, seen: NDArray[np.bool_], start: Float64) -> 
         if np.abs(step).max() < 1e-4:
             break
     return parameters
+
+
+def _solve(design: Float64, target: Float64) -> Float64:
+    """Least squares by the normal equations, which are small; a term that is not there gets nothing."""
+    scale = np.sqrt((design**2).sum(axis=0)) + 1e-30
+    normal = design.T @ design / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
+    return np.asarray(np.linalg.solve(normal, design.T @ target / scale) / scale, np.float64)
 
 
 def _linear_terms(parameters: Float64, y: Float64, x: Float64) -> Float64:
