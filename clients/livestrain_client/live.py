@@ -173,9 +173,14 @@ class Live:
         return self._mirror.final
 
     @property
+    def silent_seconds(self) -> float:
+        """Time since the last heartbeat [s]."""
+        return time.monotonic() - self._heard_at
+
+    @property
     def stale(self) -> bool:
         """True where no heartbeat has come for longer than `STALE_SECONDS`."""
-        return time.monotonic() - self._heard_at > STALE_SECONDS
+        return self.silent_seconds > STALE_SECONDS
 
     def poll(self, seconds: float = 0.1) -> list[Update]:
         """
@@ -338,6 +343,6 @@ class Live:
             return []
         self._was_stale = stale
         if stale:
-            return [Stale(time.monotonic() - self._heard_at)]
+            return [Stale(self.silent_seconds)]
         self._mirror.wants_status = True
         return [Reconnected(self._mirror.epoch, restarted=False)]

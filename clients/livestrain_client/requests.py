@@ -28,7 +28,6 @@ from livestrain_wire.messages import (
     Refused,
     Reply,
     Request,
-    RetainRequest,
     StatusReply,
     StatusRequest,
     StopRequest,
@@ -195,10 +194,6 @@ class Control:
     def arm(self, armed: bool = True) -> None:
         """Accept scans, or ignore them until further notice."""
         self._one(Done, ArmRequest(id=new_id(), armed=armed))
-
-    def retain(self, scan_id: str, retain: bool = True) -> None:
-        """Keep a scan from automatic deletion, or allow it again."""
-        self._one(Done, RetainRequest(id=new_id(), scan_id=scan_id, retain=retain))
 
     def stop(self, what: Literal["scan", "daemon"] = "scan") -> None:
         """End the scan in progress, or the daemon."""

@@ -64,7 +64,6 @@ def test_references_plans_and_switches_are_replied_to(daemon: WireDaemon, contro
     assert control.reanalyse(based_on=1).revision == 1
     control.arm(False)
     assert not daemon.armed
-    control.retain("scan-1")
     control.stop("scan")
 
 

@@ -40,7 +40,6 @@ from livestrain_wire.messages import (
     RefusalReason,
     Refused,
     Request,
-    RetainRequest,
     Run,
     ScanEnded,
     ScanStart,
@@ -381,7 +380,7 @@ class WireDaemon:
             return self._status(request), None
         if isinstance(request, ArmRequest):
             self.armed = request.armed
-        if isinstance(request, ArmRequest | RetainRequest | StopRequest):
+        if isinstance(request, ArmRequest | StopRequest):
             return Done(id=request.id, epoch=self.epoch), None
         if self.scan is None:
             return Refused(id=request.id, epoch=self.epoch, reason="no_scan", text="no scan yet"), None

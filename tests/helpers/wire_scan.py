@@ -76,7 +76,7 @@ def canned_reply(request: Request, scan: WireScan, epoch: str) -> tuple[Message,
             about |= {"kind": request.kind, "shape": (8, 8), "dtype": "float64", "positions": 256}
             return PatternReply(**about), np.ones(64).tobytes()
         case CalibrateRequest():
-            found = {"centre": [3.5, 3.25], "radius_px": 2.0, "g1": [0.0, 3.0], "g2": [3.0, 0.0], "reason": ""}
+            found = {"centre": [3.5, 3.25], "radius_px": 2.0, "g1": [0.0, 3.0], "g2": None, "reason": ""}
             revision = scan.revision + 1 if request.apply else None
             return CalibrateReply(**about, calibration=found, revision=revision), None
         case PlanRequest() | ReanalyseRequest():

@@ -1,0 +1,36 @@
+"""Options that verbs share."""
+
+from typing import Annotated
+
+import typer
+
+ANY_HOST = ("//*:", "//0.0.0.0:")
+
+
+def _connectable(endpoint: str) -> str:
+    """A daemon's setting may say "every interface"; a client on its host then uses loopback."""
+    for any_host in ANY_HOST:
+        endpoint = endpoint.replace(any_host, "//127.0.0.1:")
+    return endpoint
+
+
+MapsEndpoint = Annotated[
+    str,
+    typer.Option(
+        "--maps-endpoint",
+        envvar="LIVESTRAIN_PUBLISH__MAPS_ENDPOINT",
+        callback=_connectable,
+        help="Where the daemon publishes its maps.",
+    ),
+]
+ControlEndpoint = Annotated[
+    str,
+    typer.Option(
+        "--control",
+        envvar="LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT",
+        callback=_connectable,
+        help="Where the daemon takes requests.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Deadline = Annotated[float, typer.Option("--deadline", min=0.1, help="Wait so long for the daemon's answer [s].")]

@@ -1,0 +1,49 @@
+"""Where output goes: results to stdout, everything else to stderr; JSON that any reader takes."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+
+
+def results() -> Console:
+    """For what was asked for."""
+    return Console()
+
+
+def messages() -> Console:
+    """For what a person should know beside it."""
+    return Console(stderr=True)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """A message, or anything made of plain values, as JSON; NaN and infinity become null."""
+    return json.dumps(_plain(value), allow_nan=False, indent=indent)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case BaseModel():
+            return _plain(value.model_dump())
+        case float():
+            return value if math.isfinite(value) else None
+        case str():
+            return value
+        case Mapping():
+            return {str(key): _plain(inner) for key, inner in value.items()}
+        case Sequence():
+            return [_plain(inner) for inner in value]
+    return value
+
+
+def show_fields(fields: Mapping[str, object], console: Console | None = None) -> None:
+    """Names and values, one pair a line."""
+    console = results() if console is None else console
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        label = f"[bold]{name:<{width}}[/]" if console.is_terminal else f"{name:<{width}}"
+        console.print(label, end="  ", highlight=False)
+        console.print(str(value), highlight=False, markup=False, soft_wrap=True)

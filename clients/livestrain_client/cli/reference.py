@@ -1,0 +1,86 @@
+import re
+from typing import Annotated
+
+import typer
+
+from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
+from livestrain_client.cli.output import as_json, messages, results
+from livestrain_client.cli.status import reference_line
+from livestrain_client.connection import CONTROL_ENDPOINT
+from livestrain_client.errors import BadRegion, RequestRefused
+from livestrain_client.requests import Control
+from livestrain_wire.messages import ReferenceReply
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+REGION = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
+
+
+@app.command()
+def reference(
+    region: Annotated[str | None, typer.Option(help="Rows and columns, r0:r1,c0:c1: the median there.")] = None,
+    values: Annotated[
+        tuple[float, float, float, float] | None, typer.Option(help="g1 row, g1 column, g2 row, g2 column [px].")
+    ] = None,
+    median: Annotated[bool, typer.Option("--median", help="The median over all good positions.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to the reference before.")] = False,
+    revert_to: Annotated[int | None, typer.Option(min=0, help="Go back to this reference revision.")] = None,
+    control: ControlEndpoint = CONTROL_ENDPOINT,
+    json: Json = False,
+    deadline: Deadline = 5.0,
+) -> None:
+    """Choose what strain is measured against; without an option, tell what it is."""
+    if sum([region is not None, values is not None, median, undo, revert_to is not None]) > 1:
+        raise typer.BadParameter("choose one of --region, --values, --median, --undo and --revert-to")
+    rectangle = None if region is None else parse_region(region)
+    with Control(control, deadline) as asking:
+        if undo:
+            revert_to = _revision_before(asking)
+        if rectangle is None and values is None and not median and revert_to is None:
+            _tell(asking, json)
+            return
+        reply = asking.reference(rectangle, values, median, revert_to)
+    _tell_changed(reply, json)
+
+
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """
+    First row, first column, row after the last, column after the last, from ``r0:r1,c0:c1``.
+
+    Raises
+    ------
+    BadRegion
+        If it is anything else, or empty.
+    """
+    match = REGION.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise BadRegion(f"expected a region such as 0:16,0:64 (rows, columns), found {text!r:.60}")
+    first_row, row_after, first_column, column_after = (int(part) for part in match.groups())
+    if row_after <= first_row or column_after <= first_column:
+        raise BadRegion(f"expected a region with at least one position, found {text!r:.60}")
+    return first_row, first_column, row_after, column_after
+
+
+def _revision_before(asking: Control) -> int:
+    now = asking.status().reference
+    if now is None or now.revision == 0:
+        raise RequestRefused("no_calibration", "there is no reference to go back to")
+    return now.revision - 1
+
+
+def _tell(asking: Control, json: bool) -> None:
+    now = asking.status().reference
+    if now is None:
+        raise RequestRefused("no_calibration", "there is no reference yet")
+    if json:
+        typer.echo(as_json(now))
+    else:
+        results().print(reference_line(now), highlight=False, soft_wrap=True)
+
+
+def _tell_changed(reply: ReferenceReply, json: bool) -> None:
+    if json:
+        typer.echo(as_json(reply))
+        return
+    results().print(reference_line(reply.reference), highlight=False, soft_wrap=True)
+    messages().print(f"back again with livestrain reference --revert-to {reply.previous}", highlight=False)

@@ -1,0 +1,62 @@
+import typer
+
+from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
+from livestrain_client.cli.output import as_json, results, show_fields
+from livestrain_client.connection import CONTROL_ENDPOINT
+from livestrain_client.requests import Control
+from livestrain_client.view import counts_line, rates_line
+from livestrain_wire.messages import ReferenceInfo, StatusReply
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def status(control: ControlEndpoint = CONTROL_ENDPOINT, json: Json = False, deadline: Deadline = 5.0) -> None:
+    """Tell what the daemon is doing."""
+    with Control(control, deadline) as asking:
+        reply = asking.status()
+    if json:
+        typer.echo(as_json(reply))
+    else:
+        show_fields(status_fields(reply), results())
+
+
+def status_fields(reply: StatusReply) -> dict[str, str]:
+    """What a person wants to know, by name."""
+    fields = {
+        "version": reply.version,
+        "armed": "yes" if reply.armed else "no: scans are ignored",
+        "spool": reply.spool,
+    }
+    states = [worker.state for worker in reply.workers]
+    if states:
+        fields["workers"] = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    if reply.scan is None:
+        return {**fields, "scan": "none yet"}
+    start = reply.scan.start
+    fields["scan"] = f"{start.scan_id}  {start.scan_shape[0]} x {start.scan_shape[1]} of {start.frame_shape[0]} x "
+    fields["scan"] += f"{start.frame_shape[1]} {start.dtype}"
+    fields["folder"] = reply.scan.folder + ("" if reply.scan.recording else "  (frames in a ring, not recorded)")
+    if reply.plan is not None:
+        fields["plan"] = f"revision {reply.plan.revision}: {', '.join(info.name for info in reply.plan.maps)}"
+    if reply.reference is not None:
+        fields["reference"] = reference_line(reply.reference)
+    if reply.progress is not None:
+        fields["counts"] = counts_line(reply.progress)
+        fields["rates"] = rates_line(reply.progress)
+    if reply.ended is not None:
+        fields["ended"] = f"{reply.ended.reason} after {reply.ended.seconds:.1f} s"
+    return fields
+
+
+def reference_line(reference: ReferenceInfo) -> str:
+    """A reference in one line."""
+    g1_row, g1_column, g2_row, g2_column = reference.vectors
+    line = f"revision {reference.revision} ({reference.kind}): "
+    line += f"g1 ({g1_row:.3f}, {g1_column:.3f})  g2 ({g2_row:.3f}, {g2_column:.3f}) px"
+    if reference.region is not None:
+        first_row, first_column, row_after, column_after = reference.region
+        line += f"  region {first_row}:{row_after},{first_column}:{column_after}"
+    if reference.positions:
+        line += f"  of {reference.positions} positions"
+    return line

@@ -1,0 +1,66 @@
+"""The verbs of the command: found through entry points, so that each package brings its own."""
+
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+GROUP = "livestrain.verbs"
+
+HELP = {
+    "serve": "Run the daemon: receive frames, analyse them, publish maps.",
+    "demo": "Stream a simulated strained specimen through a daemon, and watch.",
+    "watch": "Show a scan while it is measured, save its maps, or wait for a condition.",
+    "status": "Tell what the daemon is doing.",
+    "stop": "End the scan in progress, or the daemon.",
+    "calibrate": "Find the centre, disk radius and lattice again.",
+    "reference": "Choose what strain is measured against.",
+    "simulate": "Make a scan of a specimen with known strain.",
+    "replay": "Stream a recorded scan as a detector would.",
+    "config": "Show or check the configuration.",
+    "doctor": "Check this machine: disk, memory, ports, libraries.",
+    "bench": "Measure rates and latency on this machine.",
+}
+"""One line per verb, so that help needs no verb loaded."""
+
+EXTRAS = {
+    "livestrain_core": "daemon",
+    "livestrain_daemon": "daemon",
+    "livestrain_simulator": "simulator",
+    "livestrain_models": "models",
+    "livestrain_dashboard": "dashboard",
+}
+"""The extra that each package needs."""
+
+
+def installed_verbs() -> dict[str, EntryPoint]:
+    """The verbs of all installed packages, in the order of help, others after them by name."""
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    order = {name: index for index, name in enumerate(HELP)}
+    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def one_line(point: EntryPoint) -> str:
+    """What a verb does; other people's packages say it in the help of their app."""
+    if point.name in HELP:
+        return HELP[point.name]
+    try:
+        app = point.load()
+    except ImportError as error:
+        return f"(cannot be loaded: {error})"
+    lines = (getattr(app.info, "help", None) or "").strip().splitlines() if hasattr(app, "info") else []
+    return str(lines[0]) if lines else f"(from {point.value.partition(':')[0]})"
+
+
+def missing_hint(point: EntryPoint, error: ModuleNotFoundError) -> str:
+    """One clear line for a verb whose libraries are not installed."""
+    extra = extra_of(point)
+    if extra is None:
+        return f"livestrain {point.name} cannot be loaded: {error}"
+    return f"livestrain {point.name} needs the extra '{extra}': pip install 'livestrain[{extra}]' ({error})"
+
+
+def extra_of(point: EntryPoint) -> str | None:
+    """The extra that a verb needs, if it is one of ours."""
+    if point.name == "demo":
+        return "demo"
+    declared: Sequence[str] = point.extras
+    return declared[0] if declared else EXTRAS.get(point.value.partition(".")[0])
