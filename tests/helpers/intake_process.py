@@ -1,6 +1,7 @@
 """A real intake process and the socket that plays main, for tests."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,7 @@ class IntakeProcess:
             "intake": {"endpoint": "tcp://127.0.0.1:*", "queue_mib": 32, "max_message_mib": 16},
             "spool": {"folder": str(self.spool), "reserve_mib": 0, "sync_seconds": 0.05},
             "main_endpoint": endpoint,
+            "parent_pid": os.getpid(),
         }
         for name, section in sections.items():
             settings[name] = {**settings[name], **section} if isinstance(section, dict) else section  # type: ignore[dict-item]

@@ -18,6 +18,9 @@ from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState
 from livestrain_daemon.scanfolder.runs import runs_of
 from livestrain_wire.messages import Frames, Message, Run, ScanStart
 
+# looked up once: these are asked for with every frame
+EXPECTED, STORED, MISSING, RECYCLED = FrameState
+
 States = NDArray[np.uint8]
 """(positions,) the ledger, as `FrameState`."""
 
@@ -62,7 +65,7 @@ class OpenScan:
         self._received = 0
         self._states: States = writer.ledger()
         self._resumed = bool(self._states.any())
-        self.stored_count = int(np.count_nonzero(self._states != FrameState.EXPECTED) - self._count(FrameState.MISSING))
+        self.stored_count = int(np.count_nonzero(self._states != EXPECTED) - self._count(MISSING))
 
     @property
     def scan_id(self) -> str:
@@ -72,17 +75,17 @@ class OpenScan:
     @property
     def missing_count(self) -> int:
         """Positions without a frame that may not come any more."""
-        return self._count(FrameState.MISSING)
+        return self._count(MISSING)
 
     @property
     def complete(self) -> bool:
         """No position expects a frame."""
-        return self._count(FrameState.EXPECTED) == 0
+        return self._count(EXPECTED) == 0
 
     def conflicts(self, message: Frames) -> bool:
         """Some of these frames are stored already."""
         placed = self.placement.place(message.first_index, message.count)
-        return any(np.any(self._states_of(piece) != FrameState.EXPECTED) for piece in placed.pieces)
+        return any(np.any(self._states_of(piece) != EXPECTED) for piece in placed.pieces)
 
     def store(self, message: Frames, payload: memoryview) -> None:
         """Put the frames of a message to their places; what does not fit is counted."""
@@ -110,12 +113,12 @@ class OpenScan:
 
     def close(self) -> None:
         """Nothing more comes: what is expected is missing."""
-        expected = runs_of(self._states == FrameState.EXPECTED)
+        expected = runs_of(self._states == EXPECTED)
         try:
-            self.writer.mark(expected, FrameState.MISSING)
+            self.writer.mark(expected, MISSING)
         except StorageError as error:
             self.faults.add("disk_error", str(error), 0)
-        self._states[self._states == FrameState.EXPECTED] = FrameState.MISSING
+        self._states[self._states == EXPECTED] = MISSING
 
     def news(self) -> list[Message]:
         """Hints for what has changed since the last."""
@@ -130,9 +133,9 @@ class OpenScan:
 
     def expect_again(self, runs: list[Run]) -> None:
         """What the ledger says is stored in these positions is not: a loss of power took it."""
-        self.writer.mark(runs, FrameState.EXPECTED)
+        self.writer.mark(runs, EXPECTED)
         for first, count in runs:
-            self._states[first : first + count] = FrameState.EXPECTED
+            self._states[first : first + count] = EXPECTED
             self.stored_count -= count
 
     def _pixels(self, message: Frames, payload: memoryview) -> Block:
@@ -147,7 +150,7 @@ class OpenScan:
 
     def _store_piece(self, piece: Piece, part: Block, message: Frames) -> None:
         states = self._states_of(piece)
-        new = states == FrameState.EXPECTED
+        new = states == EXPECTED
         if new.all():
             self._write(piece.first_position, part)
             return
@@ -164,7 +167,7 @@ class OpenScan:
         except StorageError as error:
             self.faults.add("disk_error", str(error), count)
             return
-        self._states[first : first + count] = FrameState.STORED
+        self._states[first : first + count] = STORED
         self.stored_count += count
         self.waiting += count
         self._stored.append((first, count))
@@ -177,7 +180,7 @@ class OpenScan:
             for run in runs:
                 self._recycled.append((layout.folder.name, run))
                 if layout.folder == self.folder:
-                    self._states[run[0] : run[0] + run[1]] = FrameState.RECYCLED
+                    self._states[run[0] : run[0] + run[1]] = RECYCLED
 
     def _states_of(self, piece: Piece) -> States:
         return self._states[piece.first_position : piece.first_position + piece.frames]

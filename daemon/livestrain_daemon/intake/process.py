@@ -1,10 +1,7 @@
 """The intake process: threads that receive, store and sync, and a line to main."""
 
-import ctypes
 import json
 import os
-import signal
-import sys
 from collections.abc import Callable
 from threading import Event, Thread
 
@@ -12,7 +9,7 @@ import structlog
 import zmq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from livestrain_daemon.config import IntakeConfig, SpoolConfig
+from livestrain_daemon.config import IntakeConfig, LogConfig, SpoolConfig
 from livestrain_daemon.errors import DaemonError
 from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
@@ -20,7 +17,9 @@ from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, r
 from livestrain_daemon.intake.session import Session
 from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
+from livestrain_daemon.logs import configure_logs
 from livestrain_daemon.messages import IntakeReady
+from livestrain_daemon.processes import become_child
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
 
@@ -28,7 +27,6 @@ EXIT_UNAVAILABLE = 69
 EXIT_CONFIG = 78
 RING_FILE = "frames.ring"
 
-_PR_SET_PDEATHSIG = 1
 _log = structlog.get_logger(__name__)
 
 
@@ -43,8 +41,9 @@ class IntakeSettings(BaseModel):
     """Where main listens (ROUTER)."""
     armed: bool = True
     """Accept scans from the beginning."""
-    parent_pid: int | None = None
+    parent_pid: int
     """Main's process; if it is gone already, the intake ends at once."""
+    log: LogConfig = LogConfig()
 
 
 def main(settings: IntakeSettings) -> int:
@@ -56,10 +55,8 @@ def main(settings: IntakeSettings) -> int:
     int
         The exit code.
     """
-    die_with_parent(settings.parent_pid)
-    for ignored in (signal.SIGINT, signal.SIGTERM):
-        # main hears them, too, and says what is to be done
-        signal.signal(ignored, signal.SIG_IGN)
+    become_child(settings.parent_pid)
+    configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         frames = bound_socket(context, settings.intake)
@@ -117,17 +114,9 @@ def _thread(name: str, work: Callable[[], None]) -> Thread:
     return thread
 
 
-def die_with_parent(expected: int | None) -> None:
-    """Be killed when the parent dies; if it is dead already, exit."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != (expected or parent):
-        sys.exit(1)
-
-
 def from_command_line(arguments: list[str]) -> int:
     """Run with the settings in the one argument, a JSON object."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    configure_logs(LogConfig())
     try:
         settings = IntakeSettings.model_validate(json.loads(arguments[0]))
     except (IndexError, ValueError, ValidationError) as error:

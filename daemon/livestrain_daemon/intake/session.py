@@ -176,7 +176,7 @@ class Session:
             text = f"{folder} is not resumed: scan {self.scan.scan_id} is in progress"
             self._tell(ScanRefused(scan_id=folder.name, text=text))
         else:
-            self._resume(folder)
+            self._resume(folder, asked=True)
 
     def _scan_of(self, sender_id: str) -> OpenScan | None:
         """The scan in progress if it has this id; else one that a restart of the daemon interrupted."""
@@ -187,7 +187,7 @@ class Session:
             _, folder = self._interrupted
             self._interrupted = None
             if (sender_id, folder) == self._folders.unfinished():
-                self._resume(folder)
+                self._resume(folder, asked=False)
         return self.scan if self.scan and self.scan.start.scan_id == sender_id else None
 
     def _count_stray(self, sender_id: str, frames: int) -> None:
@@ -216,11 +216,16 @@ class Session:
             return
         self._adopt(scan, resumed=False)
 
-    def _resume(self, folder: Path) -> None:
+    def _resume(self, folder: Path, *, asked: bool) -> None:
         try:
             scan = self._folders.resume(folder, self._teller)
         except (StorageError, ValueError, OSError) as error:
             self._refuse(folder.name, str(error))
+            return
+        if scan.complete and not asked:
+            # it had been closed; main waits for its results only
+            self._remember(scan.start.scan_id, "late")
+            self._retire(scan)
             return
         self._adopt(scan, resumed=True)
         if scan.complete:

@@ -7,9 +7,9 @@ from helpers.frames_out import FramesOut
 from helpers.intake_process import IntakeProcess
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IntakeProcess]:
-    """One intake for all tests of a module; each test uses scan ids of its own and ends its scans."""
+    """One intake for many tests; each uses scan ids of its own and ends its scans."""
     with IntakeProcess(tmp_path_factory.mktemp("intake")) as process:
         yield process
 

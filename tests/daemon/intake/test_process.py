@@ -240,7 +240,9 @@ def test_commands_arm_and_disarm(intake: IntakeProcess) -> None:
         wait_until(lambda: positions_told(intake, "wanted") == ((0, 4),))
 
 
-def test_it_ends_when_told_with_what_was_received_stored(intake: IntakeProcess) -> None:
+def test_it_ends_when_main_says_so_and_not_by_a_signal(intake: IntakeProcess) -> None:
+    intake.process.send_signal(signal.SIGINT)
+    intake.process.send_signal(signal.SIGTERM)
     with FramesOut(intake.endpoint) as out:
         out.start("cut", (2, 3), pixels(6))
         out.frames("cut", 0, pixels(6)[:2])
@@ -252,17 +254,6 @@ def test_it_ends_when_told_with_what_was_received_stored(intake: IntakeProcess) 
     assert intake.on_disk("cut")[0].tolist() == [STORED] * 2 + [MISSING] * 4
 
 
-def test_an_interrupt_from_the_terminal_is_left_to_main(intake: IntakeProcess) -> None:
-    intake.process.send_signal(signal.SIGINT)
-    intake.process.send_signal(signal.SIGTERM)
-    with FramesOut(intake.endpoint) as out:
-        out.start("interrupted", (1, 1), pixels(1))
-        out.frames("interrupted", 0, pixels(1))
-        out.end("interrupted")
-        assert intake.closed().stored == 1
-    assert intake.stop() == 0
-
-
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     settings = {
         "intake": {"endpoint": "tcp://127.0.0.1:*"},
@@ -270,8 +261,9 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
         "main_endpoint": f"ipc://{tmp_path}/main",
     }
     script = (
-        "import subprocess, sys, time\n"
-        f"child = subprocess.Popen([sys.executable, '-m', 'livestrain_daemon.intake', {json.dumps(settings)!r}])\n"
+        "import time\n"
+        "from livestrain_daemon.processes import spawn\n"
+        f"child = spawn('livestrain_daemon.intake', {settings!r})\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(100)\n"
     )
@@ -291,13 +283,13 @@ def ended(settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_port_in_use_and_settings_that_make_no_sense_are_said(intake: IntakeProcess, tmp_path: Path) -> None:
-    main = f"ipc://{tmp_path}/nobody"
-    taken = ended({"intake": {"endpoint": intake.endpoint}, "main_endpoint": main})
+    rest = {"main_endpoint": f"ipc://{tmp_path}/nobody", "parent_pid": os.getpid()}
+    taken = ended({"intake": {"endpoint": intake.endpoint}, **rest})
     assert taken.returncode == 69
     assert f"cannot bind {intake.endpoint}" in taken.stderr
-    wrong = ended({"intake": {"endpiont": "tcp://127.0.0.1:*"}, "main_endpoint": main})
+    wrong = ended({"intake": {"endpiont": "tcp://127.0.0.1:*"}, **rest})
     assert wrong.returncode == 78
     assert "endpiont" in wrong.stderr
     assert taken.stdout == wrong.stdout == ""
-    orphan = ended({"intake": {"endpoint": "tcp://127.0.0.1:*"}, "main_endpoint": main, "parent_pid": os.getppid()})
+    orphan = ended({"intake": {"endpoint": "tcp://127.0.0.1:*"}, **rest, "parent_pid": os.getppid()})
     assert orphan.returncode == 1

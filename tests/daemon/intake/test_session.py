@@ -145,8 +145,7 @@ def test_silence_ends_a_scan(tmp_path: Path) -> None:
         assert (closed.reason, closed.stored, closed.missing) == ("silence", 5, 7)
 
 
-@pytest.mark.parametrize("by_command", [True, False], ids=["by main's command", "by its frames"])
-@pytest.mark.parametrize("order", ["raster", "explicit"])
+@pytest.mark.parametrize(("order", "by_command"), [("raster", False), ("explicit", True)])
 def test_a_killed_intake_loses_nothing_stored_and_goes_on(tmp_path: Path, order: str, by_command: bool) -> None:
     permutation = np.random.default_rng(3).permutation(12)
     more: dict[str, Any] = {"positions": permutation} if order == "explicit" else {}
@@ -185,7 +184,11 @@ def test_a_scan_that_was_complete_before_the_restart_is_closed_at_once(tmp_path:
         wait_until(lambda: stored_frames(intake, "whole") == 12)
         intake.process.kill()
         intake.process.wait()
-    with IntakeProcess(tmp_path) as intake:
+    with IntakeProcess(tmp_path) as intake, FramesOut(intake.endpoint) as out:
+        # a late frame alone does not bring it back
+        out.frames("whole", 0, PIXELS)
+        assert intake.next(FaultSeen).kind == "late"
+        assert intake.of(ScanOpened) == []
         intake.command(ResumeScan(folder=str(intake.spool / "whole")))
         closed = intake.closed()
         assert intake.of(ScanOpened)[0].resumed

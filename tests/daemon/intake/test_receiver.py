@@ -1,0 +1,120 @@
+from threading import Event, Thread
+
+import pytest
+import zmq
+
+from helpers.frames_out import FramesOut
+from helpers.waiting import wait_until
+from livestrain_daemon.config import IntakeConfig
+from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.receiver import Arrival, ArrivalQueue, bound_socket, receive
+from livestrain_daemon.messages import CloseScan
+from livestrain_wire.errors import WireError
+from livestrain_wire.messages import Frames, ScanEnd
+
+END = ScanEnd(scan_id="s")
+
+
+def arrival(size: int, frames: int = 1) -> Arrival:
+    return Arrival(END, None, size, frames)
+
+
+def test_what_is_put_comes_out_in_order() -> None:
+    queue = ArrivalQueue(100)
+    queue.put([arrival(1), arrival(2)])
+    queue.put_command(CloseScan())
+    queue.put([arrival(3)])
+    taken = queue.get(0)
+    assert [item.size for item in taken] == [1, 2, 0, 3]
+    assert isinstance(taken[2].message, CloseScan)
+    assert queue.get(0) == []
+
+
+def test_a_full_queue_holds_back_who_fills_it_until_what_was_taken_is_done_with() -> None:
+    queue = ArrivalQueue(10)
+    queue.put([arrival(10)])
+    done = Event()
+
+    def put_more() -> None:
+        queue.put([arrival(1, frames=7)])
+        done.set()
+
+    waiting = Thread(target=put_more)
+    waiting.start()
+    assert [item.size for item in queue.get(0)] == [10]
+    # taken, but not done with: the bytes are still held
+    assert not done.wait(0.05)
+    assert queue.frames == 1
+    wait_until(lambda: [item.size for item in queue.get(0.01)] == [1])
+    waiting.join()
+    assert queue.frames == 7
+
+
+def test_one_message_larger_than_the_queue_still_goes_through() -> None:
+    queue = ArrivalQueue(10)
+    queue.put([arrival(1000)])
+    assert len(queue.get(0)) == 1
+
+
+def test_a_closed_queue_lets_go_of_who_waits() -> None:
+    queue = ArrivalQueue(1)
+    queue.put([arrival(1)])
+    waiting = Thread(target=lambda: queue.put([arrival(1)]))
+    waiting.start()
+    queue.close()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert len(queue) == 1
+
+
+def test_messages_come_in_order_and_what_is_none_says_why() -> None:
+    queue, stop = ArrivalQueue(1 << 20), Event()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*", max_message_mib=1))
+    endpoint = socket.get_string(zmq.LAST_ENDPOINT)
+    receiving = Thread(target=receive, args=(socket, queue, stop))
+    receiving.start()
+    found: list[Arrival] = []
+    with FramesOut(endpoint) as out:
+        header = Frames(scan_id="s", first_index=0, count=3, shape=(1, 2), dtype="uint8")
+        out.message(header, b"123456")
+        out.message(header)
+        out.parts(b"junk")
+        out.message(END)
+        while len(found) < 4:
+            found += wait_until(lambda: queue.get(0.01))
+    stop.set()
+    receiving.join()
+    context.term()
+    first, alone, junk, last = found
+    assert (first.message, first.frames) == (header, 3)
+    assert first.payload is not None
+    assert first.payload.tobytes() == b"123456"
+    assert str(alone.message) == "frames: expected 2 parts, found 1"
+    assert isinstance(junk.message, WireError)
+    assert last.message == END
+
+
+def test_a_message_above_the_limit_is_refused_by_the_socket_and_others_go_through() -> None:
+    queue, stop = ArrivalQueue(1 << 24), Event()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*", max_message_mib=1))
+    endpoint = socket.get_string(zmq.LAST_ENDPOINT)
+    receiving = Thread(target=receive, args=(socket, queue, stop))
+    receiving.start()
+    with FramesOut(endpoint) as hostile, FramesOut(endpoint) as out:
+        hostile.parts(bytes((1 << 20) + 1))
+        out.message(END)
+        found = wait_until(lambda: queue.get(0.01))
+    stop.set()
+    receiving.join()
+    context.term()
+    assert [item.message for item in found] == [END]
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with context, bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*")) as socket:
+        endpoint = socket.get_string(zmq.LAST_ENDPOINT)
+        with pytest.raises(Unavailable, match=f"intake.endpoint: cannot bind {endpoint}"):
+            bound_socket(context, IntakeConfig(endpoint=endpoint))
