@@ -226,6 +226,7 @@ def hostile_payloads(pixels: int, itemsize: int) -> Iterator[tuple[str, str, byt
         "block size 0": (size, 0),
         "block size 1": (size, 1),
         "block size 4 GiB": (size, (1 << 32) - 1),
+        "block size 4 GiB less a little": (size, (1 << 32) - 1024),
     }.items():
         yield f"bslz4: {name}", "bslz4", struct.pack(">QI", *wrong) + bytes(size)
     for length in (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, size + 1000):

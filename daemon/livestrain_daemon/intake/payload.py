@@ -16,6 +16,8 @@ MAX_RATIO = 255
 """LZ4 packs 255 bytes into one at best."""
 BITSHUFFLE_MULTIPLE = 8
 """Bitshuffle works on groups of so many pixels; what is left over at the end is not packed."""
+LARGEST_BLOCK_BYTES = 1 << 24
+"""The library sets so much memory aside for each block; senders use 8192."""
 
 _HEADER = struct.Struct(">QI")
 _LENGTH = struct.Struct(">I")
@@ -125,10 +127,11 @@ def check_bslz4(payload: memoryview, expected: int, itemsize: int) -> int:
     size, block_bytes = _HEADER.unpack_from(payload)
     _check_size(size, expected)
     multiple = BITSHUFFLE_MULTIPLE * itemsize
-    if block_bytes == 0 or block_bytes % multiple:
-        raise PayloadError(
-            "bad_encoding", f"expected a block size in multiples of {multiple} bytes, found {block_bytes}"
+    if not 0 < block_bytes <= LARGEST_BLOCK_BYTES or block_bytes % multiple:
+        text = (
+            f"expected a block size in multiples of {multiple} bytes up to {LARGEST_BLOCK_BYTES}, found {block_bytes}"
         )
+        raise PayloadError("bad_encoding", text)
     packed = expected - expected % multiple
     blocks = -(-packed // block_bytes)
     at, end = _HEADER.size, len(payload) - expected % multiple
