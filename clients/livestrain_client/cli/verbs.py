@@ -22,6 +22,7 @@ HELP = {
 """One line per verb, so that help needs no verb loaded."""
 
 EXTRAS = {
+    "livestrain_client.rig": "demo",
     "livestrain_core": "daemon",
     "livestrain_daemon": "daemon",
     "livestrain_simulator": "simulator",
@@ -33,7 +34,10 @@ EXTRAS = {
 
 def installed_verbs() -> dict[str, EntryPoint]:
     """The verbs of all installed packages, in the order of help, others after them by name."""
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        # As with imports, the first on the path wins.
+        found.setdefault(point.name, point)
     order = {name: index for index, name in enumerate(HELP)}
     return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
@@ -60,7 +64,8 @@ def missing_hint(point: EntryPoint, error: ModuleNotFoundError) -> str:
 
 def extra_of(point: EntryPoint) -> str | None:
     """The extra that a verb needs, if it is one of ours."""
-    if point.name == "demo":
-        return "demo"
     declared: Sequence[str] = point.extras
-    return declared[0] if declared else EXTRAS.get(point.value.partition(".")[0])
+    if declared:
+        return declared[0]
+    module = point.value.partition(":")[0] + "."
+    return next((extra for package, extra in EXTRAS.items() if module.startswith(package + ".")), None)

@@ -1,0 +1,274 @@
+"""The command: verbs from entry points, output for people and machines, exit codes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.wire_daemon import WireDaemon
+from livestrain_client.cli import calibrate, exits, reference, run, status, stop, verbs, watch
+from livestrain_client.cli.calibrate import parse_positions
+from livestrain_client.cli.reference import parse_region
+from livestrain_client.errors import BadRegion
+from livestrain_wire.messages import CalibrateRequest, ReferenceRequest, StopRequest
+
+VERBS = ("watch", "status", "stop", "calibrate", "reference")
+SHAPE = (8, 10)
+
+
+@pytest.fixture(autouse=True)
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two real packages on the path: one with the client's verbs, one of a stranger."""
+    own = "".join(f"{verb} = livestrain_client.cli.{verb}:app\n" for verb in VERBS)
+    strange = "wander = livestrain_daemon_absent.cli:app\ngreet = strange:app\nfall = strange:fall\n"
+    (tmp_path / "strange.py").write_text(
+        "import typer\n"
+        "app = typer.Typer(help='Greet somebody.\\n\\nMore.')\n"
+        "@app.command()\n"
+        "def greet(name: str):\n    typer.echo('hello ' + name)\n"
+        "fall = typer.Typer(pretty_exceptions_enable=False)\n"
+        "class Wrong(Exception):\n    exit_code = 78\n"
+        "@fall.command()\n"
+        "def fall_over(how: str):\n    raise {'config': Wrong, 'io': OSError, 'bug': KeyError}[how]('over')\n"
+    )
+    for name, entries in (("own", own), ("strange", strange)):
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[{verbs.GROUP}]\n{entries}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name in ("LIVESTRAIN_PUBLISH__MAPS_ENDPOINT", "LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[WireDaemon]:
+    """A daemon that the environment points to, with a scan in progress."""
+    with WireDaemon() as daemon:
+        monkeypatch.setenv("LIVESTRAIN_PUBLISH__MAPS_ENDPOINT", daemon.maps_endpoint)
+        monkeypatch.setenv("LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT", daemon.control_endpoint)
+        e_xx = np.zeros(SHAPE, np.float32)
+        e_xx[4, 5] = 0.5
+        daemon.begin({"e_xx": e_xx, "total": np.ones(SHAPE, np.uint32)}, derived=())
+        daemon.acknowledge((0, 30))
+        yield daemon
+
+
+def test_help_shows_each_verb_and_loads_none_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == exits.OK
+    shown = capsys.readouterr().out
+    for verb in VERBS:
+        assert verb in shown
+        assert verbs.HELP[verb][:30] in shown
+    assert "Greet somebody." in shown
+    assert "More." not in shown
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_line_in_the_help_agrees_with_the_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--help"]) == exits.OK
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"livestrain {verb}" in shown
+    assert verbs.HELP[verb].rstrip(".").split(";")[0] in shown
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == exits.OK
+    assert capsys.readouterr().out == f"livestrain {version('livestrain')}\n"
+
+
+def test_no_verb_or_a_wrong_one_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == exits.USAGE
+    assert run(["wach"]) == exits.USAGE
+    assert "did you mean 'watch'?" in capsys.readouterr().err
+    assert run(["watch", "--no-such-option"]) == exits.USAGE
+
+
+def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(verbs.EXTRAS, "livestrain_daemon_absent", "daemon")
+    assert run(["wander"]) == exits.UNAVAILABLE
+    assert capsys.readouterr().err == (
+        "livestrain wander needs the extra 'daemon': pip install 'livestrain[daemon]' "
+        "(No module named 'livestrain_daemon_absent')\n"
+    )
+
+
+def test_verbs_of_other_packages_run_and_their_errors_have_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["greet", "world"]) == exits.OK
+    assert capsys.readouterr().out == "hello world\n"
+    assert run(["fall", "config"]) == exits.CONFIG
+    assert run(["fall", "io"]) == exits.IO
+    assert "livestrain fall: over" in capsys.readouterr().err
+    with pytest.raises(KeyError):
+        run(["fall", "bug"])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_says_when_no_daemon_answers(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--control", "tcp://127.0.0.1:9", "--deadline", "0.2"]) == exits.UNAVAILABLE
+    told = capsys.readouterr()
+    assert "tcp://127.0.0.1:9" in told.err
+    assert told.out == ""
+
+
+def test_the_command_is_light_and_ends_with_the_code_of_its_verb() -> None:
+    code = (
+        "import sys; from livestrain_client.cli import main; sys.argv[1:] = ['status', '--deadline', '0.1', "
+        "'--control', 'tcp://127.0.0.1:9']\n"
+        "try:\n    main()\nfinally:\n"
+        "    heavy = {'numba', 'h5py', 'matplotlib', 'livestrain_daemon', 'livestrain_core'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (exits.UNAVAILABLE, ""), done.stderr
+
+
+def test_status_tells_people_and_machines(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status"]) == exits.OK
+    shown = capsys.readouterr().out
+    for text in ("scan-1  8 x 10", "stored 30/80", "revision 1: e_xx, total", "1,000 frames/s"):
+        assert text in shown
+    assert run(["status", "--json"]) == exits.OK
+    told = json.loads(capsys.readouterr().out)
+    assert told["progress"]["stored"] == 30
+    assert told["epoch"] == daemon.epoch
+
+
+def test_an_endpoint_on_every_interface_is_reached_over_loopback(
+    daemon: WireDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anywhere = daemon.control_endpoint.replace("127.0.0.1", "*")
+    monkeypatch.setenv("LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT", anywhere)
+    assert run(["status"]) == exits.OK
+
+
+def test_stop_asks_for_the_scan_or_the_daemon(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["stop"]) == exits.OK
+    assert run(["stop", "daemon"]) == exits.OK
+    asked = [request.what for request in daemon.requests if isinstance(request, StopRequest)]
+    assert asked == ["scan", "daemon"]
+    assert run(["stop", "everything"]) == exits.USAGE
+    assert capsys.readouterr().out == ""
+
+
+def test_calibrate_shows_and_applies_only_when_told(
+    daemon: WireDaemon, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(["calibrate"]) == exits.OK
+    told = capsys.readouterr()
+    assert "(3.5, 3.25)" in told.out
+    assert "nothing is changed" in told.err
+    np.save(tmp_path / "probe.npy", np.ones((8, 8)))
+    options = ["--apply", "--vacuum-probe", str(tmp_path / "probe.npy"), "--positions", "0:80:16", "--json"]
+    assert run(["calibrate", *options]) == exits.OK
+    assert json.loads(capsys.readouterr().out)["revision"] == 2
+    asked = [request for request in daemon.requests if isinstance(request, CalibrateRequest)]
+    assert [request.apply for request in asked] == [False, False, True]
+    assert asked[-1].positions == (0, 16, 32, 48, 64)
+    assert len(daemon.payloads[-1]) == 4 * 64
+
+
+def test_a_vacuum_probe_that_is_none_is_a_usage_error(daemon: WireDaemon, tmp_path: Path) -> None:
+    (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "cube.npy", np.ones((2, 2, 2)))
+    for name in ("text.npy", "cube.npy", "absent.npy"):
+        assert run(["calibrate", "--vacuum-probe", str(tmp_path / name)]) == exits.USAGE
+    assert not daemon.requests
+
+
+@pytest.mark.parametrize("text", ["", "a", "1:b", "5:2", "-1", "1,,2"])
+def test_positions_that_are_none_are_a_usage_error(text: str) -> None:
+    with pytest.raises(Exception, match="found"):
+        parse_positions(text)
+    assert parse_positions("3, 4") == [3, 4]
+    assert parse_positions("0:3") == [0, 1, 2]
+
+
+def test_reference_is_set_and_undone(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reference", "--region", "0:4,2:10"]) == exits.OK
+    told = capsys.readouterr()
+    assert "region 0:4,2:10" in told.out
+    assert "--revert-to 1" in told.err
+    assert run(["reference", "--values", "0", "3", "3.5", "-1", "--json"]) == exits.OK
+    assert json.loads(capsys.readouterr().out)["reference"]["vectors"] == [0.0, 3.0, 3.5, -1.0]
+    assert run(["reference", "--revert-to", "2"]) == exits.OK
+    assert run(["reference", "--median"]) == exits.OK
+    asked = [request for request in daemon.requests if isinstance(request, ReferenceRequest)]
+    assert asked[0].region == (0, 2, 4, 10)
+    assert [request.revert_to for request in asked] == [None, None, 2, None]
+
+
+def test_a_wrong_reference_is_a_usage_error_and_none_is_no_data(
+    daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["reference", "--region", "4:4,0:2"]) == exits.USAGE
+    assert run(["reference", "--median", "--undo"]) == exits.USAGE
+    assert not daemon.requests
+    assert run(["reference"]) == exits.NO_DATA
+    assert run(["reference", "--undo"]) == exits.NO_DATA
+    assert "no reference" in capsys.readouterr().err
+    for text in ("", "1:2", "1:2,3", "a:b,c:d", "2:1,0:1", "-1:2,0:1"):
+        with pytest.raises(BadRegion):
+            parse_region(text)
+
+
+def test_watch_ends_with_the_scan_and_saves(
+    daemon: WireDaemon, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    daemon.acknowledge((30, 50))
+    daemon.end()
+    assert run(["watch", "--until-end", "--save", str(tmp_path / "out")]) == exits.OK
+    told = capsys.readouterr()
+    for text in ("scan scan-1 8 x 10", "plan 1: e_xx, total", "stored 80/80", "complete after 2.0 s"):
+        assert text in told.out
+    assert "maps.npz" in told.err
+    with np.load(tmp_path / "out" / "maps.npz") as saved:
+        assert saved["total"].sum() == 160
+
+
+def test_watch_streams_json_lines(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.end()
+    assert run(["watch", "--until-end", "--json", "--maps", "e_xx"]) == exits.OK
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["type"] for line in lines[:3]] == ["scan_started", "plan", "progress"]
+    maps = [line for line in lines if line["type"] == "map"]
+    assert {line["name"] for line in maps} == {"e_xx"}
+    assert maps[-1]["known"] == 30
+    assert maps[-1]["runs"] == [[0, 30]]
+    assert lines[-1]["type"] in {"map", "progress", "scan_ended"}
+
+
+def test_watch_ends_when_a_condition_is_met(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.acknowledge((30, 50))
+    assert run(["watch", "--when", "e_xx < -1", "--when", "e_xx > 1.25"]) == exits.CONDITION_MET
+    assert "e_xx > 1.25: 1.5 at row 4, column 5" in capsys.readouterr().out
+    assert run(["watch", "--when", "e_xx > 1.25", "--json"]) == exits.CONDITION_MET
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["column"] == 5
+    assert run(["watch", "--when", "e_xx", "--json"]) == exits.USAGE
+
+
+def test_watch_warns_of_a_condition_on_no_map(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.end()
+    assert run(["watch", "--when", "strain > 1", "--until-end"]) == exits.OK
+    assert "no map strain under this plan; there are e_xx, total" in capsys.readouterr().err
+
+
+def test_watch_gives_up_without_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with WireDaemon() as daemon:
+        endpoints = ["--maps-endpoint", daemon.maps_endpoint, "--control", daemon.control_endpoint]
+        assert run(["watch", *endpoints, "--timeout", "0.1"]) == exits.NO_DATA
+        daemon.begin({"e_xx": np.zeros(SHAPE, np.float32)})
+        daemon.end("aborted")
+        assert run(["watch", *endpoints, "--until-end"]) == exits.NO_DATA
+    assert "aborted" in capsys.readouterr().out
+
+
+def test_each_verb_module_has_its_app() -> None:
+    for module in (watch, status, stop, calibrate, reference):
+        assert module.app.registered_commands
