@@ -214,8 +214,8 @@ def _least_squares(values: Float64, seen: NDArray[np.bool_], start: Float64) -> 
 def _solve(design: Float64, target: Float64) -> Float64:
     """Least squares by the normal equations, which are small; a term that is not there gets nothing."""
     scale = np.sqrt((design**2).sum(axis=0)) + 1e-30
-    normal = design.T @ design / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
-    return np.asarray(np.linalg.solve(normal, design.T @ target / scale) / scale, np.float64)
+    normal = np.einsum("pi,pj->ij", design, design) / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
+    return np.asarray(np.linalg.solve(normal, np.einsum("pi,p->i", design, target) / scale) / scale, np.float64)
 
 
 def _linear_terms(parameters: Float64, y: Float64, x: Float64) -> Float64:

@@ -71,7 +71,9 @@ def filters(probe: Probe) -> Filters:
                 bank[k, a, b, :3] = weights[:3]
                 bank[k, a, b, 3] = design[2]
                 noise[k] += _displacement_noise(weights, design[2], contrast) / SHIFTS**2
-                intensity_noise[k] += np.array([weights[2] ** 2 @ design[2], (weights[2] ** 2).sum()]) / SHIFTS**2
+                intensity_noise[k] += (
+                    np.array([(weights[2] ** 2 * design[2]).sum(), (weights[2] ** 2).sum()]) / SHIFTS**2
+                )
     return Filters(half, bank, noise, intensity_noise)
 
 
@@ -93,8 +95,15 @@ def _model(probe: Probe, half: int, shift: tuple[float, float]) -> tuple[Float64
         widths += [width] * (degree + 1)
     # orthonormal over the disk, lower degrees first, so that a width means the same for each term
     metric = np.sqrt(np.maximum(flat, 1e-9) * area)
-    basis, _ = np.linalg.qr((np.stack(terms) / metric).T)
-    return design, (basis.T * metric)[1:] / area * np.array(widths)[1:, None]
+    scaled = np.stack(terms) / metric
+    triangle = np.linalg.cholesky(_product(scaled, scaled))
+    basis = np.einsum("ij,jp->ip", np.linalg.inv(triangle), scaled) * metric / area
+    return design, basis[1:] * np.array(widths)[1:, None]
+
+
+def _product(a: Float64, b: Float64) -> Float64:
+    """Matrix of scalar products; BLAS would start threads for it, which costs more than it saves."""
+    return np.asarray(np.einsum("ip,jp->ij", a, b), np.float64)
 
 
 def _estimator(design: Float64, contrast: Float64, electrons: float) -> Float64:
@@ -104,12 +113,13 @@ def _estimator(design: Float64, contrast: Float64, electrons: float) -> Float64:
     variance = (flat + BACKGROUND * mean) / electrons + (ROUGHNESS * flat) ** 2
     # Woodbury: the covariance is a diagonal plus a few contrast terms
     weighted = contrast / variance
-    inner = np.eye(len(contrast)) + weighted @ contrast.T
-    precision = design / variance - (design / variance @ contrast.T) @ np.linalg.solve(inner, weighted)
-    return np.asarray(np.linalg.solve(precision @ design.T, precision), np.float64)
+    inner = np.eye(len(contrast)) + _product(weighted, contrast)
+    mixed = _product(design / variance, contrast) @ np.linalg.inv(inner)
+    precision = design / variance - np.einsum("ij,jp->ip", mixed, weighted)
+    return np.asarray(np.einsum("ij,jp->ip", np.linalg.inv(_product(precision, design)), precision), np.float64)
 
 
 def _displacement_noise(weights: Float64, flat: Float64, contrast: Float64) -> Float64:
     squared = 0.5 * (weights[0] ** 2 + weights[1] ** 2)
-    misfit = squared @ (ROUGHNESS * flat) ** 2 + 0.5 * ((weights[:2] @ contrast.T) ** 2).sum()
-    return np.array([squared @ flat, squared.sum(), misfit])
+    misfit = (squared * (ROUGHNESS * flat) ** 2).sum() + 0.5 * (_product(weights[:2], contrast) ** 2).sum()
+    return np.array([(squared * flat).sum(), squared.sum(), misfit])
