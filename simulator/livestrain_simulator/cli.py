@@ -5,8 +5,10 @@ What renders and sends is imported when a verb runs, so that listing the verbs s
 """
 
 import json as json_lines
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -16,7 +18,7 @@ import typer
 if TYPE_CHECKING:
     from livestrain_simulator.delivery import Delivery, Report
 
-USAGE, NO_DATA, UNAVAILABLE, IO_ERROR = 2, 3, 69, 74
+USAGE, NO_DATA, UNAVAILABLE, IO_ERROR, INTERRUPTED = 2, 3, 69, 74, 130
 
 simulate_app = typer.Typer(add_completion=False)
 replay_app = typer.Typer(add_completion=False)
@@ -99,6 +101,7 @@ def simulate_verb(
     wait: Wait = 30.0,
     truth: Annotated[Path | None, typer.Option(help="Write the true strain to this .npz file.")] = None,
     probe: Annotated[Path | None, typer.Option("--vacuum-probe", help="Write the probe to this .npy file.")] = None,
+    times: Annotated[Path | None, typer.Option(help="Write when each frame was sent to this .npy file [ns].")] = None,
     drop: Probability = 0.0,
     duplicate: Probability = 0.0,
     reorder: Probability = 0.0,
@@ -118,6 +121,7 @@ def simulate_verb(
             specimen.value, _sides(scan, "--scan"), disks, camera, order.value, flyback, loop, truth, probe
         )
         delivery = _delivery(endpoint, wait, scan_id, (encoding, frames_per_message, rate, abort_at), rates, seed)
+        delivery = replace(delivery, times=times)
         _say(simulate(simulation, delivery), json)
 
 
@@ -213,8 +217,12 @@ def _exit_codes() -> Iterator[None]:
 
     from livestrain_simulator.errors import NobodyListens, NoFrames, NotReplayable  # noqa: PLC0415 - likewise
 
+    # a scan whose sender is told to go must not leave its receiver waiting
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt as error:
+        _fail(INTERRUPTED, error, "interrupted: the scan ends as aborted")
     except NoFrames as error:
         _fail(NO_DATA, error)
     except (NobodyListens, ZMQError) as error:
@@ -225,10 +233,12 @@ def _exit_codes() -> Iterator[None]:
         _fail(IO_ERROR, error)
     except ValueError as error:
         _fail(USAGE, error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _fail(code: int, error: Exception) -> None:
-    line = " ".join(str(error).split())
+def _fail(code: int, error: BaseException, text: str = "") -> None:
+    line = " ".join((text or str(error)).split())
     typer.echo(f"livestrain: {line}", err=True)
     raise typer.Exit(code) from error
 

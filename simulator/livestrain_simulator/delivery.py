@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from livestrain_simulator.faults import Fault, FaultySender, choose_faults
 from livestrain_simulator.send import Sending, Sent, send_scan
 from livestrain_simulator.sender import FrameSender
+from livestrain_simulator.timing import TimedSender
 from livestrain_wire.messages import ScanStart
 
 
@@ -33,6 +35,8 @@ class Delivery:
     """None: made from the time."""
     sending: Sending = field(default_factory=Sending)
     mistakes: Mistakes = field(default_factory=Mistakes)
+    times: Path | None = None
+    """Where to save the monotonic time at which each frame was sent, as int64 [ns]."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,18 @@ def deliver(
     )
     with FrameSender(delivery.endpoint, message_bytes, delivery.wait_seconds, delivery.wait_seconds) as sender:
         rates = delivery.mistakes.rates
-        if not any(rates.values()):
-            return Report(send_scan(sender, start, blocks, delivery.sending, positions, absent))
-        faulty = FaultySender(sender, choose_faults(rates, frames, delivery.mistakes.seed), delivery.mistakes.seed)
-        sent = send_scan(faulty, start, blocks, delivery.sending, positions, absent)
-        return Report(sent, faults=faulty.record.counts(), lost=len(faulty.record.lost()))
+        faulty = None
+        if any(rates.values()):
+            faults = choose_faults(rates, frames, delivery.mistakes.seed)
+            faulty = FaultySender(sender, faults, delivery.mistakes.seed)
+        timed = TimedSender(faulty or sender, frames)
+        sent = send_scan(timed, start, blocks, delivery.sending, positions, absent)
+    if delivery.times is not None:
+        with delivery.times.open("wb") as file:
+            np.save(file, timed.sent_ns)
+    if faulty is None:
+        return Report(sent)
+    return Report(sent, faults=faulty.record.counts(), lost=len(faulty.record.lost()))
 
 
 def new_scan_id(prefix: str) -> str:

@@ -209,19 +209,22 @@ def _facts(dataset: Any) -> dict[str, Fact]:
     facts: dict[str, Fact] = {}
     item = dataset
     while True:
+        if item.name == "/" and "start" in item.attrs:
+            # livestrain's own file: its other attributes are about the file, not the scan
+            return {**_recorded_start(item), **facts}
         for name, value in item.attrs.items():
             plain = value.item() if isinstance(value, np.generic) else value
             if isinstance(plain, (str, int, float, bool)) and len(str(plain)) <= LONGEST_TEXT:
                 facts.setdefault(name, plain)
         if item.name == "/":
-            return {**_recorded_start(item), **facts}
+            return facts
         item = item.parent
 
 
 def _recorded_start(file: Any) -> dict[str, Fact]:
     """What the start message of a scan said that livestrain itself has recorded."""
     try:
-        start = json.loads(file.attrs.get("start", "{}"))
+        start = json.loads(file.attrs["start"])
     except (TypeError, ValueError):
         return {}
     if not isinstance(start, dict):
