@@ -1,30 +1,107 @@
-"""The daemon's verbs on the command line."""
+"""The daemon's verbs on the command line; what is heavy is imported when a verb runs."""
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 CONFIG, UNAVAILABLE, IO = 78, 69, 74
+MARKS = {"good": "ok", "warning": "look", "bad": "BAD"}
 
-serve_app = typer.Typer()
+serve_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+config_app = typer.Typer(
+    help="Show or check the configuration.",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+doctor_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+
 ConfigPath = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; else defaults and environment.")]
+ConfigFile = Annotated[Path | None, typer.Argument(help="TOML file; else defaults and environment.")]
+
+
+@contextmanager
+def _exit_codes(verb: str) -> Iterator[None]:
+    from livestrain_daemon.errors import ConfigError, DaemonError, StorageError
+
+    try:
+        yield
+    except DaemonError as error:
+        typer.echo(f"livestrain {verb}: {error}", err=True)
+        sys.exit(CONFIG if isinstance(error, ConfigError) else IO if isinstance(error, StorageError) else UNAVAILABLE)
 
 
 @serve_app.command()
 def serve(config: ConfigPath = None) -> None:
     """Take frames in, analyse them and publish maps, until SIGTERM or Ctrl-C."""
     from livestrain_daemon.config import load_config
-    from livestrain_daemon.daemon import Daemon
-    from livestrain_daemon.errors import ConfigError, DaemonError, StorageError
-    from livestrain_daemon.logs import configure_logs
 
-    try:
+    with _exit_codes("serve"):
         loaded = load_config(config)
+        from livestrain_daemon.daemon import Daemon
+        from livestrain_daemon.logs import configure_logs
+
         configure_logs(loaded.log)
         Daemon(loaded).run()
-    except DaemonError as error:
-        typer.echo(f"livestrain serve: {error}", err=True)
-        code = CONFIG if isinstance(error, ConfigError) else IO if isinstance(error, StorageError) else UNAVAILABLE
-        sys.exit(code)
+
+
+@config_app.command("show")
+def config_show(
+    config: ConfigFile = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Print the configuration as it holds: file, environment and defaults together."""
+    from livestrain_daemon.config import config_toml, load_config
+
+    with _exit_codes("config"):
+        loaded = load_config(config)
+        typer.echo(loaded.model_dump_json(indent=2) if as_json else config_toml(loaded))
+
+
+@config_app.command("check")
+def config_check(config: ConfigFile = None) -> None:
+    """Say whether the configuration can be used; exit code 78 if not."""
+    from livestrain_daemon.config import load_config
+    from livestrain_daemon.given import read_given
+
+    with _exit_codes("config"):
+        read_given(load_config(config).analysis)
+        typer.echo("the configuration can be used")
+
+
+@doctor_app.command()
+def doctor(
+    config: ConfigPath = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+    write: Annotated[bool, typer.Option(help="Measure the disk by writing 256 MiB to the spool.")] = True,
+    compile_for: Annotated[
+        str, typer.Option("--compile", help="Compile the kernels for these frame types now, such as uint8,uint16.")
+    ] = "",
+) -> None:
+    """Is this machine fit for the work? Checks packages, memory, disk and ports; exit code 69 or 74 if not."""
+    from livestrain_daemon.config import load_config
+    from livestrain_daemon.doctor import Finding, compile_kernels, configuration, examine
+
+    code = 0
+
+    def tell(finding: Finding) -> None:
+        nonlocal code
+        if finding.verdict == "bad":
+            code = code or finding.exit_code
+        facts = {"what": finding.what, "verdict": finding.verdict, "text": finding.text}
+        typer.echo(json.dumps(facts) if as_json else f"{MARKS[finding.verdict]:5} {finding.what:25} {finding.text}")
+
+    loaded, finding = configuration(lambda: load_config(config))
+    tell(finding)
+    if loaded is not None:
+        for finding in examine(loaded, write):
+            tell(finding)
+    if compile_for:
+        seconds = compile_kernels(tuple(compile_for.split(",")))
+        tell(Finding("kernels", "good", f"compiled for {compile_for} in {seconds:.1f} s"))
+    raise typer.Exit(code)
