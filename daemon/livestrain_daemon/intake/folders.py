@@ -12,7 +12,7 @@ from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
 from livestrain_daemon.intake.placement import Placement, placement_of
-from livestrain_daemon.scanfolder.files import free_bytes
+from livestrain_daemon.scanfolder.files import free_bytes, published
 from livestrain_daemon.scanfolder.frames import FrameWriter
 from livestrain_daemon.scanfolder.layout import FrameLayout, create_frames, open_frames
 from livestrain_daemon.scanfolder.provenance import provenance
@@ -68,7 +68,7 @@ class ScanFolders:
         folder = self._spool.new_folder(self._name(start.scan_id))
         try:
             if table is not None:
-                np.save(folder / POSITIONS_FILE, table)
+                _write_positions(folder, table)
             return create_frames(folder, start, provenance(), self._ring), placement
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -98,14 +98,15 @@ class ScanFolders:
             If its explicit positions make no sense.
         """
         layout = open_frames(folder)
-        table = None
-        if layout.start.order == "explicit":
-            try:
-                table = np.load(folder / POSITIONS_FILE, allow_pickle=False)
-            except OSError as error:
-                raise NotAScan(f"{folder / POSITIONS_FILE}: cannot be read: {error.strerror}") from error
-        scan = self.open(layout, placement_of(layout.start, table), teller)
-        scan.expect_again(positions_lost_to_power(folder))
+        table = _read_positions(folder) if layout.start.order == "explicit" else None
+        placement = placement_of(layout.start, table)
+        lost = positions_lost_to_power(folder)
+        scan = self.open(layout, placement, teller)
+        try:
+            scan.expect_again(lost)
+        except BaseException:
+            scan.writer.close()
+            raise
         return scan
 
     def unfinished(self) -> tuple[str, Path] | None:
@@ -133,3 +134,20 @@ class ScanFolders:
                 f"{self._config.folder}: scan {start.scan_id} needs {needed} bytes and {reserve} must stay free "
                 f"(spool.reserve_mib), found {free} free"
             )
+
+
+def _write_positions(folder: Path, table: Table) -> None:
+    with published(folder / POSITIONS_FILE) as partial, partial.open("wb") as file:
+        np.save(file, table)
+
+
+def _read_positions(folder: Path) -> Table:
+    path = folder / POSITIONS_FILE
+    try:
+        table = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise NotAScan(f"{path}: expected the position of every frame, found {error!s:.200}") from error
+    if table.ndim != 1 or table.dtype != np.uint32:
+        raise NotAScan(f"{path}: expected uint32 (frames,), found {table.dtype} {table.shape}")
+    positions: Table = table
+    return positions

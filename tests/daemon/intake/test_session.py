@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from livestrain_daemon.messages import (
     ScanRefused,
     Stored,
 )
+from livestrain_daemon.scanfolder.layout import open_frames
 
-EXPECTED, STORED, MISSING = 0, 1, 2
+STORED, MISSING = 1, 2
 SHAPE = (3, 4)
 PIXELS: NDArray[Any] = np.random.default_rng(1).integers(1, 200, (12, 4, 5)).astype("uint16")
 
@@ -193,6 +195,32 @@ def test_a_scan_that_was_complete_before_the_restart_is_closed_at_once(tmp_path:
         closed = intake.closed()
         assert intake.of(ScanOpened)[0].resumed
         assert (closed.reason, closed.stored, closed.missing) == ("complete", 12, 0)
+
+
+@pytest.mark.parametrize("rebooted", [True, False])
+def test_frames_that_a_loss_of_power_took_are_expected_again(tmp_path: Path, rebooted: bool) -> None:
+    with IntakeProcess(tmp_path) as intake, FramesOut(intake.endpoint) as out:
+        out.start("power", SHAPE, PIXELS)
+        out.frames("power", 0, PIXELS[:10])
+        wait_until(lambda: stored_frames(intake, "power") == 10)
+        intake.process.kill()
+        intake.process.wait()
+        layout = open_frames(intake.spool / "power")
+        with layout.path.open("r+b") as file:
+            file.seek(layout.frames_offset + 4 * layout.frame_bytes)
+            file.write(bytes(2 * layout.frame_bytes))
+        if rebooted:
+            with h5py.File(layout.path, "r+") as file:
+                file.attrs["boot_id"] = "another"
+    with IntakeProcess(tmp_path) as intake, FramesOut(intake.endpoint) as out:
+        out.frames("power", 4, PIXELS[4:5])
+        out.end("power")
+        closed = intake.closed()
+        assert intake.of(ScanOpened)[0].resumed
+    assert (closed.stored, closed.missing) == ((9, 3) if rebooted else (10, 2))
+    assert closed.faults == ({} if rebooted else {"duplicate": 1})
+    states = [STORED] * 5 + [MISSING if rebooted else STORED] + [STORED] * 4 + [MISSING] * 2
+    assert intake.on_disk("power")[0].tolist() == states
 
 
 def test_a_folder_that_is_no_scan_is_not_resumed(shared: IntakeProcess, out: FramesOut) -> None:
