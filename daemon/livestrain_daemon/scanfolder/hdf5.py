@@ -14,7 +14,7 @@ import numpy.typing as npt
 import structlog
 
 from livestrain_daemon.errors import NotAScan, StorageError
-from livestrain_daemon.scanfolder import files
+from livestrain_daemon.scanfolder import files, seal
 
 _log = structlog.get_logger(__name__)
 
@@ -51,8 +51,10 @@ def laid_out(path: Path, payload_bytes: int, kind: str) -> Iterator[h5py.File]:
                 file.attrs["livestrain_format"] = FORMAT_VERSION
                 file.attrs["livestrain_kind"] = kind
                 yield file
+                changing = _changing(file)
         except RuntimeError as error:
             raise StorageError(f"{path}: cannot be laid out: {error}") from error
+        seal.write_seal(partial, changing)
         if not files.reserve(partial):
             _log.warning("space was not reserved: the file system cannot", path=str(path))
 
@@ -63,6 +65,20 @@ def _create(path: Path) -> h5py.h5f.FileID:
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     access.set_alignment(1, files.ALIGNMENT)
     return h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fapl=access)
+
+
+def _changing(file: h5py.File) -> list[seal.Extent]:
+    """Where the datasets are that are written later."""
+    found: list[seal.Extent] = []
+
+    def look(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            creation = item.id.get_create_plist()
+            if creation.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY and item.id.get_offset() is not None:
+                found.append((int(item.id.get_offset()), int(item.id.get_storage_size())))
+
+    file.visititems(look)
+    return found
 
 
 def add_dataset(
@@ -106,6 +122,7 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
         If the file is missing, damaged, of another kind or of another format version.
     """
     try:
+        seal.check_seal(path)
         with _opened_anyway(path) as file:
             found = file.attrs.get("livestrain_kind"), file.attrs.get("livestrain_format")
             if found != (kind, FORMAT_VERSION):

@@ -5,10 +5,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from daemon.scanfolder.scans import new_scan, pixels, run_child, scan_start
 from livestrain_daemon.errors import NotAScan, StorageError
-from livestrain_daemon.scanfolder import FrameWriter, Spool, create_frames, open_frames, provenance
+from livestrain_daemon.scanfolder import FrameLayout, FrameWriter, Spool, create_frames, open_frames, provenance
 
 ALIGNMENT = 4096
 
@@ -136,7 +138,14 @@ def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def _cut(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 1)
+    os.truncate(path, path.stat().st_size - 1000)
+
+
+def _flip_a_bit(path: Path) -> None:
+    # in the heap of the root group; HDF5 would go on
+    data = bytearray(path.read_bytes())
+    data[data.index(b"livestrain_kind")] ^= 1
+    path.write_bytes(data)
 
 
 def _empty(path: Path) -> None:
@@ -191,6 +200,7 @@ def _newer_format(path: Path) -> None:
 
 DAMAGES = [
     _cut,
+    _flip_a_bit,
     _empty,
     _garbage,
     _zero_head,
@@ -226,3 +236,34 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         new_scan(tmp_path / "s")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_finished_scan_that_somebody_annotated_is_still_a_scan(tmp_path: Path) -> None:
+    layout = new_scan(tmp_path / "s")
+    with h5py.File(layout.path, "r+") as file:
+        file.attrs["remark"] = "good one"
+    assert open_frames(tmp_path / "s") == layout
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=4), value=st.integers(0, 255))
+def test_whatever_bytes_change_the_file_is_read_right_or_refused(
+    sealed: FrameLayout, places: list[float], value: int
+) -> None:
+    good = sealed.path.read_bytes()
+    bad = bytearray(good)
+    for place in places:
+        bad[int(place * len(bad))] = value
+    sealed.path.write_bytes(bad)
+    try:
+        found = open_frames(sealed.folder)
+    except NotAScan:
+        found = None
+    finally:
+        sealed.path.write_bytes(good)
+    assert found in (None, sealed) if bad != good else found == sealed
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> FrameLayout:
+    return new_scan(tmp_path / "s")

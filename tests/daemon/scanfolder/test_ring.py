@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import h5py
@@ -262,3 +263,28 @@ def test_what_any_ledger_calls_stored_is_whole(
 def _stored(layout: FrameLayout) -> set[int]:
     with FrameReader(layout) as reader:
         return set(np.flatnonzero(reader.ledger() == FrameState.STORED).tolist())
+
+
+def test_a_frame_still_called_stored_after_it_was_read_is_whole(tmp_path: Path) -> None:
+    ring = Ring(tmp_path / "ring", 4 << 19)
+    layout = new_scan(tmp_path / "s", scan_start((20, 20), (512, 512)), ring)
+    wrong, whole = [], 0
+    with FrameWriter(layout) as writer, FrameReader(layout) as reader:
+
+        def write_all() -> None:
+            for position in range(layout.positions):
+                writer.write(position, np.full(layout.frame_shape, position, layout.dtype))
+
+        writing = threading.Thread(target=write_all)
+        writing.start()
+        last = 0
+        while writing.is_alive() or not whole:
+            # the oldest frame in the ring is the next to be overwritten
+            stored = np.flatnonzero(reader.ledger() == FrameState.STORED)
+            last = int(stored[0]) if stored.size else last
+            frame = reader.read(last, 1)
+            if reader.ledger(last, 1)[0] == FrameState.STORED:
+                whole += 1
+                wrong += [] if (frame == last).all() else [last]
+        writing.join()
+    assert wrong == []
