@@ -112,7 +112,7 @@ def simulate_verb(
 ) -> None:
     """Simulate a detector: render the frames of a scan with known strain, and send them."""
     with _exit_codes():
-        from livestrain_simulator.simulate import Simulation, optics, simulate  # noqa: PLC0415 - see the module's docstring
+        from livestrain_simulator.simulate import Simulation, optics, simulate
 
         rates = {"drop": drop, "duplicate": duplicate, "reorder": reorder, "corrupt": corrupt, "truncate": truncate}
         beam = {"dose": dose, "nonuniformity": nonuniformity, "dtype": dtype.value, "seed": seed}
@@ -144,7 +144,7 @@ def replay_verb(
 ) -> None:
     """Replay a recorded scan: send the frames of a file as a detector would."""
     with _exit_codes():
-        from livestrain_simulator.replay import replay  # noqa: PLC0415 - see the module's docstring
+        from livestrain_simulator.replay import replay
 
         if order is OrderName.explicit:
             raise typer.BadParameter("a file's frames are in raster or serpentine order", param_hint="--order")
@@ -165,8 +165,8 @@ def _delivery(
     rates: dict[str, float] | None = None,
     seed: int = 0,
 ) -> "Delivery":
-    from livestrain_simulator.delivery import Delivery, Mistakes  # noqa: PLC0415 - see the module's docstring
-    from livestrain_simulator.send import Sending  # noqa: PLC0415 - likewise
+    from livestrain_simulator.delivery import Delivery, Mistakes
+    from livestrain_simulator.send import Sending
 
     encoding, frames_per_message, rate, abort_at = how
     sending = Sending(encoding.value, frames_per_message, _rate(rate), abort_at)
@@ -213,9 +213,9 @@ def _rate(text: str) -> float | None:
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn what can go wrong into one line and an exit code."""
-    from zmq import ZMQError  # noqa: PLC0415 - see the module's docstring
+    from zmq import ZMQError
 
-    from livestrain_simulator.errors import NobodyListens, NoFrames, NotReplayable  # noqa: PLC0415 - likewise
+    from livestrain_simulator.errors import NobodyListens, NoFrames, NotReplayable
 
     # a scan whose sender is told to go must not leave its receiver waiting
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

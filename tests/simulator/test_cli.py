@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from livestrain_simulator.cli import replay_app, simulate_app
 from livestrain_simulator.patterns import Camera, Renderer
 from livestrain_simulator.specimen import si_sige
+from livestrain_wire.messages import ScanEnd
 from simulator.receiving import receiving
 
 SMALL = ["--scan", "4x5", "--shape", "64", "--frames-per-message", "6"]
@@ -85,13 +87,31 @@ def test_a_scan_can_be_aborted() -> None:
     assert (len(frames), end.reason) == (9, "aborted")
 
 
+def test_a_sender_told_to_go_ends_its_scan_as_aborted() -> None:
+    with receiving() as receiver:
+        options = ["--scan", "50x50", "--shape", "64", "--frames-per-message", "1", "--rate", "100"]
+        command = [sys.executable, "-m", "livestrain_simulator.cli", "simulate", *options]
+        with subprocess.Popen([*command, "--endpoint", receiver.endpoint], stderr=subprocess.PIPE, text=True) as sender:
+            for _ in range(4):
+                receiver.message()
+            sender.send_signal(signal.SIGTERM)
+            end = receiver.scan()[-1][0]
+            assert sender.stderr is not None
+            said = sender.stderr.read()
+    assert isinstance(end, ScanEnd)
+    assert end.reason == "aborted"
+    assert sender.returncode == 130
+    assert said.splitlines()[-1] == "livestrain: interrupted: the scan ends as aborted"
+
+
 def test_replay_sends_the_frames_of_a_file(tmp_path: Path) -> None:
     cube = np.random.default_rng(0).poisson(3.0, (4, 5, 8, 8)).astype(np.uint8)
     np.save(tmp_path / "scan.npy", cube)
     with receiving() as receiver:
-        done = run("replay", str(tmp_path / "scan.npy"), "--endpoint", receiver.endpoint, "--json", "--rate", "2000")
+        options = [str(tmp_path / "scan.npy"), "--endpoint", receiver.endpoint, "--json", "--rate", "2000"]
+        done = CliRunner().invoke(replay_app, options)
         frames = receiver.whole_scan()[1]
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["frames"] == 20
     assert frames.tobytes() == cube.tobytes()
 
@@ -99,8 +119,8 @@ def test_replay_sends_the_frames_of_a_file(tmp_path: Path) -> None:
 def test_nobody_listening_exits_69_with_one_line_and_no_result() -> None:
     with receiving() as receiver:
         nowhere = receiver.endpoint
-    done = run("simulate", *SMALL, "--endpoint", nowhere, "--wait", "0.2")
-    assert done.returncode == 69
+    done = CliRunner().invoke(simulate_app, [*SMALL, "--endpoint", nowhere, "--wait", "0.2"])
+    assert done.exit_code == 69
     assert done.stdout == ""
     assert "nobody accepted frames" in done.stderr.splitlines()[-1]
 
