@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import structlog
+
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
@@ -13,6 +15,8 @@ from livestrain_daemon.plan import CalibrationPlan, Plan, changed, parse_plan, s
 from livestrain_daemon.scan.calibration import CalibrationSchedule, calibration_from, nominal_calibration
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.surroundings import Surroundings
+
+log = structlog.get_logger()
 
 TASK_LIMIT_SECONDS = 120.0
 """Calibrating, laying out a results file and compiling take at most so long [s]."""
@@ -59,7 +63,9 @@ class Planner:
             positions = self._schedule.due(self._scan.seen.states, self._scan.stopped_coming)
             if positions is not None:
                 self._busy = True
-                self.calibrate(positions, self._surroundings.given.vacuum_probe, self._use, self._give_up)
+                # a first plan is waited for; a further attempt must not hold up the maps that there are
+                first = self._scan.revision is None
+                self.calibrate(positions, self._surroundings.given.vacuum_probe, self._use, self._give_up, first)
 
     @property
     def _wants_lattice(self) -> bool:
@@ -75,6 +81,7 @@ class Planner:
         probe: NDArray[np.float32] | None,
         found: Found,
         refuse: Refuse,
+        urgent: bool = True,
     ) -> None:
         """
         Has a worker calibrate; exactly one of the callbacks is called later.
@@ -89,6 +96,8 @@ class Planner:
             Called with what was found.
         refuse
             Called with the reason when nothing could be tried.
+        urgent
+            False: done when no range is waiting for a worker.
         """
         frame_shape = self._scan.opened.start.frame_shape
 
@@ -111,7 +120,8 @@ class Planner:
                 lost=lambda reason, suspect: refuse(reason),
                 limit_seconds=TASK_LIMIT_SECONDS,
                 payload=b"" if probe is None else probe.astype("<f4").tobytes(),
-            )
+            ),
+            urgent=urgent,
         )
 
     def plan_for(self, calibration: CalibrationPlan) -> Plan:
@@ -174,9 +184,10 @@ class Planner:
     def _use(self, calibration: CalibrationPlan) -> None:
         self._busy = False
         if calibration.g1 is None:
-            self._scan.tell("no_lattice", f"no lattice found: {calibration.reason}", "warning")
             if self._scan.revision is not None:
+                log.debug("still no lattice", scan=self._scan.id, reason=calibration.reason)
                 return
+            self._scan.tell("no_lattice", f"no lattice found: {calibration.reason}", "warning")
         self.open(self.plan_for(calibration))
 
     def _give_up(self, reason: str) -> None:
