@@ -1,7 +1,7 @@
 """The plan: everything that a result depends on beside its frame. Frozen, swapped whole, recorded in the journal."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -66,6 +66,8 @@ class CalibrationPlan(PlanPart):
     """Indices of the disks to look for."""
     search_px: Pixels = 0.0
     """How far from its place a disk is looked for [px]."""
+    broken: tuple[Run, ...] = ()
+    """Hot and dead pixels that it found, as runs over the flat frame: disks are fitted without them."""
     residual_px: float | None = None
     """Typical misfit of disks to the lattice during calibration [px]."""
     reason: str = ""
@@ -104,10 +106,7 @@ class Plan(PlanPart):
 
     def usable_pixels(self, frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """(rows, columns), true where a pixel may be used."""
-        usable = np.ones(frame_shape[0] * frame_shape[1], dtype=np.bool_)
-        for first, count in self.unusable:
-            usable[first : first + count] = False
-        return usable.reshape(frame_shape)
+        return pixels_outside(self.unusable, frame_shape)
 
 
 def stages_for(calibration: CalibrationPlan) -> dict[str, tuple[str, ...]]:
@@ -176,6 +175,14 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(fields, dict):
         raise PlanError(f"expected a plan as JSON in {path}, found {type(fields).__name__}")
     return parse_plan(fields)
+
+
+def pixels_outside(runs: Iterable[Run], frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(rows, columns), false where a run over the flat frame covers a pixel."""
+    outside = np.ones(frame_shape[0] * frame_shape[1], dtype=np.bool_)
+    for first, count in runs:
+        outside[first : first + count] = False
+    return outside.reshape(frame_shape)
 
 
 def unusable_runs(usable: npt.NDArray[np.bool_]) -> tuple[Run, ...]:

@@ -13,7 +13,7 @@ from livestrain_core.probe import Probe
 from livestrain_core.types import Indices, Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
 from livestrain_daemon.errors import PlanError
-from livestrain_daemon.plan import CalibrationPlan, Plan
+from livestrain_daemon.plan import CalibrationPlan, Plan, pixels_outside
 from livestrain_daemon.scanfolder import Output
 
 
@@ -41,12 +41,18 @@ class TrackedDisks:
         """The plan's lattice as the tracking wants it."""
         calibration = plan.calibration
         return _Prepared(
-            usable=plan.usable_pixels(kind.shape) if plan.unusable else None,
+            usable=_trackable(plan, kind),
             lattice=lattice_of(calibration),
             hk=np.asarray(calibration.hk, dtype=np.int64),
             probe=Probe(calibration.radius_px, calibration.edge_px),
             search_px=calibration.search_px,
         )
+
+
+def _trackable(plan: Plan, kind: FrameKind) -> Usable | None:
+    """Pixels that are usable and neither hot nor dead; None where that is all of them."""
+    without = (*plan.unusable, *plan.calibration.broken)
+    return pixels_outside(without, kind.shape) if without else None
 
 
 def lattice_of(calibration: CalibrationPlan) -> Lattice:

@@ -42,8 +42,8 @@ class Prepared(Protocol):
         Returns
         -------
         Results
-            Every output, (n, *shape); for outputs per block, one array of their shape. It may depend on the frames and the
-            plan only: not on what else is in the batch, nor on what came before.
+            Every output, (n, *shape); for outputs per block, one array of their shape. It may depend on the frames
+            and the plan only: not on what else is in the batch, nor on what came before.
         """
         ...
 

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 import structlog
+from numpy.typing import NDArray
 
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import PlanError

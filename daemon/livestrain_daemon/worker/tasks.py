@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.calibrate import calibrate
+from livestrain_core.calibrate import Calibration, calibrate
 from livestrain_core.errors import NoProbe, NoReference
 from livestrain_core.strain import median_reference
 from livestrain_daemon.analyses import FrameKind, stage_outputs
@@ -21,7 +21,7 @@ from livestrain_daemon.messages import (
     PrepareTask,
     Task,
 )
-from livestrain_daemon.plan import parse_plan
+from livestrain_daemon.plan import parse_plan, pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import (
     FrameReader,
     FrameState,
@@ -121,30 +121,43 @@ def _calibrate(task: CalibrateTask, payload: bytes) -> Outcome:
     probe: NDArray[np.float32] | None = None
     if task.probe_shape is not None:
         probe = np.frombuffer(payload, dtype="<f4").reshape(task.probe_shape)
-    usable = np.ones(layout.frame_shape, dtype=np.bool_)
-    for first, count in task.unusable:
-        usable.reshape(-1)[first : first + count] = False
+    usable = pixels_outside(task.unusable, layout.frame_shape)
     try:
         found = calibrate(frames, usable if task.unusable else None, probe)
     except NoProbe as error:
         return Outcome(result={"reason": str(error)})
+    return Outcome(result={"calibration": _as_fields(found, positions, probe is not None, layout.frame_shape)})
+
+
+def _as_fields(
+    found: Calibration, positions: list[int], vacuum_probe: bool, frame_shape: tuple[int, int]
+) -> dict[str, Any]:
+    """A calibration as the plan holds it."""
     lattice = found.lattice
-    calibration = {
+    fields: dict[str, Any] = {
         "positions": positions,
-        "vacuum_probe": probe is not None,
-        "centre": list(found.centre),
+        "vacuum_probe": vacuum_probe,
+        "centre": list(lattice.centre if lattice else found.centre),
         "radius_px": found.probe.radius_px,
         "edge_px": found.probe.edge_px,
-        "g1": list(lattice.g1) if lattice else None,
-        "g2": list(lattice.g2) if lattice else None,
-        "hk": found.hk.tolist() if lattice else [],
-        "search_px": found.search_px if lattice else 0.0,
-        "residual_px": found.residual_px if lattice else None,
         "reason": found.reason,
+        "broken": unusable_runs(_without(found.broken, frame_shape)),
     }
     if lattice:
-        calibration["centre"] = list(lattice.centre)
-    return Outcome(result={"calibration": calibration})
+        fields |= {
+            "g1": list(lattice.g1),
+            "g2": list(lattice.g2),
+            "hk": found.hk.tolist(),
+            "search_px": found.search_px,
+            "residual_px": found.residual_px,
+        }
+    return fields
+
+
+def _without(pixels: NDArray[np.int64], frame_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    kept = np.ones(frame_shape, dtype=np.bool_)
+    kept[pixels[:, 0], pixels[:, 1]] = False
+    return kept
 
 
 def _median(task: MedianTask) -> Outcome:
