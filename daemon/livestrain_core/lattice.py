@@ -29,6 +29,8 @@ class Reason(IntEnum):
     """The disks do not lie on one lattice."""
 
 
+# fading out what lies far away makes normal scatter look smaller by this factor in variance
+BIWEIGHT_LOSS = 1.25
 # disks farther than this from their lattice, root mean square, are not the disks meant
 LARGEST_RESIDUAL_PX = 2.0
 
@@ -237,6 +239,8 @@ def _fit(
                 used[i] += 1
                 total += weight[j]
                 chi2 += weight[j] * squared_distance(hk, place, lattice, j)
+        if used[i] > 3:
+            chi2 *= BIWEIGHT_LOSS
         distance = np.sqrt(0.5 * chi2 / total)
         if not distance < LARGEST_RESIDUAL_PX:
             reason[i] = 4

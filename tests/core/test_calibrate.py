@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core.patterns import HEXAGONAL, OBLIQUE, SHAPE, SQUARE, draw_disk, scan
+from livestrain_core.calibrate import calibrate
+from livestrain_core.disks import track
+from livestrain_core.errors import NoProbe
+from livestrain_core.lattice import Lattice, Reason, fit_lattice
+from livestrain_core.probe import Probe
+
+
+def poisson(mean: NDArray[np.float64]) -> NDArray[np.uint16]:
+    return np.random.default_rng(3).poisson(np.broadcast_to(mean, (24, *SHAPE))).astype(np.uint16)
+
+
+@pytest.mark.parametrize("lattice", [SQUARE, HEXAGONAL, OBLIQUE], ids=["square", "hexagonal", "oblique"])
+@pytest.mark.parametrize("with_vacuum", [True, False], ids=["vacuum probe", "nothing given"])
+def test_the_lattice_is_found_from_the_frames(lattice: Lattice, with_vacuum: bool) -> None:
+    given = scan(lattice, descan=2.0)
+    found = calibrate(given.frames, None, given.vacuum if with_vacuum else None)
+    assert found.lattice is not None
+    assert found.reason == ""
+    np.testing.assert_allclose(found.lattice.g1, np.median(given.g[:, 0], axis=0), atol=0.1)
+    np.testing.assert_allclose(found.lattice.g2, np.median(given.g[:, 1], axis=0), atol=0.1)
+    np.testing.assert_allclose(found.centre, np.median(given.centre, axis=0), atol=0.1)
+    assert found.probe.radius_px == pytest.approx(6.0, abs=0.1)
+    assert found.hk[0].tolist() == [0, 0]
+    assert {tuple(hk) for hk in given.hk.tolist()} <= {tuple(hk) for hk in found.hk.tolist()}
+    assert 0 < found.residual_px < 0.2
+
+
+def test_a_calibration_tracks_frames_that_it_has_not_seen() -> None:
+    given = scan(HEXAGONAL, 48, strain=0.02, descan=2.0)
+    found = calibrate(given.frames[:24])
+    assert found.lattice is not None
+    later = track(given.frames[24:], None, found.lattice, found.hk, found.probe, found.search_px)
+    fit = fit_lattice(later, found.hk)
+    assert (fit.reason == Reason.FITTED).all()
+    np.testing.assert_allclose(np.stack([fit.g1, fit.g2], axis=1), given.g[24:], atol=0.1)
+
+
+def test_hot_and_dead_pixels_are_named_and_do_no_harm() -> None:
+    given = scan(SQUARE)
+    bad = np.array([[20, 30], [64, 66], [90, 100]])
+    given.frames[:, bad[:2, 0], bad[:2, 1]] = 20000
+    given.frames[:, 62, 63] = 0
+    found = calibrate(given.frames)
+    assert {(20, 30), (64, 66), (62, 63)} == {tuple(p) for p in found.broken.tolist()}
+    assert found.lattice is not None
+    np.testing.assert_allclose(found.lattice.g1, np.median(given.g[:, 0], axis=0), atol=0.1)
+
+
+def test_a_beam_stop_with_a_vacuum_probe_does_not_hide_the_lattice() -> None:
+    given = scan(SQUARE)
+    usable = np.ones(SHAPE, np.bool_)
+    usable[53:75, 53:75] = False
+    usable[61:66, 75:] = False
+    found = calibrate(np.where(usable, given.frames, 0), usable, given.vacuum)
+    assert found.lattice is not None
+    np.testing.assert_allclose(found.lattice.g1, np.median(given.g[:, 0], axis=0), atol=0.1)
+    np.testing.assert_allclose(found.lattice.centre, np.median(given.centre, axis=0), atol=0.2)
+    assert [0, 0] not in found.hk.tolist()
+
+
+def test_neither_vacuum_nor_an_amorphous_halo_has_a_lattice() -> None:
+    r, c = np.indices(SHAPE)
+    beam = 2000.0 * draw_disk(SHAPE, np.array([63.0, 64.0]), Probe(6.0, 0.8)) + 0.1
+    halo = 20.0 * np.exp(-((np.hypot(r - 63, c - 64) - 35.0) ** 2) / 40.0)
+    for mean in (beam, beam + halo):
+        found = calibrate(poisson(mean))
+        assert found.lattice is None
+        assert "lattice" in found.reason
+        assert len(found.hk) == 0
+        np.testing.assert_allclose(found.centre, (63.0, 64.0), atol=0.1)
+
+
+def test_a_single_row_of_disks_is_no_lattice() -> None:
+    image = np.full(SHAPE, 0.1)
+    for step in range(-2, 3):
+        height = 50.0 + 1000.0 * (step == 0)
+        image += height * draw_disk(SHAPE, np.array([63.0 + 2 * step, 64.0 + 22 * step]), Probe(6.0, 0.8))
+    found = calibrate(poisson(image))
+    assert found.lattice is None
+    assert found.reason
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_blank_frames_have_no_probe(value: int) -> None:
+    with pytest.raises(NoProbe):
+        calibrate(np.full((16, *SHAPE), value, np.uint16))

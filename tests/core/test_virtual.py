@@ -1,0 +1,111 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from livestrain_core.virtual import Detector, Virtual, measure
+
+DETECTORS = (Detector(0, 7.0), Detector(7.0, 20.5), Detector(10.0, 15.0, (31.5, 30.0)), Detector(0, 500.0))
+GUESS = (31.0, 40.0)
+
+
+def frames(dtype: str) -> NDArray[Any]:
+    rng = np.random.default_rng(2)
+    r, c = np.indices((64, 80))
+    mean = 200.0 * (np.hypot(r - 32.3, c - 41.2) < 6) + 3.0
+    return rng.poisson(np.broadcast_to(mean, (5, 64, 80))).astype(dtype)
+
+
+def mask(detector: Detector, centre: NDArray[np.float64]) -> NDArray[np.bool_]:
+    r, c = np.indices((64, 80))
+    r0, c0 = detector.centre or centre
+    d2 = (r - r0) * (r - r0) + (c - c0) * (c - c0)
+    return np.asarray((d2 >= detector.inner_px**2) & (d2 <= detector.outer_px**2))
+
+
+def check(found: Virtual, values: NDArray[Any], rtol: float) -> None:
+    r, c = np.indices(values.shape[1:])
+    for i, frame in enumerate(values.astype(np.float64)):
+        np.testing.assert_allclose(found.total[i], frame.sum(), rtol=rtol)
+        np.testing.assert_allclose(
+            found.centre_of_mass[i], [(frame * r).sum() / frame.sum(), (frame * c).sum() / frame.sum()], rtol=1e-9
+        )
+        for k, detector in enumerate(DETECTORS):
+            expected = frame[mask(detector, found.centre[i])].sum()
+            np.testing.assert_allclose(found.sums[i, k], expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+def test_sums_of_integer_frames_are_those_of_a_numpy_mask_exactly(dtype: str) -> None:
+    values = frames(dtype)
+    check(measure(values, None, GUESS, 6.0, DETECTORS), values, rtol=0)
+
+
+def test_sums_of_float_frames_are_those_of_a_numpy_mask() -> None:
+    values = frames("f4") * np.float32(0.37)
+    check(measure(values, None, GUESS, 6.0, DETECTORS), values, rtol=1e-9)
+
+
+def test_full_counters_do_not_overflow() -> None:
+    values = np.full((1, 64, 80), 65535, np.uint16)
+    assert measure(values, None, GUESS, 6.0, DETECTORS).sums[0, 3] == 64 * 80 * 65535
+    large = np.full((1, 64, 80), 2**32 - 1, np.uint32)
+    assert measure(large, None, GUESS, 6.0, DETECTORS).total[0] == 64 * 80 * (2**32 - 1)
+
+
+def test_unusable_pixels_count_as_zero() -> None:
+    values = frames("u2")
+    usable = np.ones((64, 80), np.bool_)
+    usable[30:33, 20:60] = False
+    values[:, 31, 35] = 60000
+    check(measure(values, usable, GUESS, 6.0, DETECTORS), values * usable, rtol=0)
+
+
+def test_the_centre_is_the_centre_of_mass_of_the_bright_field_disk() -> None:
+    found = measure(frames("u2"), None, GUESS, 6.0, ())
+    np.testing.assert_allclose(found.centre, np.broadcast_to((32.3, 41.2), (5, 2)), atol=0.25)
+    r, c = np.indices((64, 80))
+    r0, c0 = found.centre[0]
+    inside = np.hypot(r - r0, c - c0) <= 7.2
+    frame = frames("u2")[0] * inside
+    np.testing.assert_allclose([(frame * r).sum() / frame.sum(), (frame * c).sum() / frame.sum()], (r0, c0), atol=0.02)
+
+
+def test_a_membership_on_the_very_edge_is_that_of_the_comparison() -> None:
+    values = np.ones((1, 64, 80), np.uint8)
+    ring = (Detector(5.0, 5.0, (31.0, 40.0)),)
+    # 3-4-5 triangles and the axes lie exactly at distance five
+    assert measure(values, None, GUESS, 6.0, ring).sums[0, 0] == 12
+
+
+def test_an_empty_frame_has_no_centre_and_a_full_one_has() -> None:
+    values = frames("u2")
+    values[0] = 0
+    found = measure(values, None, GUESS, 6.0, DETECTORS)
+    assert found.total[0] == 0
+    assert np.isnan(found.centre[0]).all()
+    assert np.isnan(found.centre_of_mass[0]).all()
+    assert np.isnan(found.sums[0, 0])
+    assert found.sums[0, 2] == 0
+    assert np.isfinite(found.sums[1]).all()
+
+
+def test_a_frame_with_nan_has_no_total_and_hurts_no_other() -> None:
+    values = frames("f4")
+    clean = measure(values, None, GUESS, 6.0, DETECTORS)
+    values[1, 32, 41] = np.nan
+    found = measure(values, None, GUESS, 6.0, DETECTORS)
+    assert np.isnan(found.total[1])
+    assert np.isnan(found.centre[1]).all()
+    np.testing.assert_array_equal(np.delete(found.sums, 1, axis=0), np.delete(clean.sums, 1, axis=0))
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4"])
+def test_a_frame_gives_the_same_bits_alone_and_among_others(dtype: str) -> None:
+    values = frames(dtype)
+    together = measure(values, None, GUESS, 6.0, DETECTORS)
+    for i in range(len(values)):
+        alone = measure(values[i : i + 1], None, GUESS, 6.0, DETECTORS)
+        for name in ("total", "centre_of_mass", "centre", "sums"):
+            np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
