@@ -16,6 +16,7 @@ ScanId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
 Side = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]
 Count = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Shape2 = tuple[Side, Side]
 FrameDtype = Literal["uint8", "uint16", "uint32", "float32"]
 Encoding = Literal["raw", "bslz4", "lz4"]
@@ -55,15 +56,15 @@ class ScanStart(Message):
     dtype: FrameDtype
     order: Order = "raster"
     """How frame numbers run over the scan positions; serpentine turns every second row round."""
-    flyback_frames: Annotated[int, Field(ge=0, le=1 << 16)] = 0
+    flyback_frames: Annotated[int, Field(strict=True, ge=0, le=1 << 16)] = 0
     """Frames after each scan row that belong to no position."""
-    step_nm: Annotated[float, Field(gt=0)] | None = None
+    step_nm: Positive | None = None
     """Distance of neighbouring scan positions [nm]."""
-    energy_kev: Annotated[float, Field(gt=0)] | None = None
+    energy_kev: Positive | None = None
     """Beam energy [keV]."""
-    semiangle_mrad: Annotated[float, Field(gt=0)] | None = None
+    semiangle_mrad: Positive | None = None
     """Convergence semi-angle [mrad]."""
-    pixel_size_mrad: Annotated[float, Field(gt=0)] | None = None
+    pixel_size_mrad: Positive | None = None
     """Angle of one detector pixel [mrad]."""
     metadata: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Whatever else the sender knows; kept with the scan, never interpreted."""
@@ -87,7 +88,7 @@ class Frames(Message):
     scan_id: ScanId
     first_index: Count
     """Number of the first frame, counted from 0 in the order of acquisition, flyback frames included."""
-    count: Annotated[int, Field(ge=1, le=1 << 20)] = 1
+    count: Annotated[int, Field(strict=True, ge=1, le=1 << 20)] = 1
     shape: Shape2
     """Pixels of a frame (rows, columns)."""
     dtype: FrameDtype

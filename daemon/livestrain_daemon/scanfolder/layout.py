@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class FrameLayout:
     ring_id: str = ""
     """The ring that the frames were written to, if any."""
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The frames.h5 itself."""
         return self.folder / FRAMES_FILE
