@@ -32,13 +32,17 @@ class Scan:
 def draw_disk(shape: tuple[int, int], at: Float64, probe: Probe, contrast: tuple[float, float] = (0, 0)) -> Float64:
     """A disk of unit height, averaged over 3 x 3 points of each pixel, sloped by `contrast` over its radius."""
     image = np.zeros(shape)
+    reach = probe.radius_px + 12 * probe.edge_px
+    rows = slice(max(int(at[0] - reach), 0), max(int(at[0] + reach) + 2, 0))
+    columns = slice(max(int(at[1] - reach), 0), max(int(at[1] + reach) + 2, 0))
+    r, c = np.ogrid[0 : shape[0], 0 : shape[1]]
     for dr in (-1 / 3, 0.0, 1 / 3):
         for dc in (-1 / 3, 0.0, 1 / 3):
-            r, c = np.ogrid[0 : shape[0], 0 : shape[1]]
-            y, x = r + dr - at[0], c + dc - at[1]
+            y, x = r[rows] + dr - at[0], c[:, columns] + dc - at[1]
             slope = 1.0 + (contrast[0] * y + contrast[1] * x) / probe.radius_px
-            image += slope / (1.0 + np.exp(2.0 * (np.hypot(y, x) - probe.radius_px) / probe.edge_px)) / 9
-    return np.asarray(np.maximum(image, 0.0), np.float64)
+            profile = 1.0 + np.exp(2.0 * (np.hypot(y, x) - probe.radius_px) / probe.edge_px)
+            image[rows, columns] += np.maximum(slope, 0.0) / profile / 9
+    return image
 
 
 def indices(most: int, farthest: float, lattice: Lattice) -> NDArray[np.int64]:
