@@ -10,15 +10,13 @@ from livestrain_core import tracking
 from livestrain_core.lattice import Lattice, predict
 from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, filters
-from livestrain_core.tracking import Grid
+from livestrain_core.tracking import VECTOR, Grid
 from livestrain_core.types import Float32, Frames, Indices, Usable
 
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
 # disks are searched for in patches binned by powers of two while their radius stays above this
 BINNED_RADIUS = 3.0
-# float32 numbers that a loop takes at a time
-VECTOR = 16
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _geometry(
     tracking.gather(everywhere.astype(np.float32), np.empty((0, 0), np.bool_), corners, seen)
     length = -(-(2 * grid.search * (width + 1) + 1) // VECTOR) * VECTOR
     pixels = np.empty((2, len(indices), length), np.float32)
-    prefix = np.zeros((grid.rows // grid.step + 1, width), np.float32)
+    prefix = tracking.empty_prefixes(1, grid)[0]
     for j in range(len(indices)):
         tracking.column_prefix(seen[j], grid.step, prefix, np.empty(grid.rows * grid.columns, np.float32))
         tracking.disk_sums(prefix.reshape(-1), grid.start, inner, length, pixels[0, j])
@@ -126,11 +124,9 @@ def _grid(lattice: Lattice, probe: Probe, search_px: float) -> tuple[Grid, float
     search = max(ceil(search_px / step), 1)
     ring = ring_radius(probe, lattice)
     window = ceil(probe.radius_px + 4.0 * probe.edge_px + 0.5)
-    half = max(ceil((ring + 0.3) / step) + search, ceil((window + search_px) / step)) + 1
+    half = max(int((ring + 0.3) / step) + search, ceil((window + search_px + 1.0) / step))
     rows = (2 * half + 1) * step
     columns = -(-rows // VECTOR) * VECTOR
-    # the vectors of the last row's shifts reach beyond them
-    rows += step * (VECTOR * step // columns + 1)
     first = half - search
     start = first * (columns // step + 1)
     origin = (first + 0.5) * step - 0.5

@@ -27,6 +27,8 @@ COARSE_LIMIT = 20.0
 # a frame of floats with less than this many counts is normalised; it is taken to hold a usual number of electrons
 FEWEST_COUNTS = 1000.0
 USUAL_ELECTRONS = 1e5
+# float32 numbers that a loop takes at a time
+VECTOR = 16
 
 
 Found: TypeAlias = tuple[Float64, Float64, Float64]
@@ -101,32 +103,43 @@ def disk_sums(prefix: Float32, start: int, chords: NDArray[np.int64], length: in
 
 
 @njit(cache=True, nogil=True)
+def empty_prefixes(count: int, grid: Grid) -> Float32:
+    """Room for column sums, with rows to spare: the last vector of shifts reaches beyond the patch."""
+    width = grid.columns // grid.step
+    return np.zeros((count, grid.rows // grid.step + 2 + VECTOR // width, width), np.float32)
+
+
+@njit(cache=True, nogil=True)
 def column_prefix(patch: Float32, step: int, prefix: Float32, scratch: Float32) -> None:
     """
     Sums of each column from the top, of a patch binned by a power of two: row r holds the binned rows above r.
 
-    `prefix` is (binned rows + 1, binned columns); `scratch` has room for a patch.
+    `prefix` is (binned rows + 1 or more, binned columns); `scratch` has room for a patch.
     """
-    values, size, at = patch.reshape(-1), patch.size, 0
+    values, rows, width, at = patch.reshape(-1), patch.shape[0], patch.shape[1], 0
     for _ in range(int(np.log2(step))):
-        # pairs of columns, all rows in one loop; each result behind its source
-        size //= 2
-        halves = scratch[at : at + size]
-        for k in range(size):
-            halves[k] = values[2 * k] + values[2 * k + 1]
-        values = halves
-        at += size
-    prefix[0, :] = 0.0
-    width = prefix.shape[1]
-    for r in range(prefix.shape[0] - 1):
-        above, below = prefix[r], prefix[r + 1]
-        first = values[r * step * width : (r * step + 1) * width]
-        for c in range(width):
-            below[c] = above[c] + first[c]
-        for i in range(r * step + 1, (r + 1) * step):
-            row = values[i * width : (i + 1) * width]
+        # pairs of rows, then pairs of columns in one loop; each result behind its source
+        rows //= 2
+        tall = scratch[at : at + rows * width]
+        for r in range(rows):
+            upper, lower = (
+                values[2 * r * width : (2 * r + 1) * width],
+                values[(2 * r + 1) * width : (2 * r + 2) * width],
+            )
+            target = tall[r * width : (r + 1) * width]
             for c in range(width):
-                below[c] += row[c]
+                target[c] = upper[c] + lower[c]
+        at += rows * width
+        width //= 2
+        values = scratch[at : at + rows * width]
+        for k in range(rows * width):
+            values[k] = tall[2 * k] + tall[2 * k + 1]
+        at += rows * width
+    prefix[0, :] = 0.0
+    for r in range(rows):
+        above, below, row = prefix[r], prefix[r + 1], values[r * width : (r + 1) * width]
+        for c in range(width):
+            below[c] = above[c] + row[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
@@ -346,7 +359,7 @@ def track_frames(
     place, weight, state = np.empty((m, 2)), np.empty(m), np.empty((m, 2))
     vectors, inverse = np.empty((3, 2)), np.empty((3, 3))
     window = np.empty(tables[0].shape[4], np.float32)
-    prefixes = np.zeros((m, grid.rows // grid.step + 1, grid.columns // grid.step), np.float32)
+    prefixes = empty_prefixes(m, grid)
     scratch = prefixes, np.empty((m + 3, pixels.shape[2]), np.float32), np.empty(grid.rows * grid.columns, np.float32)
     for i in range(len(frames)):
         gather(frames[i], usable, corners, patches)
