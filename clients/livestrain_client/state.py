@@ -104,7 +104,7 @@ class MapState:
         WireError
             If runs and payload do not fit the map; it counts as lost then.
         """
-        if message.sequence <= self.sequence and self._synced:
+        if message.sequence <= self.sequence:
             return ()
         changed = self._take(message, payload)
         self._saw(message.sequence)
@@ -161,16 +161,11 @@ class MapState:
         if reply.revision != self.revision or reply.reference_revision < self.reference_revision:
             self.chunk_refused(asked)
             return None
-        newer_reference = reply.reference_revision > self.reference_revision
         try:
             changed = self._take(reply, payload)
         except WireError:
             self.chunk_refused(asked)
             raise
-        if newer_reference:
-            # The other chunks were read under the reference before.
-            self.resync()
-            return changed
         if asked in self._awaited:
             self._finish_chunk(asked, reply)
         return changed
@@ -196,10 +191,8 @@ class MapState:
         voided = message.reference_revision > self.reference_revision
         if voided:
             self.reference_revision = message.reference_revision
+            # All values come again: those of chunks that were read before, too, as their sequence is older.
             self._void()
-            if not self._synced:
-                # The chunks that came so far were read under the reference before.
-                self.resync()
         at = 0
         for first, count in message.runs:
             self._flat[first : first + count] = values[at : at + count]

@@ -11,7 +11,7 @@ from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control
 from livestrain_wire.messages import CalibrateReply
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

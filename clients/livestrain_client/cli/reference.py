@@ -11,7 +11,7 @@ from livestrain_client.errors import BadRegion, RequestRefused
 from livestrain_client.requests import Control
 from livestrain_wire.messages import ReferenceReply
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 REGION = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
 

@@ -7,7 +7,7 @@ from livestrain_client.requests import Control
 from livestrain_client.view import counts_line, rates_line
 from livestrain_wire.messages import ReferenceInfo, StatusReply
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

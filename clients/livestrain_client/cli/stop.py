@@ -8,7 +8,7 @@ from livestrain_client.cli.output import messages
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 
 class What(StrEnum):

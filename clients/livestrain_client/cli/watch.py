@@ -15,7 +15,7 @@ from livestrain_client.live import Live
 from livestrain_client.saving import save_figure, save_maps
 from livestrain_client.updates import MapChanged, PlanReplaced, Update
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 TURN_SECONDS = 0.1
 
