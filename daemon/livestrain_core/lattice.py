@@ -115,7 +115,8 @@ def fit_lattice(disks: "Disks", hk: Indices) -> LatticeFit:
         np.ascontiguousarray(hk, np.float64),
     )
     vectors, covariance, residual, used, reason = out
-    return LatticeFit(vectors[:, 0], vectors[:, 1], vectors[:, 2], covariance, residual, used, reason)
+    centre, g1, g2 = (np.ascontiguousarray(vectors[:, i]) for i in range(3))
+    return LatticeFit(centre, g1, g2, covariance, residual, used, reason)
 
 
 @njit(cache=True, nogil=True)

@@ -143,6 +143,9 @@ def _moments(frame: Image, column_sums: NDArray[Any], zero: Any, centre_of_mass:
 def _bright_field_centre(frame: Image, guess: Float64, zero: Any, centre: Float64) -> None:
     r0, c0, radius = guess[0], guess[1], guess[2]
     rows, columns = frame.shape
+    if not (np.isfinite(r0) and np.isfinite(c0)):
+        centre[:] = np.nan
+        return
     for _ in range(CENTRE_STEPS):
         total = moment_r = moment_c = 0.0
         for r in range(max(ceil(r0 - radius), 0), min(floor(r0 + radius) + 1, rows)):
@@ -179,6 +182,8 @@ def _annulus_sum(frame: Image, r0: float, c0: float, inner2: float, outer2: floa
         hole_low, hole_high = _chord(inner2, True, c0, r - r0, columns)
         if hole_low == hole_high:
             hole_low = hole_high = high
+        # a hole wider than the disk leaves nothing
+        hole_low, hole_high = min(max(hole_low, low), high), min(max(hole_high, low), high)
         total += _row_sum(frame[r, low:hole_low], zero) + _row_sum(frame[r, hole_high:high], zero)
     return np.float64(total)
 

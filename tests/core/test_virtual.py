@@ -79,6 +79,11 @@ def test_a_membership_on_the_very_edge_is_that_of_the_comparison() -> None:
     assert measure(values, None, GUESS, 6.0, ring).sums[0, 0] == 12
 
 
+def test_a_hole_wider_than_its_disk_and_a_detector_beside_the_frame_see_nothing() -> None:
+    detectors = (Detector(4.0, 2.0), Detector(0.0, 9.0, (-20.0, 3.0)), Detector(0.0, 9.0, (31.0, 300.0)))
+    assert measure(frames("u2"), None, GUESS, 6.0, detectors).sums.tolist() == [[0.0] * 3] * 5
+
+
 def test_an_empty_frame_has_no_centre_and_a_full_one_has() -> None:
     values = frames("u2")
     values[0] = 0
