@@ -319,7 +319,7 @@ class Live:
         if self._mirror.wants_status and not any(asked.state is None for asked in self._asked.values()):
             request = StatusRequest(id=new_id())
             self._send(_Asked(request, now, scans_seen=self._mirror.asked_status()), now)
-        if self._mirror.confirmed and self._mirror.scan is not None:
+        if self._mirror.in_touch and self._mirror.scan is not None:
             self._ask_for_chunks(self._mirror.scan.start.scan_id, now)
 
     def _ask_for_chunks(self, scan_id: str, now: float) -> None:

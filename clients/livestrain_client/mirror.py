@@ -67,14 +67,24 @@ class Mirror:
         self.faults: Counter[str] = Counter()
         """What went wrong on this end, by kind."""
         self.wants_status = True
-        self.confirmed = False
-        """False from a restart of the daemon until its status tells what it still knows; ask for no chunks then."""
+        self._confirmed = False
+        # The start of the daemon that the maps' sequences belong to; it may begin before the scan is resumed.
+        self._maps_epoch = ""
         self._chosen = maps
         self._follow = follow
         self._past: deque[str] = deque(maxlen=REMEMBERED_EPOCHS)
         self._seen: dict[str, int] = {}
         self._scans_seen = 0
         self._closing: dict[str, int] | None = None
+
+    @property
+    def in_touch(self) -> bool:
+        """
+        False from a restart of the daemon until it says that the scan goes on.
+
+        What is here stays as it is then, and there is nobody to ask for chunks.
+        """
+        return self._confirmed and self.scan is not None and self._maps_epoch == self.epoch
 
     @property
     def final(self) -> bool:
@@ -97,7 +107,7 @@ class Mirror:
         elif isinstance(message, Event):
             self.events.append(message)
             updates.append(EventSeen(message))
-        elif self.confirmed:
+        elif self._confirmed:
             updates += self._take_of_scan(topic, message)
         return updates
 
@@ -126,7 +136,7 @@ class Mirror:
         if self._is_past(message.epoch):
             return []
         updates = self._notice_epoch(message.epoch)
-        if not self.confirmed or self.scan is None or message.scan_id != self.scan.start.scan_id:
+        if not self.in_touch or self.scan is None or message.scan_id != self.scan.start.scan_id:
             return updates
         if self.plan is None or message.revision > self.plan.revision:
             # The announcement of this revision was lost.
@@ -150,7 +160,7 @@ class Mirror:
             state.chunk_refused(asked)
             return None
         updates = self._notice_epoch(reply.epoch)
-        if not self.confirmed:
+        if not self.in_touch:
             # A restart: the maps are asked for again after the status.
             return updates
         runs = state.chunk(asked, reply, payload)
@@ -172,9 +182,7 @@ class Mirror:
         self.wants_status = asked != self._scans_seen
         if self.wants_status:
             return updates
-        if not self.confirmed:
-            self.confirmed = True
-            self._forget_epoch_before(reply)
+        self._confirmed = True
         for topic, sequence in reply.topics.items():
             self._see(topic, sequence)
         self.reference = reply.reference
@@ -190,14 +198,6 @@ class Mirror:
         self._close(reply.topics)
         return updates
 
-    def _forget_epoch_before(self, reply: StatusReply) -> None:
-        """After a restart in which the scan goes on, everything of it counts anew; else what is here stays."""
-        if reply.scan is None or self.scan is None or reply.scan.start.scan_id != self.scan.start.scan_id:
-            return
-        self.progress = self.ended = self._closing = None
-        for state in self.maps.values():
-            state.renew()
-
     def _is_past(self, epoch: str) -> bool:
         return epoch in self._past
 
@@ -210,7 +210,7 @@ class Mirror:
         self.epoch = epoch
         self._seen.clear()
         self.wants_status = True
-        self.confirmed = False
+        self._confirmed = False
         return [] if first else [Reconnected(epoch, restarted=True)]
 
     def _see(self, topic: str, sequence: int) -> None:
@@ -225,7 +225,7 @@ class Mirror:
         for topic, sequence in heartbeat.topics.items():
             if topic.startswith(prefix):
                 state = self.maps.get(topic.removeprefix(prefix))
-                if state is not None:
+                if state is not None and self.in_touch:
                     state.heard(sequence)
             elif topic.startswith(status_topics) and sequence > self._seen.get(topic, 0):
                 self._see(topic, sequence)
@@ -238,13 +238,24 @@ class Mirror:
     def _begin_scan(self, scan: ScanStarted) -> list[Update]:
         if self.scan is not None and self.scan.start.scan_id == scan.start.scan_id:
             self.scan = scan
+            self._renew_after_restart()
             return []
         if not self._may_begin():
             return []
         self.scan = scan
         self.plan = self.progress = self.ended = self._closing = None
         self.maps, self.earlier = {}, {}
+        self._maps_epoch = self.epoch
         return [ScanBegan(scan)]
+
+    def _renew_after_restart(self) -> None:
+        """The scan goes on under another start of the daemon: sequences count anew, and results may be lost."""
+        if self._maps_epoch == self.epoch:
+            return
+        self._maps_epoch = self.epoch
+        self.progress = self.ended = self._closing = None
+        for state in self.maps.values():
+            state.renew()
 
     def _take_plan(self, plan: PlanChanged) -> list[Update]:
         if self.scan is None or plan.scan_id != self.scan.start.scan_id:

@@ -167,6 +167,21 @@ def test_a_restart_of_the_daemon_in_the_scan_ends_with_the_same_bits(daemon: Wir
         assert live.maps["e_xx"] is state
 
 
+def test_a_restart_that_takes_the_scan_up_later_ends_with_the_same_bits(daemon: WireDaemon) -> None:
+    scan = daemon.begin(maps())
+    with joined(daemon) as live:
+        daemon.acknowledge_each(*((first, 2) for first in range(0, 40, 2)))
+        assert_ends_the_same(live, scan)
+        daemon.restart(forget=True)
+        follow_until(live, Reconnected)
+        live.poll(0.1)
+        daemon.resume(scan)
+        daemon.acknowledge_each(*((first, 4) for first in range(40, POSITIONS, 4)))
+        daemon.end()
+        assert live.wait_until_final(10)
+        assert same_bits(live, scan)
+
+
 def test_a_restart_that_lost_results_loses_them_here_too(daemon: WireDaemon) -> None:
     scan = daemon.begin(maps())
     with joined(daemon) as live:

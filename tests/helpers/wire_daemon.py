@@ -142,6 +142,11 @@ class WireDaemon:
         self._call(self._announce)
         return scan
 
+    def resume(self, scan: WireScan) -> None:
+        """Go on with a scan that was forgotten."""
+        self.scan = scan
+        self._call(self._announce)
+
     def acknowledge(self, *runs: Run) -> None:
         """These positions are analysed: a patch of every map, then the progress."""
         self._call(lambda: self._patch(runs))
