@@ -5,7 +5,7 @@ from collections.abc import Callable
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.messages import MedianTask, TaskDone
 from livestrain_daemon.scan.live import LiveScan
-from livestrain_daemon.scan.references import Region
+from livestrain_daemon.scan.references import Region, spans_area
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_wire.messages import ReferenceInfo, ReferenceRequest
 
@@ -68,9 +68,8 @@ class Referencer:
             self._median(request.region, adopted, refuse)
 
     def _adopt_given(self, info: ReferenceInfo, adopted: Adopted, refuse: Refuse) -> None:
-        area = info.vectors[0] * info.vectors[3] - info.vectors[1] * info.vectors[2]
-        if not abs(area) > 1e-6:
-            refuse(f"g1 and g2 span {area:g} px^2: no lattice")
+        if not spans_area(info.vectors):
+            refuse(f"expected two finite vectors that span an area, found {info.vectors}")
             return
         adopted(self._scan.adopt_reference(info))
         self._measured_last = self._state()
@@ -110,11 +109,15 @@ class Referencer:
     def _take_median(
         self, answer: TaskDone, revision: int, region: Region | None, adopted: Adopted, refuse: Refuse
     ) -> None:
-        if self._scan.revision is None or self._scan.revision.plan.revision != revision:
+        if self._scan.forgotten:
+            refuse("the scan is no longer in memory")
+        elif self._scan.revision is None or self._scan.revision.plan.revision != revision:
             refuse("the plan has changed meanwhile")
         elif not answer.result.get("positions"):
             where = "the scan" if region is None else f"rows {region[0]}:{region[2]}, columns {region[1]}:{region[3]}"
             refuse(f"no good position in {where} yet")
+        elif not spans_area(answer.result["vectors"]):
+            refuse(f"the median vectors {answer.result['vectors']} span no area")
         else:
             info = ReferenceInfo(
                 revision=0,

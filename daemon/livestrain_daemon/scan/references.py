@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
+from livestrain_core.errors import SingularLattice
+from livestrain_core.strain import strain
 from livestrain_wire.messages import ReferenceInfo
 
 Vectors = tuple[float, float, float, float]
@@ -11,6 +15,15 @@ Region = tuple[int, int, int, int]
 
 FIRST_MEDIAN = 256
 """Analysed positions at which the median replaces the plan's lattice; again at each doubling, and at the end."""
+
+
+def spans_area(vectors: Vectors) -> bool:
+    """True where strain can be measured against these: two finite vectors that are not parallel."""
+    try:
+        strain(np.empty((0, 2, 2)), np.array(vectors).reshape(2, 2))
+    except SingularLattice:
+        return False
+    return True
 
 
 class References:
