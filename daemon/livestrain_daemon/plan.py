@@ -10,10 +10,11 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from livestrain_daemon.errors import PlanError
-from livestrain_wire.messages import Name, Run
+from livestrain_wire.messages import Count, Name, Run
 
 Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
 Vector = tuple[float, float]
+Index = Annotated[int, Field(ge=-65536, le=65536)]
 
 DIFFRACTION = "diffraction"
 """The stage that reads every frame once: virtual detectors, centre of mass, disks, lattice."""
@@ -49,7 +50,7 @@ class CalibrationPlan(PlanPart):
     """What the calibration found, and from what."""
 
     source: Literal["automatic", "command", "given"] = "automatic"
-    positions: tuple[int, ...] = ()
+    positions: tuple[Count, ...] = ()
     """Flat scan positions that it looked at."""
     vacuum_probe: bool = False
     """True where radius and edge come from an image of the probe in vacuum."""
@@ -62,7 +63,7 @@ class CalibrationPlan(PlanPart):
     g1: Vector | None = None
     """Lattice vector (row, column) [px]; None where no lattice was found."""
     g2: Vector | None = None
-    hk: tuple[tuple[int, int], ...] = ()
+    hk: tuple[tuple[Index, Index], ...] = ()
     """Indices of the disks to look for."""
     search_px: Pixels = 0.0
     """How far from its place a disk is looked for [px]."""
@@ -79,8 +80,9 @@ class CalibrationPlan(PlanPart):
             raise ValueError("g1 and g2 come together")
         if self.g1 is not None and self.g2 is not None:
             area = self.g1[0] * self.g2[1] - self.g1[1] * self.g2[0]
-            if not np.isfinite(area) or abs(area) < 1.0:
-                raise ValueError(f"g1 and g2 span {area:.3g} px^2, expected at least 1")
+            squares = sum(component * component for component in (*self.g1, *self.g2))
+            if not np.isfinite(area) or abs(area) < 1.0 or abs(area) <= 1e-6 * squares:
+                raise ValueError(f"g1 {self.g1} and g2 {self.g2} span {area:.3g} px^2, expected at least 1")
             if len(self.hk) < 3:
                 raise ValueError(f"a lattice needs at least 3 disks, found {len(self.hk)}")
         return self
@@ -102,6 +104,12 @@ class Plan(PlanPart):
         names = [detector.name for detector in self.detectors]
         if len(set(names)) != len(names):
             raise ValueError(f"virtual detectors need names of their own, found {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> "Plan":
+        if DIFFRACTION not in self.stages or not all(self.stages.values()):
+            raise ValueError(f"stages need a stage {DIFFRACTION}, and each an analysis, found {dict(self.stages)}")
         return self
 
     def usable_pixels(self, frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -153,7 +161,7 @@ def parse_calibration(fields: Mapping[str, Any]) -> CalibrationPlan:
     try:
         return CalibrationPlan.model_validate(fields)
     except ValidationError as error:
-        raise PlanError(_first_line(error, "calibration.")) from error
+        raise PlanError(_first_line(error, "calibration")) from error
 
 
 def parse_plan(fields: Mapping[str, Any]) -> Plan:
@@ -161,14 +169,14 @@ def parse_plan(fields: Mapping[str, Any]) -> Plan:
     try:
         return Plan.model_validate(fields)
     except ValidationError as error:
-        raise PlanError(_first_line(error, "")) from error
+        raise PlanError(_first_line(error)) from error
 
 
 def read_plan(path: Path) -> Plan:
     """A recorded plan: a JSON file that holds one, or a line of a journal with one."""
     try:
         fields = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PlanError(f"expected a plan as JSON in {path}, found {error}") from error
     if isinstance(fields, dict) and isinstance(fields.get("plan"), dict):
         fields = fields["plan"]
@@ -193,7 +201,7 @@ def unusable_runs(usable: npt.NDArray[np.bool_]) -> tuple[Run, ...]:
     return tuple((start, stop - start) for start, stop in zip(starts, stops, strict=True))
 
 
-def _first_line(error: ValidationError, prefix: str) -> str:
+def _first_line(error: ValidationError, *within: str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "plan"
-    return f"{prefix}{where}: {first['msg']}, found {first['input']!r:.80}"
+    where = ".".join(str(part) for part in (*within, *first["loc"])) or "plan"
+    return f"{where}: {first['msg']}, found {first['input']!r:.80}"

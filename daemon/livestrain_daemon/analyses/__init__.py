@@ -8,7 +8,8 @@ from livestrain_daemon.analyses.patterns import SummedPatterns
 from livestrain_daemon.analyses.protocol import Analysis, FrameKind, Prepared, Results
 from livestrain_daemon.analyses.virtual import VirtualDetectors
 from livestrain_daemon.errors import PlanError
-from livestrain_daemon.plan import Plan
+from livestrain_daemon.plan import DIFFRACTION, Plan
+from livestrain_daemon.scan.derived import DERIVED_NAMES
 from livestrain_daemon.scanfolder import Output
 
 __all__ = ["Analysis", "FrameKind", "Prepared", "Results", "find_analysis", "stage_outputs"]
@@ -49,18 +50,21 @@ def stage_outputs(plan: Plan, kind: FrameKind) -> dict[str, tuple[Output, ...]]:
     Raises
     ------
     PlanError
-        If two outputs share a name, or a stage mixes outputs per position and per block.
+        If two maps share a name, a stage mixes outputs per position and per block, or the stage that maps come from has
+        outputs per block.
     """
     stages: dict[str, tuple[Output, ...]] = {}
     for stage, names in plan.stages.items():
         stages[stage] = tuple(output for name in names for output in find_analysis(name).outputs(plan, kind))
         if len({output.per_block for output in stages[stage]}) > 1:
             raise PlanError(f"stages.{stage}: outputs per position and per block cannot share a stage")
-    _refuse_same_names([output.name for outputs in stages.values() for output in outputs])
+    if any(output.per_block for output in stages.get(DIFFRACTION, ())):
+        raise PlanError(f"stages.{DIFFRACTION}: expected outputs per position, found outputs per block")
+    _refuse_same_names([*DERIVED_NAMES, *(output.name for outputs in stages.values() for output in outputs)])
     return stages
 
 
 def _refuse_same_names(names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise PlanError(f"stages: two outputs are called {', '.join(twice)}")
+        raise PlanError(f"expected maps and virtual detectors of different names, found {', '.join(twice)} twice")

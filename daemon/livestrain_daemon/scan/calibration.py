@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_daemon.plan import CalibrationPlan
+from livestrain_daemon.errors import PlanError
+from livestrain_daemon.plan import CalibrationPlan, parse_calibration
 from livestrain_daemon.scanfolder import FrameState
 from livestrain_wire.messages import ScanStart
 
@@ -77,8 +78,11 @@ def nominal_calibration(frame_shape: tuple[int, int], positions: tuple[int, ...]
 def calibration_from(
     result: Mapping[str, Any], frame_shape: tuple[int, int], positions: tuple[int, ...]
 ) -> CalibrationPlan:
-    """The plan's form of what a worker's calibration answered."""
+    """The plan's form of what a worker's calibration answered; the nominal one where that makes no sense."""
     found = result.get("calibration")
     if found is None:
         return nominal_calibration(frame_shape, positions, str(result.get("reason", "")))
-    return CalibrationPlan.model_validate(found)
+    try:
+        return parse_calibration(found)
+    except PlanError as error:
+        return nominal_calibration(frame_shape, positions, f"it made no sense: {error}")
