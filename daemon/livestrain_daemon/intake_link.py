@@ -11,6 +11,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.messages import FROM_INTAKE, IntakeReady
 from livestrain_daemon.processes import how_it_ended
 from livestrain_wire.codec import decode, encode
+from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Message
 
 log = structlog.get_logger()
@@ -52,7 +53,11 @@ class IntakeLink:
                 identity, packed = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            message: Message = decode(packed, FROM_INTAKE)
+            try:
+                message: Message = decode(packed, FROM_INTAKE)
+            except WireError as error:  # a hint lost does no harm, the ledger is the truth
+                log.error("could not read a message of the intake", error=str(error))
+                continue
             if isinstance(message, IntakeReady):
                 self._identity = identity
             yield message

@@ -1,6 +1,6 @@
 """Messages between the processes of one daemon, over ipc; small descriptors, never frames."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -204,7 +204,7 @@ class TaskDone(Message):
 
     type: Literal["task_done"] = "task_done"
     number: Count
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, le=1e6)]
     """Time spent on it [s]."""
     spans: dict[str, float] = Field(default_factory=dict)
     """Where the time went, by part [s]."""

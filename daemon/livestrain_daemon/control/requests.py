@@ -36,6 +36,9 @@ from livestrain_wire.messages import (
     StopRequest,
 )
 
+MOST_POSITIONS = 1024
+"""Frames that a worker calibrates on at most: it holds them all in memory."""
+
 
 class Requests:
     """
@@ -171,6 +174,9 @@ class Requests:
             probe = np.frombuffer(payload, "<f4").reshape(rows, columns)
         if not positions:
             refuse("not_stored", "no frame is stored yet")
+            return
+        if len(positions) > MOST_POSITIONS:
+            refuse("bad_request", f"expected at most {MOST_POSITIONS} positions, found {len(positions)}")
             return
 
         def found(calibration: CalibrationPlan) -> None:

@@ -1,5 +1,6 @@
 """The control socket: requests in, replies out; a repeated request gets the same reply."""
 
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -88,15 +89,22 @@ class Control:
         self.requests += 1
         payload = body[1] if len(body) > 1 else b""
         if isinstance(request, LOOKS):
-            self._handle(request, payload, self._answer_once(route))
+            self._do(request, payload, self._answer_once(route))
             return
         key = f"{request.type}:{request.id}"
         asked_before = key in self._route
         self._remember(key, route)
         if not asked_before:
-            self._handle(request, payload, self._answer_and_remember(key))
+            self._do(request, payload, self._answer_and_remember(key))
         elif key in self._replies:
             self._send(route, self._replies[key])
+
+    def _do(self, request: Request, payload: bytes, answer: Answer) -> None:
+        try:
+            self._handle(request, payload, answer)
+        except Exception as error:  # a scan must not end because somebody asks what nobody has thought of
+            log.error("a request failed", request=request.type, trace=traceback.format_exc(limit=-4))
+            answer(self.refuse(request.id, "internal", f"{type(error).__name__}: {error!s:.300}"))
 
     def _answer_once(self, route: list[bytes]) -> Answer:
         def answer(reply: Reply, payload: bytes = b"") -> None:

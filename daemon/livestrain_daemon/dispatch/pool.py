@@ -16,6 +16,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.messages import FROM_WORKER, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
 from livestrain_daemon.processes import how_it_ended
 from livestrain_wire.codec import decode, encode
+from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Message, WorkerStatus
 
 log = structlog.get_logger()
@@ -119,7 +120,11 @@ class WorkerPool:
         worker = self._workers.get(identity)
         if worker is None:
             return  # from the grave: its range has been given away and will be done again
-        message: Message = decode(packed, FROM_WORKER)
+        try:
+            message: Message = decode(packed, FROM_WORKER)
+        except WireError as error:  # its task will run into its time limit
+            log.error("could not read a worker's message", pid=worker.process.pid, error=str(error))
+            return
         if isinstance(message, WorkerReady):
             worker.ready = True
             self._deaths_at_start = 0
