@@ -21,8 +21,9 @@ from livestrain_daemon.messages import (
     PrepareTask,
     Task,
 )
-from livestrain_daemon.plan import parse_plan, pixels_outside, unusable_runs
+from livestrain_daemon.plan import DIFFRACTION, parse_plan, pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import (
+    FrameLayout,
     FrameReader,
     FrameState,
     ResultsFile,
@@ -105,19 +106,19 @@ def _open_revision(task: OpenRevisionTask) -> Outcome:
     if plan.revision not in revisions(folder):
         stages = stage_outputs(plan, FrameKind(layout.frame_shape, layout.dtype))
         create_results(folder, plan.revision, layout.scan_shape, stages, plan.model_dump(mode="json"), provenance())
-    OpenRevision(folder, plan.revision).prepare()
+    revision = OpenRevision(folder, plan.revision)
+    try:
+        revision.prepare()
+    finally:
+        revision.close()
     return Outcome()
 
 
 def _calibrate(task: CalibrateTask, payload: bytes) -> Outcome:
-    reader = FrameReader(open_frames(Path(task.folder)))
-    layout = reader.layout
-    stored = reader.ledger() == FrameState.STORED
-    positions = [position for position in task.positions if position < layout.positions and stored[position]]
+    layout = open_frames(Path(task.folder))
+    positions, frames = _stored_frames(layout, task.positions)
     if not positions:
         return Outcome(result={"reason": f"none of the {len(task.positions)} positions asked for is stored"})
-    frames = np.concatenate([reader.read(position, 1) for position in positions])
-    reader.close()
     probe: NDArray[np.float32] | None = None
     if task.probe_shape is not None:
         probe = np.frombuffer(payload, dtype="<f4").reshape(task.probe_shape)
@@ -160,12 +161,24 @@ def _without(pixels: NDArray[np.int64], frame_shape: tuple[int, int]) -> NDArray
     return kept
 
 
+def _stored_frames(layout: FrameLayout, wanted: tuple[int, ...]) -> tuple[list[int], NDArray[Any]]:
+    """Those of the positions that are stored, and their frames; what goes from a ring meanwhile is left out."""
+    with FrameReader(layout) as reader:
+        stored = reader.ledger() == FrameState.STORED
+        positions = np.array([position for position in wanted if position < layout.positions], dtype=np.int64)
+        positions = positions[stored[positions]]
+        frames = np.empty((len(positions), *layout.frame_shape), layout.dtype)
+        for place, position in enumerate(positions.tolist()):
+            reader.read(position, 1, frames[place : place + 1])
+        still = reader.ledger()[positions] == FrameState.STORED
+    return positions[still].tolist(), frames[still]
+
+
 def _median(task: MedianTask) -> Outcome:
-    results = ResultsFile(open_results(Path(task.folder), task.revision))
-    rows, columns = results.layout.scan_shape
-    g = np.stack([results.read(name, 0, rows * columns) for name in ("g1", "g2")], axis=1)
-    states = results.ledger("diffraction")
-    results.close()
+    with ResultsFile(open_results(Path(task.folder), task.revision)) as results:
+        rows, columns = results.layout.scan_shape
+        g = np.stack([results.read(name, 0, rows * columns) for name in ("g1", "g2")], axis=1)
+        states = results.ledger(DIFFRACTION)
     wanted = (states == ResultState.ANALYSED).reshape(rows, columns)
     if task.region is not None:
         first_row, first_column, last_row, last_column = task.region
@@ -182,18 +195,18 @@ def _median(task: MedianTask) -> Outcome:
 
 
 def _add_blocks(task: PatternTask) -> Outcome:
-    results = ResultsFile(open_results(Path(task.folder), task.revision))
     blocks = [block for first, count in task.blocks for block in range(first, first + count)]
     pattern: NDArray[Any] | None = None
-    for block in blocks:
-        part = results.read_block(task.kind, block)
-        if pattern is None:
-            pattern = part.astype(np.float64 if part.dtype.kind == "f" else np.uint64) if task.kind == "sum" else part
-        elif task.kind == "sum":
-            pattern += part
-        else:
-            np.maximum(pattern, part, out=pattern)
-    results.close()
+    with ResultsFile(open_results(Path(task.folder), task.revision)) as results:
+        for block in blocks:
+            part = results.read_block(task.kind, block)
+            if pattern is None:
+                wide = np.float64 if part.dtype.kind == "f" else np.uint64
+                pattern = part.astype(wide) if task.kind == "sum" else part
+            elif task.kind == "sum":
+                pattern += part
+            else:
+                np.maximum(pattern, part, out=pattern)
     if pattern is None:
         return Outcome(result={})
     return Outcome(result={"shape": list(pattern.shape), "dtype": pattern.dtype.name}, payload=pattern.tobytes())
