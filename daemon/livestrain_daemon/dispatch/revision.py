@@ -115,10 +115,9 @@ class RevisionWork:
         self._seconds_per_unit[name] = per_unit if not before else before + 0.25 * (per_unit - before)
         finished = RunSet(work.runs)
         for first, count in done.recycled:
+            work.stage.finish(finished.overlap(first, count), ResultState.DROPPED)
             finished.remove(first, count)
-        work.stage.finish(done.recycled, ResultState.DROPPED)
-        work.stage.finish(finished, ResultState.ANALYSED)
-        self._analysed(name, list(finished))
+        self._analysed(name, work.stage.finish(finished, ResultState.ANALYSED))
 
     def _lost(self, work: _Suspect, reason: str, suspect: bool) -> None:
         failures = work.failures + suspect
@@ -129,5 +128,5 @@ class RevisionWork:
                 self._suspects.append(_Suspect(work.stage, tuple(half), self._config.attempts - 1))
         else:
             log.error("gave up on a position", stage=work.stage.name, position=work.runs[0][0], reason=reason)
-            work.stage.finish(work.runs, ResultState.FAILED)
-            self._failed(work.stage.name, list(work.runs), reason)
+            if work.stage.finish(work.runs, ResultState.FAILED):
+                self._failed(work.stage.name, list(work.runs), reason)

@@ -72,15 +72,15 @@ class StageProgress:
         """At most so many units, no longer waiting from now on."""
         return self._ready.take_first(most) if order == "sequential" else self._ready.take_last(most)
 
-    def finish(self, runs: Iterable[Run], state: ResultState) -> None:
-        """Gives units their final state, unless they have one."""
+    def finish(self, runs: Iterable[Run], state: ResultState) -> list[Run]:
+        """Gives units their final state, unless they have one; returns those that had none."""
+        finished: list[Run] = []
         for first, count in runs:
             pending = self._states[first : first + count] == ResultState.PENDING
-            if pending.all():
-                self._set(first, count, state)
-            else:
-                for start, length in runs_of(pending):
-                    self._set(first + start, length, state)
+            for start, length in [(0, count)] if pending.all() else runs_of(pending):
+                self._set(first + start, length, state)
+                finished.append((first + start, length))
+        return finished
 
     def drop(self, runs: Iterable[Run]) -> None:
         """Units whose frames are gone; those that a worker has already will be settled by its answer."""

@@ -16,7 +16,7 @@ from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder import FrameState, Journal
+from livestrain_daemon.scanfolder import FrameState, Journal, revisions
 from livestrain_wire.messages import ReferenceInfo, Run
 
 log = structlog.get_logger()
@@ -49,6 +49,8 @@ class LiveScan:
         self.revision: Revision | None = None
         self.closed: ScanClosed | None = None
         self.faults: dict[str, int] = {}
+        self.forgotten = False
+        """True once the files are given back; what a worker still answers is of no use then."""
         self.feed = MapFeed(self.id, surroundings.publisher)
         self.announcer = Announcer(self, surroundings.publisher)
         self._surroundings = surroundings
@@ -84,31 +86,31 @@ class LiveScan:
         return self.closed is not None
 
     def next_revision(self) -> int:
-        """The number that a new plan gets."""
-        return (self.revision.plan.revision if self.revision else 0) + 1
+        """The number that a new plan gets: no results file has it, not even one of a plan that failed."""
+        taken = self.revision.plan.revision if self.revision else 0
+        try:
+            return max(taken, *revisions(self.folder), 0) + 1
+        except OSError:
+            return taken + 1
 
     def begin_revision(self, plan: Plan) -> None:
         """From now on results are made under this plan; its results file is there already."""
         if self.revision is not None:
             self._older.append(self.revision)
-        self.revision = Revision(self.folder, plan, self._surroundings.config.workers, self._analysed, self._failed)
+        self.revision = self._open_revision(plan)
         self.revision.catch_up(self.seen.states, self.stopped_coming)
         self.feed.revision_changed()
         self.announcer.plan_changed(self.revision)
-        calibration = plan.calibration
-        if calibration.g1 is not None and calibration.g2 is not None:
-            self.references.restart_medians()
-            if self.references.follows_data or self.references.current is None:
-                region = self.references.region
-                vectors = (*calibration.g1, *calibration.g2)
-                self.adopt_reference(ReferenceInfo(revision=0, kind="plan", vectors=vectors, region=region))
+        self._refer_to(plan)
 
     def resume_revision(self, plan: Plan) -> None:
         """Goes on with a plan of an earlier life of the daemon."""
-        self.revision = Revision(self.folder, plan, self._surroundings.config.workers, self._analysed, self._failed)
+        self.revision = self._open_revision(plan)
         self.revision.forget_results_without_frames(self.seen.states)
         self.revision.catch_up(self.seen.states, self.stopped_coming)
         self.announcer.plan_changed(self.revision)
+        if self.references.current is None:
+            self._refer_to(plan)
 
     def adopt_reference(self, info: ReferenceInfo) -> ReferenceInfo:
         """Strain is measured against this from now on; the maps that depend on it go out again."""
@@ -174,10 +176,31 @@ class LiveScan:
 
     def close(self) -> None:
         """Gives all files back."""
+        self.forgotten = True
         for revision in (*self._older, *([self.revision] if self.revision else [])):
             revision.close()
         self.seen.close()
         self._journal.close()
+
+    def _open_revision(self, plan: Plan) -> Revision:
+        def analysed(stage: str, runs: list[Run]) -> None:
+            # a worker may still acknowledge ranges of an older plan, whose maps are no longer published
+            if self.revision is opened:
+                self._analysed(stage, runs)
+
+        opened = Revision(self.folder, plan, self._surroundings.config.workers, analysed, self._failed)
+        return opened
+
+    def _refer_to(self, plan: Plan) -> None:
+        """Strain is measured against the plan's lattice until there is a median, unless a user has given values."""
+        calibration = plan.calibration
+        if calibration.g1 is None or calibration.g2 is None:
+            return
+        self.references.restart_medians()
+        if self.references.follows_data or self.references.current is None:
+            vectors = (*calibration.g1, *calibration.g2)
+            region = self.references.region
+            self.adopt_reference(ReferenceInfo(revision=0, kind="plan", vectors=vectors, region=region))
 
     def _offer(self, news: list[Run]) -> None:
         if news and self.revision is not None:

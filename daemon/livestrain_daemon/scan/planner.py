@@ -57,7 +57,7 @@ class Planner:
         if self._busy:
             return
         if self._scan.revision is None and self._surroundings.given.plan is not None:
-            self.open(self._surroundings.given.plan.model_copy(update={"revision": 1}))
+            self.open(self._surroundings.given.plan.model_copy(update={"revision": self._scan.next_revision()}))
         elif self._scan.revision is None or self._wants_lattice:
             positions = self._schedule.due(self._scan.seen.states, self._scan.stopped_coming)
             if positions is not None:
@@ -168,13 +168,17 @@ class Planner:
 
         def opened(answer: TaskDone, payload: bytes) -> None:
             self._busy = False
+            if self._scan.forgotten:
+                lost("the scan is no longer in memory", False)
+                return
             self._scan.begin_revision(plan)
             if done is not None:
                 done()
 
         def lost(reason: str, suspect: bool) -> None:
             self._busy = False
-            self._scan.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
+            if not self._scan.forgotten:
+                self._scan.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
             if refuse is not None:
                 refuse(reason)
 

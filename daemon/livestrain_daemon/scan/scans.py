@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.errors import PlanError, StorageError
 from livestrain_daemon.messages import (
     FaultSeen,
     IntakeCounts,
@@ -17,6 +18,7 @@ from livestrain_daemon.messages import (
     Stored,
     Synced,
 )
+from livestrain_daemon.plan import Plan
 from livestrain_daemon.scan.counting import add_counts
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.planner import Planner, recorded_plan
@@ -155,20 +157,37 @@ class Scans:
         known = self._scans.get(opened.scan_id)
         if known is not None:  # the intake was started again
             return
-        self.opened_total += 1
-        entries = read_journal(Path(opened.folder)) if opened.resumed else []
-        references = References(
-            ReferenceInfo.model_validate(entry["reference"]) for entry in entries if entry["kind"] == "reference"
-        )
-        scan = LiveScan(opened, self._surroundings, references)
         self._forget_finished()
+        plan, references = self._recorded(Path(opened.folder)) if opened.resumed else (None, References())
+        try:
+            scan = LiveScan(opened, self._surroundings, references)
+        except StorageError as error:
+            self._tell_damage("scan_unusable", opened, error)
+            return
+        self.opened_total += 1
         self._scans[opened.scan_id] = ScanInHand(
             scan, Planner(scan, self._surroundings), Referencer(scan, self._surroundings)
         )
         scan.announcer.opened()
-        plan = recorded_plan(entries)
-        if plan is not None and plan.revision in revisions(scan.folder):
-            scan.resume_revision(plan)
+        try:
+            if plan is not None and plan.revision in revisions(scan.folder):
+                scan.resume_revision(plan)
+        except StorageError as error:
+            self._tell_damage("results_unusable", opened, error)
+
+    def _recorded(self, folder: Path) -> tuple[Plan | None, References]:
+        """What an earlier life of the daemon has noted; nothing, if that cannot be read."""
+        try:
+            entries = read_journal(folder)
+            references = [entry["reference"] for entry in entries if entry["kind"] == "reference"]
+            return recorded_plan(entries), References(ReferenceInfo.model_validate(fields) for fields in references)
+        except (StorageError, PlanError, KeyError, ValueError) as error:
+            log.error("the journal cannot be read: the scan is analysed anew", folder=str(folder), reason=str(error))
+            return None, References()
+
+    def _tell_damage(self, name: str, opened: ScanOpened, error: StorageError) -> None:
+        log.error(name, scan=opened.scan_id, reason=str(error))
+        self._surroundings.publisher.event("", name, f"{opened.scan_id}: {error}", "error")
 
     def _forget_finished(self) -> None:
         for scan_id in [scan_id for scan_id, hand in self._scans.items() if hand.scan.final]:
