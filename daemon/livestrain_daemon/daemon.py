@@ -14,6 +14,7 @@ from livestrain_daemon.control.requests import Requests
 from livestrain_daemon.control.socket import Control
 from livestrain_daemon.dispatch.pool import WorkerPool
 from livestrain_daemon.dispatch.queue import JobQueue, Source
+from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.given import read_given
 from livestrain_daemon.health import HealthServer
 from livestrain_daemon.intake_link import IntakeLink
@@ -69,9 +70,7 @@ class Daemon:
         self._queue = queue
         self._scans = Scans(surroundings)
         self._metrics = Metrics()
-        self._health = HealthServer(
-            config.publish.http_host, config.publish.http_port, self._metrics, self._not_alive, self._not_ready
-        )
+        self._health = self._serve_health()
         self._pool = WorkerPool(self._sockets.workers, config.workers, self._start_worker)
         requests = Requests(self._scans, self._pool, surroundings, self._arm, self._stop_from_client)
         self._control = Control(self._sockets.control, self._publisher.epoch, requests.handle)
@@ -105,7 +104,7 @@ class Daemon:
         """One turn: take what has come, hand out what can be done, tell what is new."""
         for message in self._intake.messages():
             if isinstance(message, IntakeReady):
-                self._resume()
+                self._welcome_intake()
             self._scans.take(message)
         self._take_acknowledgements()
         self._control.turn()
@@ -139,6 +138,13 @@ class Daemon:
             except zmq.Again:
                 return
             self._pool.take(parts)
+
+    def _welcome_intake(self) -> None:
+        """Tells the intake what it could not be told before its socket was bound."""
+        self._intake.send(SetArmed(armed=self._armed))
+        self._resume()
+        if self._draining:
+            self._intake.send(StopIntake())
 
     def _resume(self) -> None:
         newest = self._scans.newest
@@ -208,6 +214,15 @@ class Daemon:
             "armed": self._armed,
         }
         return spawn("livestrain_daemon.intake", settings, keep_open=[self._spool.lock_fd])
+
+    def _serve_health(self) -> HealthServer:
+        publish = self._config.publish
+        try:
+            return HealthServer(publish.http_host, publish.http_port, self._metrics, self._not_alive, self._not_ready)
+        except Unavailable:
+            self._sockets.close()
+            self._spool.close()
+            raise
 
     def _not_alive(self) -> str:
         silent = time.monotonic() - self._last_turn
