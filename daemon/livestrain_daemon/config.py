@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -154,6 +155,9 @@ def load_config(path: Path | None) -> Config:
         table = tomllib.loads(path.read_text()) if path else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{where}: {error}") from error
+    for key in table:
+        if key not in Config.model_fields:
+            raise ConfigError(f"{where}: {key}: no such section, expected {', '.join(Config.model_fields)}")
     try:
         config = Config(**table)
     except SettingsError as error:
@@ -179,7 +183,10 @@ def _refuse_open_publishing(publish: PublishConfig, where: str) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "[::1]"
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def config_toml(config: Config) -> str:
