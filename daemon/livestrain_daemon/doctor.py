@@ -148,7 +148,7 @@ def _port(key: str, endpoint: str) -> Finding:
     if scheme != "tcp":
         return Finding(key, "good", endpoint)
     host, _, port = address.rpartition(":")
-    attempt: Callable[[], None] = lambda: _bind(host.strip("[]*") or "0.0.0.0", int(port))  # noqa: E731, S104
+    attempt: Callable[[], None] = lambda: _bind(host.strip("[]*") or "0.0.0.0", 0 if port == "*" else int(port))  # noqa: E731, S104
     try:
         attempt()
     except (OSError, ValueError) as error:
