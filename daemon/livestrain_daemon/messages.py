@@ -133,6 +133,12 @@ class Task(Message):
     folder: str
 
 
+class PingTask(Task):
+    """Nothing to do but to answer: a sign of life."""
+
+    type: Literal["ping"] = "ping"
+
+
 class OpenRevisionTask(Task):
     """Lay out the results file of a plan revision, unless it is there."""
 
@@ -226,5 +232,7 @@ FROM_INTAKE = by_type(
     IntakeReady, ScanOpened, ScanRefused, Stored, Recycled, IntakeCounts, FaultSeen, Synced, ScanClosed
 )
 TO_INTAKE = by_type(SetArmed, ResumeScan, CloseScan, StopIntake)
-TO_WORKER = by_type(OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker)
+TO_WORKER = by_type(
+    PingTask, OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker
+)
 FROM_WORKER = by_type(WorkerReady, TaskDone, TaskFailed)

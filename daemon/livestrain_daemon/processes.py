@@ -11,6 +11,9 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""A child is one processor's worth of work: threads of a linear algebra library would only get in its way."""
+
 
 def spawn(module: str, settings: Mapping[str, Any], keep_open: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """
@@ -30,6 +33,7 @@ def spawn(module: str, settings: Mapping[str, Any], keep_open: Sequence[int] = (
         [sys.executable, "-m", module, json.dumps(with_parent)],
         stdin=subprocess.DEVNULL,
         pass_fds=tuple(keep_open),
+        env={**ONE_THREAD, **os.environ},
     )
 
 

@@ -191,7 +191,7 @@ def _snippet(outcome: Outcome, folder: Path) -> str:
             "    import h5py, numpy as np",
             f'    results = h5py.File("{outcome.file}")',
             '    g1 = results["maps/g1"][...]              # (64, 64, 2): lattice vectors (row, column) [px]',
-            f'    frames = h5py.File("{Path(outcome.file).parent / "frames.h5"}")["datacube_root/datacube/data"]',
+            f'    frames = h5py.File("{Path(outcome.file).parent / "frames.h5"}")["frames"]',
             '    print(frames[0, 0].sum(), results["maps/total"][0, 0])',
             f'    e_xx = np.load("{folder / "maps.npz"}")["e_xx"]',
         )

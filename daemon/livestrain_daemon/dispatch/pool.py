@@ -13,7 +13,7 @@ import zmq
 from livestrain_daemon.config import WorkersConfig
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.messages import FROM_WORKER, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
+from livestrain_daemon.messages import FROM_WORKER, PingTask, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
 from livestrain_daemon.processes import how_it_ended
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
@@ -25,6 +25,8 @@ CREDIT = 2
 """Tasks that a worker holds at most: one at work, one so that it need not wait."""
 START_SECONDS = 120.0
 """A worker that has not imported and compiled what it needs by then is taken for hung [s]."""
+PING_SECONDS = 1.0
+"""A worker without a task is asked for a sign of life so often [s]."""
 DEATHS_AT_START = 5
 """So many workers in a row that end before they are ready, and the daemon gives up."""
 
@@ -42,6 +44,7 @@ class _Worker:
     identity: bytes
     started: float
     ready: bool = False
+    last_given: float = 0.0
     doomed: str = ""
     held: deque[_Held] = field(default_factory=deque)
     prepared: set[tuple[str, int]] = field(default_factory=set)
@@ -102,6 +105,7 @@ class WorkerPool:
                 self._bury(worker)
             elif not worker.doomed:
                 self._doom_if_hung(worker, now)
+                self._ping_if_idle(worker, now)
         wanted = 0 if self._stopping else self._config.count + self._config.spares
         while len(self._workers) < wanted:
             self._launch(now)
@@ -179,9 +183,10 @@ class WorkerPool:
         if job.prepare is not None and job.prepare not in worker.prepared:
             self._prepare(worker, job.prepare)
         self._task_number += 1
+        worker.last_given = time.monotonic()
         held = _Held(job, self._task_number)
         if not worker.held:
-            held.started = time.monotonic()
+            held.started = worker.last_given
         worker.held.append(held)
         self._send(worker, job.task(held.number), job.payload)
 
@@ -195,6 +200,17 @@ class WorkerPool:
             limit_seconds=START_SECONDS,
         )
         self._give(worker, job)
+
+    def _ping_if_idle(self, worker: _Worker, now: float) -> None:
+        if not worker.ready or worker.doomed or worker.held or now - worker.last_given < PING_SECONDS:
+            return
+        ping = Job(
+            task=lambda number: PingTask(number=number, folder=""),
+            done=lambda done, payload: None,
+            lost=lambda reason, suspect: None,
+            limit_seconds=self._config.timeout_seconds,
+        )
+        self._give(worker, ping)
 
     def _send(self, worker: _Worker, message: Message, payload: bytes = b"") -> None:
         parts = [worker.identity, encode(message), *([payload] if payload else [])]

@@ -18,6 +18,7 @@ from livestrain_daemon.messages import (
     MedianTask,
     OpenRevisionTask,
     PatternTask,
+    PingTask,
     PrepareTask,
     Task,
 )
@@ -62,6 +63,8 @@ class Tasks:
         match task:
             case AnalyseTask():
                 return self._analyse(task)
+            case PingTask():
+                return Outcome()
             case PrepareTask():
                 self._revision(task.folder, task.revision).prepare()
                 return Outcome()
