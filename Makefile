@@ -1,0 +1,49 @@
+# make demo: see it work.  make test: check everything.  Needs Python 3.11 and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+COMPILE := $(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
+
+.PHONY: demo test lint types imports tests install clean
+
+demo: $(VENV)/.demo
+	$(BIN)/livestrain demo
+
+test: lint types imports tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+install: $(VENV)/.dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing ..."
+	$(PIP) -e '.[demo]'
+	@echo "compiling the kernels ..."
+	$(COMPILE) uint16
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing ..."
+	$(PIP) -e '.[dev]'
+	@echo "compiling the kernels ..."
+	$(COMPILE) uint8 uint16
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo-output build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
