@@ -77,7 +77,7 @@ class StageProgress:
         finished: list[Run] = []
         for first, count in runs:
             pending = self._states[first : first + count] == ResultState.PENDING
-            for start, length in [(0, count)] if pending.all() else runs_of(pending):
+            for start, length in [(0, count)] if count and pending.all() else runs_of(pending):
                 self._set(first + start, length, state)
                 finished.append((first + start, length))
         return finished

@@ -20,7 +20,8 @@ FIRST_MEDIAN = 256
 def spans_area(vectors: Vectors) -> bool:
     """True where strain can be measured against these: two finite vectors that are not parallel."""
     try:
-        strain(np.empty((0, 2, 2)), np.array(vectors).reshape(2, 2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            strain(np.empty((0, 2, 2)), np.array(vectors).reshape(2, 2))
     except SingularLattice:
         return False
     return True
