@@ -23,6 +23,7 @@ from livestrain_daemon.metrics import Metrics
 from livestrain_daemon.processes import spawn
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.readings import Readings
+from livestrain_daemon.scan import derived
 from livestrain_daemon.scan.scans import Scans
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scanfolder import Spool
@@ -62,6 +63,7 @@ class Daemon:
         self._next_metrics = 0.0
         self._next_patch = 0.0
         given = read_given(config.analysis)
+        derived.warm()
         self._spool = Spool.open(config.spool.folder)
         self._sockets = Sockets(config.publish)
         self._publisher = Publisher(self._sockets.maps)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from livestrain_client.errors import Unavailable
 from livestrain_client.live import Live
-from livestrain_client.rig.load import Load, cpu_seconds, part_seconds
+from livestrain_client.rig.load import Load, cpu_seconds, settled_parts
 from livestrain_client.rig.processes import DaemonProcess, complain_if_failed, end, free_ports, simulator
 from livestrain_client.updates import MapChanged
 
@@ -32,6 +32,9 @@ COLUMNS = 256
 """Scan columns of a benchmark; the rows follow from the number of frames."""
 STAGE = "diffraction"
 SILENCE_SECONDS = 120.0
+POLL_SECONDS = 0.005
+"""Values are noticed so soon after they have come [s]."""
+LOAD_SECONDS = 0.2
 GEOMETRY = {128: ("22", "6"), 256: ("46", "13")}
 """Spacing and radius of 21 disks, by the side of the frame [px]."""
 
@@ -99,7 +102,7 @@ def stream(
 @app.command()
 def latency(
     side: Side = 128,
-    frames: Frames = 10240,
+    frames: Frames = 30720,
     rate: Annotated[str, typer.Option(help="Frames per second.")] = "1000",
     frames_per_message: Annotated[int, typer.Option(min=1, help="Frames in one message.")] = 1,
     spool: SpoolFolder = None,
@@ -144,6 +147,7 @@ def _run(setting: Setting, folder: Path) -> Measured:
         if daemon.process is None:
             raise Unavailable("the daemon is gone")
         load = Load(psutil.Process(daemon.process.pid))
+        own_before = cpu_seconds(psutil.Process())
         with Live(ports.maps_endpoint, ports.control_endpoint) as live:
             log, times = folder / "simulator.log", folder / "sent.npy"
             detector = simulator(ports, log, [*_detector_options(setting), "--times", str(times)])
@@ -156,7 +160,8 @@ def _run(setting: Setting, folder: Path) -> Measured:
             if code:
                 complain_if_failed(detector, log)
         sent: NDArray[np.int64] = np.load(times)
-        parts, cpu = part_seconds(daemon.metrics()), {**load.cpu(), "subscriber": cpu_seconds(psutil.Process())}
+        cpu = {**load.cpu(), "subscriber": cpu_seconds(psutil.Process()) - own_before}
+        parts = settled_parts(daemon.metrics)
     return _summary(setting, sent, arrived, load.rss_max, parts, cpu)
 
 
@@ -173,19 +178,23 @@ def _detector_options(setting: Setting) -> list[str]:
 def _follow(live: Live, load: Load, check: Callable[[], None]) -> NDArray[np.int64]:
     """Monotonic time at which the strain of each position was first here, (positions,); 0 where it never came [ns]."""
     arrived: NDArray[np.int64] | None = None
-    news = time.monotonic()
+    news = next_look = time.monotonic()
     while not live.final:
-        for update in live.poll(0.05):
+        for update in live.poll(POLL_SECONDS):
             news = time.monotonic()
             if isinstance(update, MapChanged) and update.name == "e_xx":
                 now = time.monotonic_ns()
                 if arrived is None:
                     arrived = np.zeros(live.maps["e_xx"].known.size, np.int64)
                 for first, count in update.runs:
-                    fresh = arrived[first : first + count] == 0
+                    # a map that was made void by a new reference changes, too, without a value being here
+                    here = live.maps["e_xx"].known.ravel()[first : first + count]
+                    fresh = here & (arrived[first : first + count] == 0)
                     arrived[first : first + count][fresh] = now
-        load.sample()
-        check()
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + LOAD_SECONDS
+            load.sample()
+            check()
         if time.monotonic() - news > SILENCE_SECONDS:
             raise Unavailable("nothing has come for two minutes")
     if arrived is None:

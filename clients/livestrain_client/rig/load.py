@@ -1,6 +1,8 @@
 """What the processes of a daemon cost: memory and processor time, looked at from outside."""
 
 import re
+import time
+from collections.abc import Callable
 
 import psutil
 
@@ -59,6 +61,17 @@ def cpu_seconds(process: psutil.Process) -> float:
     """User and system time of a process [s]."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def settled_parts(read_metrics: Callable[[], str]) -> dict[str, float]:
+    """Time by part of the work, once two looks a second apart agree: the page is renewed a few times a second [s]."""
+    before = part_seconds(read_metrics())
+    while True:
+        time.sleep(1.0)
+        now = part_seconds(read_metrics())
+        if now == before:
+            return now
+        before = now
 
 
 def part_seconds(metrics: str) -> dict[str, float]:

@@ -23,6 +23,12 @@ MOST_VALUES = 4
 """Maps with more values per position are stored, and told on request, but not published."""
 
 
+def warm() -> None:
+    """Compiles what the main process computes itself, so that its loop need not stop for it later."""
+    lattice = np.eye(2)
+    strain(lattice[None], lattice)
+
+
 def published_maps(outputs: dict[str, Output]) -> tuple[MapInfo, ...]:
     """The maps that subscribers get under a plan with these outputs."""
     stored = tuple(

@@ -14,7 +14,7 @@ from livestrain_daemon.plan import Plan, parse_plan
 from livestrain_daemon.scanfolder import BLOCK, FrameReader, FrameState, ResultsFile, open_frames, open_results, runs_of
 from livestrain_wire.messages import Run
 
-BATCH_BYTES = 1 << 21
+BATCH_BYTES = 1 << 20
 """Frames read at once: few enough to stay in the cache until all analyses have seen them [bytes]."""
 
 
@@ -52,6 +52,7 @@ class OpenRevision:
         self._kind = FrameKind(frame_layout.frame_shape, frame_layout.dtype)
         self._batch = max(1, BATCH_BYTES // frame_layout.frame_bytes)
         self._buffer = np.empty((max(self._batch, 1), *frame_layout.frame_shape), frame_layout.dtype)
+        self._block_buffer: NDArray[Any] | None = None
         self._prepared: dict[str, list[tuple[str, Prepared]]] = {}
 
     def prepare(self) -> None:
@@ -104,16 +105,24 @@ class OpenRevision:
         count = min(BLOCK, self.frames.layout.positions - first)
         before = self.frames.ledger(first, count) == FrameState.STORED
         began = time.perf_counter()
-        frames = [self.frames.read(first + start, length) for start, length in runs_of(before)]
+        frames = self._read_block(first, runs_of(before))
         spans.add("read", began)
         after = self.frames.ledger(first, count) == FrameState.STORED
         if not before.any() or (before & ~after).any():
             return False
-        positions = first + np.flatnonzero(before)
-        results = self._analyse(stage, np.concatenate(frames), positions, spans)
+        results = self._analyse(stage, frames, first + np.flatnonzero(before), spans)
         for name, array in results.items():
             self.results.write_block(name, block, array)
         return True
+
+    def _read_block(self, first: int, runs: list[Run]) -> NDArray[Any]:
+        if self._block_buffer is None:
+            self._block_buffer = np.empty((BLOCK, *self._kind.shape), self._kind.dtype)
+        filled = 0
+        for start, count in runs:
+            self.frames.read(first + start, count, self._block_buffer[filled : filled + count])
+            filled += count
+        return self._block_buffer[:filled]
 
     def _batch_results(self, stage: str, first: int, count: int, spans: Spans) -> dict[str, NDArray[Any]]:
         began = time.perf_counter()

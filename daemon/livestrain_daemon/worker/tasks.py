@@ -1,6 +1,7 @@
 """What a worker can be asked to do."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,16 +69,10 @@ class Tasks:
             case PrepareTask():
                 self._revision(task.folder, task.revision).prepare()
                 return Outcome()
-            case OpenRevisionTask():
-                return _open_revision(task)
             case CalibrateTask():
                 return _calibrate(task, payload)
-            case MedianTask():
-                return _median(task)
-            case PatternTask():
-                return _add_blocks(task)
             case _:
-                raise TypeError(f"no such task: {type(task).__name__}")
+                return ONCE[type(task)](task)
 
     def close(self) -> None:
         """Closes what is open."""
@@ -213,3 +208,11 @@ def _add_blocks(task: PatternTask) -> Outcome:
     if pattern is None:
         return Outcome(result={})
     return Outcome(result={"shape": list(pattern.shape), "dtype": pattern.dtype.name}, payload=pattern.tobytes())
+
+
+ONCE: dict[type[Task], Callable[[Any], Outcome]] = {
+    OpenRevisionTask: _open_revision,
+    MedianTask: _median,
+    PatternTask: _add_blocks,
+}
+"""Tasks that need nothing to be kept open."""
