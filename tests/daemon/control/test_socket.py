@@ -99,6 +99,13 @@ def test_the_same_id_of_another_kind_is_another_request(counter: Counter, doer: 
     assert len(doer.handled) == 2
 
 
+def test_the_same_id_with_other_wishes_is_another_request(counter: Counter, doer: Doer) -> None:
+    counter.ask(counter.client(), StopRequest(id="1", what="scan"))
+    counter.ask(counter.client(), StopRequest(id="1", what="daemon"))
+    counter.ask(counter.client(), StopRequest(id="1", what="daemon"), b"payload")
+    assert len(doer.handled) == 3
+
+
 def test_a_request_repeated_while_it_is_worked_on_is_answered_once_where_it_came_from_last(
     counter: Counter, doer: Doer
 ) -> None:
