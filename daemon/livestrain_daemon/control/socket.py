@@ -3,6 +3,7 @@
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import blake2b
 
 import structlog
 import zmq
@@ -55,8 +56,8 @@ class Control:
         self._socket = socket
         self._epoch = epoch
         self._handle = handle
-        self._route: OrderedDict[str, list[bytes]] = OrderedDict()
-        self._replies: dict[str, list[bytes]] = {}
+        self._route: OrderedDict[bytes, list[bytes]] = OrderedDict()
+        self._replies: dict[bytes, list[bytes]] = {}
         self.requests = 0
         self.garbage = 0
         """Messages that were no requests."""
@@ -91,7 +92,8 @@ class Control:
         if isinstance(request, LOOKS):
             self._do(request, payload, self._answer_once(route))
             return
-        key = f"{request.type}:{request.id}"
+        # two clients may choose the same id: only the same bytes are the same request
+        key = blake2b(b"".join(body)).digest()
         asked_before = key in self._route
         self._remember(key, route)
         if not asked_before:
@@ -112,7 +114,7 @@ class Control:
 
         return answer
 
-    def _answer_and_remember(self, key: str) -> Answer:
+    def _answer_and_remember(self, key: bytes) -> Answer:
         def answer(reply: Reply, payload: bytes = b"") -> None:
             parts = [encode(reply), *([payload] if payload else [])]
             route = self._route.get(key)
@@ -122,7 +124,7 @@ class Control:
 
         return answer
 
-    def _remember(self, key: str, route: list[bytes]) -> None:
+    def _remember(self, key: bytes, route: list[bytes]) -> None:
         self._route[key] = route
         self._route.move_to_end(key)
         while len(self._route) > REMEMBERED:
