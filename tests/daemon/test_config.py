@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import pytest
+
+from livestrain_daemon.config import Config, config_toml, load_config
+from livestrain_daemon.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("LIVESTRAIN_")]:
+        monkeypatch.delenv(name)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "livestrain.toml"
+    path.write_text(text)
+    return path
+
+
+def refusal(path: Path | None) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_defaults_listen_on_loopback_alone() -> None:
+    config = load_config(None)
+    assert config == Config()
+    for endpoint in (config.intake.endpoint, config.publish.maps_endpoint, config.publish.control_endpoint):
+        assert endpoint.startswith("tcp://127.0.0.1:")
+    assert config.publish.http_host == "127.0.0.1"
+
+
+def test_a_file_replaces_only_what_it_names(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, '[workers]\ncount = 3\n[spool]\nfolder = "/data"\n'))
+    assert (config.workers.count, config.workers.spares, config.spool.folder) == (3, 1, Path("/data"))
+
+
+def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESTRAIN_WORKERS__COUNT", "5")
+    config = load_config(written(tmp_path, "[workers]\ncount = 3\nspares = 2\n"))
+    assert (config.workers.count, config.workers.spares) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[workers]\ncuont = 3\n", "workers.cuont"),
+        ("[worker]\ncount = 3\n", "worker"),
+        ("count = 3\n", "count"),
+        ('_env_file = "/etc/passwd"\n', "_env_file"),
+        ("_cli_parse_args = true\n", "_cli_parse_args"),
+        ("[[analysis.detectors]]\nname = 'a'\nouter = 1.0\ncolour = 'red'\n", "analysis.detectors.0.colour"),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_file(tmp_path: Path, text: str, key: str) -> None:
+    path = written(tmp_path, text)
+    assert f"{path}: {key}: " in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "found"),
+    [
+        ("[workers]\ncount = 0\n", "workers.count", "found 0"),
+        ('[workers]\ncount = "many"\n', "workers.count", "found 'many'"),
+        ('[workers]\norder = "random"\n', "workers.order", "found 'random'"),
+        ("[workers]\ntimeout_seconds = nan\n", "workers.timeout_seconds", "found nan"),
+        ("[workers]\ntimeout_seconds = -inf\n", "workers.timeout_seconds", "found -inf"),
+        ("[workers]\nlargest_range = 4097\n", "workers.largest_range", "found 4097"),
+        ("[publish]\nhttp_port = 65536\n", "publish.http_port", "found 65536"),
+        ("[publish]\npatch_seconds = 0.0\n", "publish.patch_seconds", "found 0.0"),
+        ('[intake]\nendpoint = "127.0.0.1:5550"\n', "intake.endpoint", "found '127.0.0.1:5550'"),
+        ("workers = 7\n", "workers", "found 7"),
+        ("[[analysis.detectors]]\nname = 'a/b'\nouter = 1.0\n", "analysis.detectors.0.name", "found 'a/b'"),
+        ("[[analysis.detectors]]\nname = 'a'\ninner = 2.0\nouter = 1.0\n", "analysis.detectors.0", "outer must be"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_found(tmp_path: Path, text: str, key: str, found: str) -> None:
+    path = written(tmp_path, text)
+    message = refusal(path)
+    assert f"{path}: {key}: " in message
+    assert found in message
+
+
+def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESTRAIN_WORKERS__COUNT", "many")
+    assert "the environment: workers.count: " in refusal(None)
+    monkeypatch.setenv("LIVESTRAIN_WORKERS__COUNT", "2")
+    monkeypatch.setenv("LIVESTRAIN_WORKERS__CUONT", "2")
+    assert "the environment: workers.cuont: " in refusal(None)
+
+
+@pytest.mark.parametrize("data", [b"[workers", b"a = ", b"\xff\xfe\x00", b"[a]\n[a]\n", b"x = 1\nx = 2\n"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(data)
+    assert refusal(path).startswith(f"{path}: ")
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.toml").startswith(f"{tmp_path / 'none.toml'}: ")
+    assert refusal(tmp_path).startswith(f"{tmp_path}: ")
+
+
+@pytest.mark.parametrize("key", ["maps_endpoint", "control_endpoint"])
+@pytest.mark.parametrize(
+    "endpoint", ["tcp://*:5551", "tcp://0.0.0.0:5551", "tcp://192.168.1.1:5551", "tcp://eth0:5551", "tcp://[::]:5551"]
+)
+def test_publishing_to_other_hosts_must_be_wanted_in_words(tmp_path: Path, key: str, endpoint: str) -> None:
+    path = written(tmp_path, f'[publish]\n{key} = "{endpoint}"\n')
+    assert f"publish.{key}: {endpoint} can be reached from other hosts" in refusal(path)
+    wanted = written(tmp_path, f'[publish]\n{key} = "{endpoint}"\nunencrypted_beyond_loopback = true\n')
+    assert getattr(load_config(wanted).publish, key) == endpoint
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["tcp://127.0.0.1:1", "tcp://127.1.2.3:*", "tcp://localhost:1", "tcp://[::1]:1", "ipc:///run/maps"]
+)
+def test_loopback_needs_no_words(tmp_path: Path, endpoint: str) -> None:
+    path = written(tmp_path, f'[publish]\nmaps_endpoint = "{endpoint}"\n')
+    assert load_config(path).publish.maps_endpoint == endpoint
+
+
+def test_a_host_that_only_looks_like_loopback_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, '[publish]\nmaps_endpoint = "tcp://127.0.0.1.example.org:5551"\n')
+    assert "can be reached from other hosts" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '[spool]\nfolder = "a \\"quoted\\" place/Größe"\nrecord = false\n',
+        "[workers]\ntimeout_seconds = 1e-05\n[log]\nlevel = 'debug'\nformat = 'json'\n",
+        "[analysis]\nvacuum_probe = '/p.npy'\n"
+        "[[analysis.detectors]]\nname = 'a'\nouter = 5\nunit = 'px'\ncentre = [1.5, 2.0]\n",
+        "[analysis]\ndetectors = []\n",
+    ],
+)
+def test_the_configuration_shown_gives_itself_again(tmp_path: Path, text: str) -> None:
+    config = load_config(written(tmp_path, text))
+    assert load_config(written(tmp_path, config_toml(config))) == config

@@ -1,0 +1,95 @@
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon.small_scan import known_plan
+from livestrain_daemon.config import AnalysisConfig
+from livestrain_daemon.errors import ConfigError
+from livestrain_daemon.given import read_given
+
+
+def given(**fields: Any) -> AnalysisConfig:
+    return AnalysisConfig.model_validate(fields)
+
+
+def test_nothing_is_given_unless_named() -> None:
+    found = read_given(given())
+    assert (found.vacuum_probe, found.usable_pixels, found.plan) == (None, None, None)
+
+
+def test_images_and_plan_are_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "probe.npy", np.arange(6, dtype=np.uint16).reshape(2, 3))
+    np.save(tmp_path / "usable.npy", np.array([[1, 0], [1, 1]], np.uint8))
+    (tmp_path / "plan.json").write_text(known_plan().model_dump_json())
+    found = read_given(
+        given(vacuum_probe=tmp_path / "probe.npy", usable_pixels=tmp_path / "usable.npy", plan=tmp_path / "plan.json")
+    )
+    assert found.vacuum_probe is not None
+    assert found.usable_pixels is not None
+    assert found.vacuum_probe.dtype == np.float32
+    assert found.usable_pixels.tolist() == [[True, False], [True, True]]
+    assert found.plan == known_plan()
+
+
+HEADER = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 99999999999999), }"
+NO_IMAGES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("not an image"),
+    "cut": lambda path: (np.save(path, np.zeros((8, 8))), path.write_bytes(path.read_bytes()[:200])),
+    "zip": lambda path: path.write_bytes(b"PK\x03\x04 not a zip file"),
+    "archive": lambda path: path.write_bytes(archive()),
+    "objects": lambda path: np.save(path, np.array([[{}]], dtype=object)),
+    "line": lambda path: np.save(path, np.zeros(5)),
+    "complex": lambda path: np.save(path, np.zeros((2, 2), complex)),
+    "words": lambda path: np.save(path, np.array([["a"]])),
+    "folder": lambda path: path.mkdir(),
+    "huge": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00" + len(HEADER).to_bytes(2, "little") + HEADER),
+}
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, a=np.zeros((2, 2)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("key", ["vacuum_probe", "usable_pixels"])
+@pytest.mark.parametrize("kind", NO_IMAGES)
+def test_what_is_no_image_is_refused_naming_key_and_file(tmp_path: Path, key: str, kind: str) -> None:
+    path = tmp_path / "image.npy"
+    NO_IMAGES[kind](path)
+    with pytest.raises(ConfigError, match=rf"analysis\.{key}: .*image\.npy"):
+        read_given(given(**{key: path}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"stages": {"diffraction": ["alchemy"]}},
+        {"stages": {"diffraction": ["patterns"]}},
+        {"detectors": [{"name": "total", "outer": 1.0}]},
+    ],
+)
+def test_a_plan_that_no_scan_could_be_analysed_under_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(known_plan().model_dump(mode="json") | fields if fields else {}))
+    with pytest.raises(ConfigError, match=r"analysis\.plan: "):
+        read_given(given(plan=path))
+
+
+@pytest.mark.parametrize("name", ["total", "beam_centre", "g1", "sum", "e_xx", "theta"])
+def test_a_virtual_detector_cannot_have_the_name_of_another_map(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"analysis\.detectors: .*{name}"):
+        read_given(given(detectors=[{"name": name, "outer": 1.0}]))
+
+
+def test_two_virtual_detectors_cannot_have_one_name() -> None:
+    with pytest.raises(ConfigError, match=r"analysis\.detectors: .*twins"):
+        read_given(given(detectors=[{"name": "twins", "outer": 1.0}, {"name": "twins", "outer": 2.0}]))
