@@ -60,8 +60,9 @@ def _read_image(key: str, path: Path | None) -> NDArray[np.generic] | None:
     if path is None:
         return None
     try:
-        image = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            image = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise ConfigError(f"analysis.{key}: expected a .npy file at {path}, found {error}") from error
     if isinstance(image, np.lib.npyio.NpzFile):
         image.close()
