@@ -66,6 +66,7 @@ def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
     stopped: list[psutil.Process] = []
 
     def hang(rig: Rig) -> None:
+        wait_until(lambda: all(w.state != "starting" for w in rig.status().workers), what="a warm spare")
         stopped.extend(rig.workers())
         for worker in stopped:
             suspend(worker)

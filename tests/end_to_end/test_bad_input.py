@@ -1,0 +1,136 @@
+"""What cannot work is said before the scan starts, in one line, with the numbers."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from helpers.rig import RenderedScan, Rig, running
+from helpers.waiting import wait_until
+from livestrain_client.rig.processes import free_ports, livestrain
+from livestrain_simulator.sender import FrameSender
+
+
+def _serve(folder: Path, settings: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    ports = free_ports()
+    environment = {
+        "spool__folder": str(folder / "spool"),
+        "intake__endpoint": ports.frames_endpoint,
+        "publish__maps_endpoint": ports.maps_endpoint,
+        "publish__control_endpoint": ports.control_endpoint,
+        "publish__http_port": str(ports.http),
+        **settings,
+    }
+    return subprocess.run(
+        livestrain("serve", *arguments),
+        env={**os.environ, **{f"LIVESTRAIN_{key.upper()}": value for key, value in environment.items()}},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("[intake]\nendpoit = 'tcp://127.0.0.1:1'\n", "intake.endpoit"),
+        ("[workers]\ncount = 'many'\n", "workers.count"),
+        ("[nonsense]\nx = 1\n", "nonsense"),
+        ("[publish]\nmaps_endpoint = 'tcp://0.0.0.0:5551'\n", "publish.maps_endpoint"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, content: str, key: str) -> None:
+    file = tmp_path / "livestrain.toml"
+    file.write_text(content)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVESTRAIN_")}
+    outcome = subprocess.run(
+        livestrain("serve", "--config", str(file)),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 78
+    assert key in _last_line(outcome.stderr)
+    assert str(file) in _last_line(outcome.stderr)
+
+
+@pytest.mark.parametrize(
+    ("key", "endpoint"),
+    [
+        ("intake.endpoint", "frames_endpoint"),
+        ("publish.maps_endpoint", "maps_endpoint"),
+        ("publish.control_endpoint", "control_endpoint"),
+    ],
+)
+def test_a_port_in_use_is_named(tmp_path: Path, rig: Rig, key: str, endpoint: str) -> None:
+    taken: str = getattr(rig.ports, endpoint)
+    outcome = _serve(tmp_path, {key.replace(".", "__"): taken})
+    assert outcome.returncode == 69
+    assert taken in outcome.stderr
+
+
+def test_the_http_port_in_use_is_named(tmp_path: Path, rig: Rig) -> None:
+    outcome = _serve(tmp_path, {"publish__http_port": str(rig.ports.http)})
+    assert outcome.returncode == 69
+    assert str(rig.ports.http) in _last_line(outcome.stderr)
+
+
+def test_a_spool_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = _serve(tmp_path, {"spool__folder": str(tmp_path / "file")})
+    assert outcome.returncode == 74
+    assert str(tmp_path / "file") in _last_line(outcome.stderr)
+
+
+def test_a_spool_in_use_is_refused(tmp_path: Path, rig: Rig) -> None:
+    outcome = _serve(tmp_path, {"spool__folder": str(rig.spool)})
+    assert outcome.returncode == 69
+    assert str(rig.main.pid) in _last_line(outcome.stderr)
+
+
+def test_a_scan_that_does_not_fit_is_refused_with_the_numbers_and_the_next_one_goes_on(
+    tmp_path: Path, scan: RenderedScan
+) -> None:
+    with running(tmp_path) as rig, rig.live() as live:
+        with FrameSender(rig.ports.frames_endpoint) as sender:
+            sender.start(
+                scan.start("huge").model_copy(update={"scan_shape": (4096, 4096), "frame_shape": (4096, 4096)})
+            )
+            sender.flush()
+
+        def refused() -> str | None:
+            live.poll(0.05)
+            texts = [event.text for event in live.events if event.name == "scan_refused"]
+            return texts[-1] if texts else None
+
+        text = wait_until(refused, what="the refusal")
+        assert text is not None
+        assert "huge" in text
+        assert str(4096**4 * 2)[:3] in text.replace(",", "").replace(".", "")
+        scan.send(rig, "small")
+        ended = rig.wait_until_final("small").ended
+        assert ended is not None
+        assert ended.stages["diffraction"].analysed == 1024
+
+
+@pytest.mark.parametrize("verb", [("status",), ("watch", "--timeout", "1"), ("calibrate",), ("stop",)])
+def test_a_client_without_a_daemon_says_so(verb: tuple[str, ...]) -> None:
+    endpoint = free_ports()
+    outcome = subprocess.run(
+        livestrain(*verb, "--control", endpoint.control_endpoint, "--deadline", "0.5"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert outcome.returncode == 69
+    assert endpoint.control_endpoint in outcome.stderr
