@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.basis import explained, primitive_basis
-from livestrain_core.disks import Disks, track
+from livestrain_core.disks import track
 from livestrain_core.errors import NoProbe, SingularLattice
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, predict
 from livestrain_core.probe import MeasuredProbe, Probe, fill, measure_probe
 from livestrain_core.survey import Peaks, broken_pixels, find_peaks
-from livestrain_core.types import Float64, Frames, Image, Point, Usable
+from livestrain_core.types import Disks, Float64, Frames, Image, Point, Usable
 from livestrain_core.virtual import measure
 
 # disks beside the direct beam that must sit on one lattice before it is believed

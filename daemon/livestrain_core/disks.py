@@ -11,24 +11,12 @@ from livestrain_core.lattice import Lattice, predict
 from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, filters
 from livestrain_core.tracking import VECTOR, Grid
-from livestrain_core.types import Float32, Frames, Indices, Usable
+from livestrain_core.types import Disks, Frames, Indices, Usable
 
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
 # disks are searched for in patches binned by powers of two while their radius stays above this
 BINNED_RADIUS = 3.0
-
-
-@dataclass(frozen=True)
-class Disks:
-    """Disks found in n frames, m of them looked for in each."""
-
-    position: Float32
-    """(n, m, 2) centre (row, column) [px]; NaN where the disk was not found."""
-    intensity: Float32
-    """(n, m) background-subtracted counts; NaN where there was nothing to measure [counts]."""
-    score: Float32
-    """(n, m) one pixel over the standard error expected of the position, 0 where not found [1/px]."""
 
 
 def track(

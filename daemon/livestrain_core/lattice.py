@@ -1,18 +1,14 @@
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from livestrain_core.basis import primitive_basis
-from livestrain_core.types import Float32, Float64, Indices, Point
+from livestrain_core.types import Disks, Float32, Float64, Indices, Point
 
 __all__ = ["Lattice", "LatticeFit", "Reason", "fit_lattice", "predict", "primitive_basis"]
-
-if TYPE_CHECKING:
-    from livestrain_core.disks import Disks
 
 
 class Reason(IntEnum):
@@ -87,7 +83,7 @@ def predict(lattice: Lattice, hk: Indices | Float64) -> Float64:
     return np.asarray(np.asarray(hk, np.float64) @ basis + np.array(lattice.centre), np.float64)
 
 
-def fit_lattice(disks: "Disks", hk: Indices) -> LatticeFit:
+def fit_lattice(disks: Disks, hk: Indices) -> LatticeFit:
     """
     Lattice of each frame from its disks.
 

@@ -1,9 +1,10 @@
 """
-Array aliases named by meaning.
+Array aliases named by meaning, and disks as they pass from the tracking to the fit.
 
 Positions and vectors are (row, column) in detector pixels throughout, pixel centres on integers.
 """
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,3 +30,15 @@ Float32: TypeAlias = NDArray[np.float32]
 
 Point: TypeAlias = tuple[float, float]
 """(row, column) [px]."""
+
+
+@dataclass(frozen=True)
+class Disks:
+    """Disks found in n frames, m of them looked for in each."""
+
+    position: Float32
+    """(n, m, 2) centre (row, column) [px]; NaN where the disk was not found."""
+    intensity: Float32
+    """(n, m) background-subtracted counts; NaN where there was nothing to measure [counts]."""
+    score: Float32
+    """(n, m) one pixel over the standard error expected of the position, 0 where not found [1/px]."""

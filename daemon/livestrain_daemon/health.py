@@ -11,6 +11,9 @@ from prometheus_client.exposition import generate_latest
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.metrics import Metrics
 
+STOP_SECONDS = 0.05
+"""How soon a server that is told to stop does [s]."""
+
 Check = Callable[[], str]
 """Empty when all is well, else what is not."""
 
@@ -45,7 +48,9 @@ class HealthServer:
         except OSError as error:
             raise Unavailable(f"publish.http_port: cannot listen on {host}:{port}: {error.strerror}") from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(STOP_SECONDS,), name="health", daemon=True
+        )
         self._thread.start()
 
     @property

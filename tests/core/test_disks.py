@@ -6,10 +6,11 @@ from numpy.typing import NDArray
 
 from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_disk, scan
 from livestrain_core import tracking
-from livestrain_core.disks import Disks, track
+from livestrain_core.disks import track
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice
 from livestrain_core.probe import Probe, disk
 from livestrain_core.templates import filters
+from livestrain_core.types import Disks
 
 SEARCH_PX = 5.0
 

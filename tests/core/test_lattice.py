@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from core.patterns import HEXAGONAL, OBLIQUE, SQUARE
-from livestrain_core.disks import Disks
 from livestrain_core.errors import SingularLattice
 from livestrain_core.lattice import Lattice, Reason, fit_lattice, predict, primitive_basis
+from livestrain_core.types import Disks
 
 HK = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3)])
 

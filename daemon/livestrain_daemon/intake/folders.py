@@ -12,9 +12,10 @@ from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
 from livestrain_daemon.intake.placement import Placement, placement_of
+from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.files import free_bytes, published
 from livestrain_daemon.scanfolder.frames import FrameWriter
-from livestrain_daemon.scanfolder.layout import FrameLayout, create_frames, open_frames
+from livestrain_daemon.scanfolder.layout import FrameLayout, open_frames
 from livestrain_daemon.scanfolder.provenance import provenance
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring

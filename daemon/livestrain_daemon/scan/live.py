@@ -11,7 +11,7 @@ from livestrain_daemon.errors import StorageError
 from livestrain_daemon.messages import ScanClosed, ScanOpened
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.publish.feed import MapFeed
-from livestrain_daemon.scan.announcer import Announcer
+from livestrain_daemon.scan.announcer import Announcer, Standing
 from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
@@ -52,7 +52,7 @@ class LiveScan:
         self.forgotten = False
         """True once the files are given back; what a worker still answers is of no use then."""
         self.feed = MapFeed(self.id, surroundings.publisher)
-        self.announcer = Announcer(self, surroundings.publisher)
+        self.announcer = Announcer(self.id, surroundings.publisher, self.note)
         self._surroundings = surroundings
         self._older: list[Revision] = []
         self._next_ledger = 0.0
@@ -137,7 +137,7 @@ class LiveScan:
         if now >= self._next_ledger and not self.stopped_coming:
             self._next_ledger = now + LEDGER_SECONDS
             self._offer(self.seen.read_ledger())
-        self.announcer.step()
+        self.announcer.step(self._standing)
 
     def flush(self) -> None:
         """Sends new values to the subscribers."""
@@ -159,7 +159,7 @@ class LiveScan:
         if self.revision is not None:
             self.revision.final = True
             self.revision.results.sync()
-            self.announcer.ended()
+            self.announcer.ended(self._standing)
 
     def note(self, kind: str, **fields: Any) -> None:
         """A line in the scan's journal; a full disk costs the line, not the daemon."""
@@ -201,6 +201,10 @@ class LiveScan:
             vectors = (*calibration.g1, *calibration.g2)
             region = self.references.region
             self.adopt_reference(ReferenceInfo(revision=0, kind="plan", vectors=vectors, region=region))
+
+    @property
+    def _standing(self) -> Standing:
+        return Standing(self.seen, self.revision, self.closed, self.faults)
 
     def _offer(self, news: list[Run]) -> None:
         if news and self.revision is not None:

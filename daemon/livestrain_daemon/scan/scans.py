@@ -168,7 +168,7 @@ class Scans:
         self._scans[opened.scan_id] = ScanInHand(
             scan, Planner(scan, self._surroundings), Referencer(scan, self._surroundings)
         )
-        scan.announcer.opened()
+        scan.announcer.opened(opened)
         try:
             if plan is not None and plan.revision in revisions(scan.folder):
                 scan.resume_revision(plan)

@@ -1,8 +1,9 @@
 """The scan on disk: laid out by HDF5, then written and read as plain files at known offsets."""
 
+from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.frames import FrameWriter
 from livestrain_daemon.scanfolder.journal import Journal, read_journal
-from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, create_frames, open_frames
+from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, open_frames
 from livestrain_daemon.scanfolder.provenance import boot_id, provenance
 from livestrain_daemon.scanfolder.reader import FrameReader
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.checksum import checksums_into
-from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, create_frames, open_frames
+from livestrain_daemon.scanfolder.creation import create_frames
+from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, open_frames
 from livestrain_daemon.scanfolder.ledger import FrameLedger, Ledger, Slots
 from livestrain_daemon.scanfolder.reader import FrameReader, check_range, open_ring
 from livestrain_daemon.scanfolder.tenants import Tenant, enter
