@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -44,7 +44,7 @@ def measured_values(state: MapState) -> NDArray[Any]:
 
 def counts_line(progress: Progress) -> str:
     """Counts of a scan in one line: stored, per stage, missing, and every kind of fault."""
-    total = summed_stages(progress)
+    total = counts_of_maps(progress)
     parts = [
         f"stored {progress.stored}/{progress.positions}",
         f"analysed {total.analysed}",
@@ -67,9 +67,9 @@ def rates_line(progress: Progress) -> str:
     return line
 
 
-def summed_stages(progress: Progress) -> StageCounts:
-    """Counts of the stage that is furthest behind."""
-    return min(progress.stages.values(), key=lambda stage: stage.analysed, default=StageCounts())
+def counts_of_maps(progress: Progress) -> StageCounts:
+    """Counts of the stage that the maps come from: the plan's first."""
+    return next(iter(progress.stages.values()), StageCounts())
 
 
 class LiveView:
@@ -82,11 +82,14 @@ class LiveView:
         The scan that is followed.
     maps
         Names of the maps to show; strain and rotation, or what there is, if not given.
+    limits
+        Largest magnitude on the colour scale of a map, by name, in the map's unit; else the usual one.
     """
 
-    def __init__(self, live: Live, maps: Sequence[str] = ()) -> None:
+    def __init__(self, live: Live, maps: Sequence[str] = (), limits: Mapping[str, float] | None = None) -> None:
         self.live = live
         self.maps = tuple(maps)
+        self.limits = dict(limits or {})
         self._events: deque[Text] = deque(maxlen=SHOWN_EVENTS)
 
     def note(self, updates: Iterable[Update]) -> None:
@@ -105,7 +108,7 @@ class LiveView:
             parts.append(self._bar(progress))
         states = chosen_maps(self.live, self.maps)
         if states:
-            parts.append(_pictures(states, options.max_width, max(4, height)))
+            parts.append(_pictures(states, self.limits, options.max_width, max(4, height)))
         if progress is not None:
             parts += [Text(counts_line(progress), no_wrap=True), Text(rates_line(progress), no_wrap=True)]
         yield Group(*parts, *self._events)
@@ -127,7 +130,7 @@ class LiveView:
         return header
 
     def _bar(self, progress: Progress) -> RenderableType:
-        done = progress.positions - summed_stages(progress).pending
+        done = progress.positions - counts_of_maps(progress).pending
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
             ProgressBar(total=max(1, progress.positions), completed=done, width=40),
@@ -171,14 +174,15 @@ class Screen:
             self._next = time.monotonic() + REFRESH_SECONDS
 
 
-def _pictures(states: list[MapState], width: int, height: int) -> RenderableType:
+def _pictures(states: list[MapState], limits: Mapping[str, float], width: int, height: int) -> RenderableType:
     """The maps side by side, in as many lines as fit them best."""
     across = max(range(1, len(states) + 1), key=lambda number: _picture_size(states, width, height, number))
     lines = -(-len(states) // across)
     columns, rows = width // across - 2, 2 * (height // lines - 1)
     grid = Table.grid(padding=(0, 2))
     for first in range(0, len(states), across):
-        grid.add_row(*(_picture(state, max(2, rows), max(2, columns)) for state in states[first : first + across]))
+        shown = states[first : first + across]
+        grid.add_row(*(_picture(state, limits.get(state.info.name), max(2, rows), max(2, columns)) for state in shown))
     return grid
 
 
@@ -189,16 +193,18 @@ def _picture_size(states: list[MapState], width: int, height: int, across: int) 
     return float(min((width // across - 2) / scan_columns, 2 * (height // lines - 1) / scan_rows))
 
 
-def _picture(state: MapState, rows: int, columns: int) -> RenderableType:
+def _picture(state: MapState, limit: float | None, rows: int, columns: int) -> RenderableType:
     values = measured_values(state)
-    scale = scale_of(state.info, values)
+    scale = scale_of(state.info if limit is None else state.info.model_copy(update={"limit": limit}), values)
     pixels = scale.colours(fitted(values, rows, columns))
     if state.info.name in STRAIN_MAPS:
-        limits = f"± {100 * scale.high:g} %"
+        label = f"± {100 * scale.high:g} %"
+    elif state.info.unit == "rad" and scale.high < np.deg2rad(1.0):
+        label = f"± {1000 * scale.high:.2g} mrad"
     elif state.info.unit == "rad":
-        limits = f"± {np.rad2deg(scale.high):.2g}°"
+        label = f"± {np.rad2deg(scale.high):.2g}°"
     elif scale.kind == "diverging":
-        limits = f"± {scale.high:.3g} {state.info.unit}"
+        label = f"± {scale.high:.3g} {state.info.unit}"
     else:
-        limits = f"{scale.low:.3g} .. {scale.high:.3g} {state.info.unit}"
-    return Group(Text.assemble((state.info.name, "bold"), f" {limits}", no_wrap=True), HalfBlocks(pixels))
+        label = f"{scale.low:.3g} .. {scale.high:.3g} {state.info.unit}"
+    return Group(Text.assemble((state.info.name, "bold"), f" {label}", no_wrap=True), HalfBlocks(pixels))

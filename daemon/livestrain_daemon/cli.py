@@ -67,10 +67,12 @@ def config_show(
 def config_check(config: ConfigFile = None) -> None:
     """Say whether the configuration can be used; exit code 78 if not."""
     from livestrain_daemon.config import load_config
-    from livestrain_daemon.given import read_given
 
     with _exit_codes("config"):
-        read_given(load_config(config).analysis)
+        loaded = load_config(config)
+        from livestrain_daemon.given import read_given
+
+        read_given(loaded.analysis)
         typer.echo("the configuration can be used")
 
 

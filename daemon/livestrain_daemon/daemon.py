@@ -214,6 +214,7 @@ class Daemon:
             "intake": self._config.intake.model_dump(mode="json"),
             "spool": {**self._config.spool.model_dump(mode="json"), "folder": str(self._spool.folder)},
             "armed": self._armed,
+            "log": self._config.log.model_dump(mode="json"),
         }
         return spawn("livestrain_daemon.intake", settings, keep_open=[self._spool.lock_fd])
 

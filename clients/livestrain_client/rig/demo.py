@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import rich.live
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
@@ -19,13 +20,15 @@ from livestrain_client.live import Live
 from livestrain_client.requests import Control
 from livestrain_client.rig.processes import DaemonProcess, Ports, complain_if_failed, end, free_ports, simulator
 from livestrain_client.saving import save_maps
-from livestrain_client.view import LiveView, measured_values
+from livestrain_client.view import LiveView, Screen, measured_values
 from livestrain_wire.messages import StageCounts
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 STRAINS = ("e_xx", "e_yy", "e_xy")
 STAGE = "diffraction"
+ROTATION_LIMIT = 5e-3
+"""The multilayer bends by a few mrad: the usual scale of three degrees would not show it [rad]."""
 SILENCE_SECONDS = 60.0
 """A scan that has not ended so long after the last news never will [s]."""
 
@@ -97,18 +100,16 @@ def _run(folder: Path, arguments: list[str], screen: Console | None, console: Co
             return _outcome(live, truth, seconds, folder)
 
 
-def _follow(live: Live, screen: Console | None, check: Any) -> float:
+def _follow(live: Live, screen: Console | None, check: Callable[[], None]) -> float:
     """Keeps the maps up to date until the scan is final; returns the seconds from the first value to the last."""
-    view = LiveView(live)
+    view = LiveView(live, limits={"theta": ROTATION_LIMIT})
     first: float | None = None
     news = time.monotonic()
-    shown = rich.live.Live(view, console=screen, refresh_per_second=8) if screen else None
-    if shown is not None:
-        shown.start()
-    try:
+    with Screen(view, screen) if screen else nullcontext() as shown:
         while not live.final:
             updates = live.poll(0.1)
-            view.note(updates)
+            if shown is not None:
+                shown.show(updates)
             if updates:
                 news = time.monotonic()
             if first is None and any(state.known.any() for state in live.maps.values()):
@@ -116,10 +117,6 @@ def _follow(live: Live, screen: Console | None, check: Any) -> float:
             check()
             if live.stale and time.monotonic() - news > SILENCE_SECONDS:
                 raise Unavailable("the daemon has fallen silent")
-    finally:
-        if shown is not None:
-            shown.refresh()
-            shown.stop()
     return time.monotonic() - (first if first is not None else time.monotonic())
 
 

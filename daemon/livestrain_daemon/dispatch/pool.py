@@ -140,10 +140,13 @@ class WorkerPool:
                 held.job.lost(message.text, True)
 
     def stop(self) -> None:
-        """Asks all workers to exit after what they have acknowledged."""
+        """Asks all workers to exit after what they have acknowledged; one that is not ready yet has nothing to lose."""
         self._stopping = True
         for worker in self._workers.values():
-            self._send(worker, StopWorker())
+            if worker.ready:
+                self._send(worker, StopWorker())
+            else:
+                worker.process.kill()
 
     def kill(self, seconds: float = 5.0) -> None:
         """Ends what has not exited by itself after a while, and reaps all."""

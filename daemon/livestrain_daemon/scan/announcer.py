@@ -12,7 +12,7 @@ from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.scan.progress import Rate, lag_of
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
-from livestrain_daemon.scanfolder import boot_id
+from livestrain_daemon.scanfolder import provenance
 from livestrain_wire.messages import PlanChanged, Progress, ScanEnded, ScanStarted, StageCounts
 from livestrain_wire.topics import Topic
 
@@ -72,7 +72,9 @@ class Announcer:
         kind = "scan_resumed" if opened.resumed else "scan_started"
         rows, columns = opened.start.scan_shape
         log.info(kind, scan=self._id, rows=rows, columns=columns, folder=opened.folder)
-        self._note(kind, boot_id=boot_id(), recording=opened.recording, start=opened.start.model_dump(mode="json"))
+        self._note(
+            kind, provenance=provenance(), recording=opened.recording, start=opened.start.model_dump(mode="json")
+        )
 
     def plan_changed(self, revision: Revision) -> None:
         """Results are made under another plan from now on."""
