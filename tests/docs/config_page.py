@@ -1,0 +1,88 @@
+"""The pages docs/reference/config.md and plan.md, from the declarations of the configuration and the plan."""
+
+import json
+
+from docs.source import Described, aliases_of, classes_of, code, prose, table
+from livestrain_daemon import config, plan
+from livestrain_daemon.config import Config, Section
+
+CONFIG_INTRODUCTION = """\
+# Configuration
+
+Generated from `livestrain_daemon.config`; do not edit (see CONTRIBUTING.md).
+
+`livestrain serve --config FILE` reads a TOML file. Each section below is a table of it. Every key can also be set in
+the environment as `LIVESTRAIN_SECTION__KEY`, which wins over the file; a list is written there as JSON. Without a file
+and without an environment the defaults hold. An unknown key or a wrong value ends the start with exit code 78 and a
+line that names the key and the file. `livestrain config check FILE` says the same without starting;
+`livestrain config show FILE` prints what holds. The configuration is read once; a change needs a restart.
+
+```toml
+[spool]
+folder = "/data/scans"
+
+[workers]
+count = 4
+
+[analysis]
+vacuum_probe = "/data/vacuum-probe.npy"
+detectors = [
+    { name = "bright_field", outer = 1.0 },
+    { name = "ring", inner = 40.0, outer = 60.0, unit = "px" },
+]
+```
+
+The fields of a virtual detector are those of [`DetectorPlan`](plan.md#detectorplan).
+"""
+
+PLAN_INTRODUCTION = """\
+# The plan
+
+Generated from `livestrain_daemon.plan`; do not edit (see CONTRIBUTING.md).
+
+A plan says how frames become results. Each change makes a new revision with a results file of its own. The plan is in
+the journal (lines of kind `plan`), in the attribute `plan` of each results file, and in the reply to `status`.
+[Change plan and reference](../how-to/change-plan-and-reference.md) tells how to change it.
+"""
+
+
+def config_page() -> str:
+    """The configuration's page, as Markdown."""
+    described = {one.name: one for one in classes_of(config)}
+    lines = [CONFIG_INTRODUCTION, "## Types", "", *_aliases(aliases_of(config))]
+    for name, section in Config.model_fields.items():
+        if not isinstance(section.default, Section):
+            continue
+        about = described[type(section.default).__name__]
+        lines += ["", f"## {name}", "", prose(about.text), ""]
+        values = section.default.model_dump(mode="json")
+        rows = [
+            (
+                code(field.name),
+                code(f"LIVESTRAIN_{name.upper()}__{field.name.upper()}"),
+                code(field.type),
+                "" if values[field.name] is None else code(json.dumps(values[field.name])),
+                field.text,
+            )
+            for field in about.fields
+        ]
+        lines += table(("key", "environment", "type", "default", "meaning"), rows)
+    return "\n".join(lines) + "\n"
+
+
+def plan_page() -> str:
+    """The plan's page, as Markdown."""
+    lines = [PLAN_INTRODUCTION, "## Types", "", *_aliases(aliases_of(plan))]
+    for about in classes_of(plan)[::-1]:
+        if about.fields:
+            lines += ["", *_part(about)]
+    return "\n".join(lines) + "\n"
+
+
+def _part(about: Described) -> list[str]:
+    rows = [(code(f.name), code(f.type), code(f.default) or "required", f.text) for f in about.fields]
+    return [f"## {about.name}", "", prose(about.text), "", *table(("field", "type", "default", "meaning"), rows)]
+
+
+def _aliases(found: dict[str, str]) -> list[str]:
+    return table(("name", "stands for"), [(code(name), code(text)) for name, text in found.items()])

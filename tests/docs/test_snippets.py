@@ -1,0 +1,164 @@
+"""The snippets of tutorial and how-tos, run as they stand against one daemon; only the ports are put in."""
+
+import runpy
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from docs.pages import snippets
+from helpers.rig import RenderedScan, Rig
+from helpers.waiting import wait_until
+from livestrain_client.cli import run
+from livestrain_client.rig.processes import livestrain
+from livestrain_daemon.plan import read_plan
+
+NOT_RUN = ("make ", ". ", "livestrain serve", "livestrain stop daemon", "LIVESTRAIN_")
+"""Lines about installing, and about starting and ending the daemon, which runs for all tests."""
+
+
+class Reader:
+    """Does what a page tells a reader to do, in a folder of his own."""
+
+    def __init__(self, rig: Rig, folder: Path) -> None:
+        self.rig = rig
+        self.folder = folder
+        self._watching: subprocess.Popen[bytes] | None = None
+        self._scanned = False
+
+    def follow(self, page: str) -> None:
+        """Every shell and Python snippet of a page, in order."""
+        for language, text in snippets(page, "sh", "python"):
+            if language == "python":
+                self.python(text)
+            else:
+                for line in text.splitlines():
+                    self.shell(line)
+
+    def python(self, text: str) -> dict[str, Any]:
+        """One Python snippet; returns its names."""
+        ports = self.rig.ports
+        text = text.replace("tcp://127.0.0.1:5550", ports.frames_endpoint)
+        text = text.replace("Control()", f"Control({ports.control_endpoint!r})")
+        file = self.folder / "snippet.py"
+        file.write_text(text)
+        return runpy.run_path(str(file))
+
+    def shell(self, line: str) -> None:
+        """One line of a shell; who watches before there is a scan goes on until it has been sent."""
+        words = shlex.split(line, comments=True)
+        if not words or line.startswith(NOT_RUN):
+            return
+        assert words[0] == "livestrain", line
+        verb = words[1]
+        if verb == "watch" and not self._scanned:
+            self._watching = subprocess.Popen(livestrain(*words[1:]), cwd=self.folder)
+            return
+        if verb in {"simulate", "replay"}:
+            words += ["--endpoint", self.rig.ports.frames_endpoint]
+            words = ["max" if before == "--rate" else word for before, word in zip(["", *words], words, strict=False)]
+        assert run(words[1:]) == 0, line
+        self._scanned |= verb == "simulate"
+        if verb == "simulate" and self._watching is not None:
+            assert self._watching.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def crystal() -> RenderedScan:
+    return RenderedScan()
+
+
+@pytest.fixture
+def reader(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    monkeypatch.setenv("LIVESTRAIN_PUBLISH__MAPS_ENDPOINT", rig.ports.maps_endpoint)
+    monkeypatch.setenv("LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT", rig.ports.control_endpoint)
+    (tmp_path / "livestrain-spool").symlink_to(rig.spool)
+    monkeypatch.chdir(tmp_path)
+    return Reader(rig, tmp_path)
+
+
+def test_the_tutorial_can_be_followed_to_its_end(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow("tutorials/first-scan.md")
+    assert "e_xx differs from the truth by 0.000" in capsys.readouterr().out
+    assert {"maps.npz", "strain.png"} == {path.name for path in Path("first-maps").iterdir()}
+
+
+def test_the_minimal_sender_s_frames_all_arrive(reader: Reader, crystal: RenderedScan) -> None:
+    np.save("frames.npy", crystal.frames.reshape(32, 32, 128, 128))
+    reader.follow("how-to/send-your-own-frames.md")
+    ended = reader.rig.wait_until_final("mine").ended
+    assert ended is not None
+    assert (ended.reason, ended.stored, ended.missing, ended.faults) == ("complete", 1024, 0, {})
+    with h5py.File("livestrain-spool/mine/frames.h5") as file:
+        assert np.array_equal(file["frames"][...].reshape(-1, 128, 128), crystal.frames)
+
+
+def test_a_scan_can_be_opened_while_the_daemon_has_it(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow("how-to/open-a-scan-during-acquisition.md")
+    said = capsys.readouterr().out
+    assert "1024 of 1024 frames are stored" in said
+    assert "unable to lock file" in said
+
+
+def test_a_file_opened_while_another_handle_is_open_is_not_fresh(tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        offset = file.create_dataset("ledger", data=np.zeros(100, np.uint8)).id.get_offset()
+    with h5py.File(path) as held:
+        ledger = held["ledger"]
+        assert ledger[0] == 0
+        with path.open("r+b") as raw:
+            raw.seek(offset)
+            raw.write(b"\1")
+        with h5py.File(path) as another:
+            assert another["ledger"][0] == 0
+        ledger.refresh()
+        assert ledger[0] == 1
+    with h5py.File(path) as fresh:
+        assert fresh["ledger"][0] == 1
+
+
+def test_plan_and_reference_can_be_changed(reader: Reader) -> None:
+    reader.follow("how-to/change-plan-and-reference.md")
+    status = reader.rig.wait_until_final("mine")
+    assert status.plan is not None
+    assert status.plan.revision == 4  # calibrated, other detectors, analysed again
+    assert {"bright_field", "ring"} <= {info.name for info in status.plan.maps}
+
+
+def test_an_analysis_of_another_package_makes_a_map(reader: Reader, crystal: RenderedScan) -> None:
+    made = reader.python(snippets("how-to/add-an-analysis.md", "python")[1][1])
+    path = reader.rig.spool / "mine" / f"results-{made['reply'].revision:04d}.h5"
+    reader.rig.wait_until_final("mine")
+
+    def final() -> bool:
+        with h5py.File(path) as results:
+            return bool((results["ledger/diffraction"][...] == 1).all())
+
+    wait_until(final, what="the results of the new plan")
+    with h5py.File(path) as results:
+        assert np.array_equal(results["maps/brightest"][...].ravel(), crystal.frames.max(axis=(1, 2)))
+
+
+def test_a_recorded_scan_is_replayed_and_its_plan_can_be_used_again(reader: Reader, crystal: RenderedScan) -> None:
+    with h5py.File("recorded.h5", "w") as file:
+        file["frames"] = crystal.frames.reshape(32, 32, 128, 128)
+    (_, replay), *_ = snippets("how-to/replay-a-recorded-scan.md", "sh")
+    reader.shell(replay)
+    ended = reader.rig.wait_until_final("again").ended
+    assert ended is not None
+    assert (ended.stored, ended.missing) == (1024, 0)
+    reader.python(snippets("how-to/replay-a-recorded-scan.md", "python")[0][1])
+    assert read_plan(Path("plan.json")).revision == 1
+
+
+def test_every_how_to_is_run() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    pages = Path(__file__).parents[2] / "docs" / "how-to"
+    elsewhere = {"subscribe-with-pyzmq.md"}  # tests/client/test_plain_client.py
+    with_code = {page.name for page in pages.glob("*.md") if snippets(f"how-to/{page.name}", "sh", "python")}
+    assert all(f'"how-to/{name}"' in source for name in with_code - elsewhere)
