@@ -1,6 +1,5 @@
 """The demonstration: a daemon, a simulated detector and a view of the maps, from start to a compared result."""
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from livestrain_client.errors import Unavailable
+from livestrain_client.cli.output import as_json
+from livestrain_client.errors import RequestRefused, Unavailable
 from livestrain_client.figure import strain_figure
 from livestrain_client.live import Live
 from livestrain_client.requests import Control
@@ -69,18 +69,20 @@ def demo(
     arguments = ["--scan", scan, "--shape", shape, "--rate", rate, "--dose", str(dose), "--seed", str(seed)]
     console = Console(stderr=headless)
     try:
-        outcome = _run(folder, arguments, None if headless else console, console)
+        shown = None if headless or not console.is_terminal else console
+        outcome = _run(folder, arguments, shown, console)
     except Unavailable as error:
         typer.echo(f"livestrain demo: {error}", err=True)
         raise typer.Exit(69) from error
     if json_file is not None:
-        json_file.write_text(json.dumps(asdict(outcome), indent=2) + "\n")
+        json_file.write_text(as_json(asdict(outcome), indent=2) + "\n")
     _show(console, outcome, folder)
     if outcome.analysed == 0:
         raise typer.Exit(3)
 
 
 def _run(folder: Path, arguments: list[str], screen: Console | None, console: Console) -> Outcome:
+    began = time.monotonic()
     ports = free_ports()
     truth_file, probe_file = folder / "truth.npz", folder / "vacuum-probe.npy"
     files = ["--truth", str(truth_file), "--vacuum-probe", str(probe_file)]
@@ -91,17 +93,18 @@ def _run(folder: Path, arguments: list[str], screen: Console | None, console: Co
             log = folder / "simulator.log"
             detector = simulator(ports, log, [*arguments, *files, "--scan-id", "demo"])
             try:
-                seconds = _follow(live, screen, lambda: complain_if_failed(detector, log))
+                first, last = _follow(live, screen, lambda: complain_if_failed(detector, log))
             finally:
                 detector.terminate()
                 end(detector, 5.0)
             truth = dict(np.load(truth_file))
             _measure_against_the_substrate(live, ports, truth)
-            return _outcome(live, truth, seconds, folder)
+            console.print(f"first map pixels {first - began:.1f} s after the start", highlight=False)
+            return _outcome(live, truth, last - first, folder)
 
 
-def _follow(live: Live, screen: Console | None, check: Callable[[], None]) -> float:
-    """Keeps the maps up to date until the scan is final; returns the seconds from the first value to the last."""
+def _follow(live: Live, screen: Console | None, check: Callable[[], None]) -> tuple[float, float]:
+    """Keeps the maps up to date until the scan is final; returns when the first value came, and when the last."""
     view = LiveView(live, limits={"theta": ROTATION_LIMIT})
     first: float | None = None
     news = time.monotonic()
@@ -117,24 +120,28 @@ def _follow(live: Live, screen: Console | None, check: Callable[[], None]) -> fl
             check()
             if live.stale and time.monotonic() - news > SILENCE_SECONDS:
                 raise Unavailable("the daemon has fallen silent")
-    return time.monotonic() - (first if first is not None else time.monotonic())
+    last = time.monotonic()
+    return (last if first is None else first), last
 
 
 def _measure_against_the_substrate(live: Live, ports: Ports, truth: dict[str, NDArray[Any]]) -> None:
     """Re-references the map to the rows that are unstrained by construction, as a user would do with a mouse."""
     unstrained = np.all([np.abs(truth[name]) < 1e-6 for name in (*STRAINS, "theta")], axis=0).all(axis=1)
-    if not unstrained.any() or live.scan is None:
+    if not unstrained.any() or "e_xx" not in live.maps:
         return
     first = int(np.argmax(unstrained))
     last = first + int(np.argmin(np.append(unstrained[first:], False)))
-    with Control(ports.control_endpoint) as control:
-        control.reference(region=(first, 0, last, truth["e_xx"].shape[1]))
+    before = live.maps["e_xx"].reference_revision
+    try:
+        with Control(ports.control_endpoint) as control:
+            control.reference(region=(first, 0, last, truth["e_xx"].shape[1]))
+    except RequestRefused as error:
+        raise Unavailable(f"the reference was not changed: {error}") from error
     deadline = time.monotonic() + SILENCE_SECONDS
-    wanted = live.maps["e_xx"].reference_revision
     while time.monotonic() < deadline:
         live.poll(0.1)
         states = [live.maps[name] for name in (*STRAINS, "theta")]
-        if live.final and all(state.reference_revision > wanted and state.in_step for state in states):
+        if live.final and all(state.reference_revision > before and state.in_step for state in states):
             return
     raise Unavailable("the maps were not sent again after the change of the reference")
 
@@ -145,7 +152,7 @@ def _outcome(live: Live, truth: dict[str, NDArray[Any]], seconds: float, folder:
         raise Unavailable("the daemon has told of no scan")
     counts = progress.stages.get(STAGE, StageCounts())
     maps = {name: measured_values(live.maps[name]) for name in (*STRAINS, "theta") if name in live.maps}
-    rms = {name: float(np.sqrt(np.nanmean((maps[name] - truth[name]) ** 2))) for name in maps}
+    rms = {name: _rms(maps[name] - truth[name]) for name in maps}
     save_maps(live, folder)
     if maps:
         shown_truth = {name: truth[name] for name in maps}
@@ -165,8 +172,13 @@ def _outcome(live: Live, truth: dict[str, NDArray[Any]], seconds: float, folder:
     )
 
 
+def _rms(difference: NDArray[Any]) -> float:
+    measured = difference[np.isfinite(difference)]
+    return float(np.sqrt(np.mean(measured**2))) if measured.size else float("nan")
+
+
 def _show(console: Console, outcome: Outcome, folder: Path) -> None:
-    table = Table("", "measured - true (rms)", title="Strain, against the unstrained substrate")
+    table = Table("against the substrate", "measured - true (rms)")
     for name, value in outcome.strain_rms.items():
         table.add_row(name, f"{100 * value:.3f} %")
     table.add_row("theta", f"{outcome.theta_rms_mrad:.2f} mrad")
@@ -187,7 +199,7 @@ def _snippet(outcome: Outcome, folder: Path) -> str:
         (
             "    import h5py, numpy as np",
             f'    results = h5py.File("{outcome.file}")',
-            '    g1 = results["maps/g1"][...]              # (64, 64, 2): lattice vectors (row, column) [px]',
+            '    g1 = results["maps/g1"][...]              # (scan_rows, scan_columns, 2): lattice vectors (row, column) [px]',
             f'    frames = h5py.File("{Path(outcome.file).parent / "frames.h5"}")["frames"]',
             '    print(frames[0, 0].sum(), results["maps/total"][0, 0])',
             f'    e_xx = np.load("{folder / "maps.npz"}")["e_xx"]',
