@@ -178,30 +178,36 @@ def _rms(difference: NDArray[Any]) -> float:
 
 
 def _show(console: Console, outcome: Outcome, folder: Path) -> None:
-    table = Table("against the substrate", "measured - true (rms)")
-    for name, value in outcome.strain_rms.items():
-        table.add_row(name, f"{100 * value:.3f} %")
-    table.add_row("theta", f"{outcome.theta_rms_mrad:.2f} mrad")
-    console.print(table)
+    if outcome.strain_rms:
+        table = Table("against the substrate", "measured - true (rms)")
+        for name, value in outcome.strain_rms.items():
+            table.add_row(name, f"{100 * value:.3f} %")
+        table.add_row("theta", f"{outcome.theta_rms_mrad:.2f} mrad")
+        console.print(table)
+    else:
+        console.print("no lattice was found, so there is no strain; daemon.log and journal.jsonl say why")
     console.print(
         f"{outcome.analysed} of {outcome.positions} positions analysed, {outcome.failed} failed, "
         f"{outcome.missing} missing, {outcome.dropped} dropped; {outcome.seconds:.1f} s"
     )
-    scan_folder = Path(outcome.file).parent
-    console.print(f"picture      {folder / 'strain.png'}", soft_wrap=True)
-    console.print(f"scan folder  {scan_folder}", soft_wrap=True)
+    if (folder / "strain.png").exists():
+        console.print(f"picture      {folder / 'strain.png'}", soft_wrap=True)
+    console.print(f"scan folder  {Path(outcome.file).parent}", soft_wrap=True)
     console.print("\nOpen it in Python (python from .venv/bin):\n", highlight=False)
     console.print(_snippet(outcome, folder), highlight=False, soft_wrap=True, markup=False)
 
 
 def _snippet(outcome: Outcome, folder: Path) -> str:
+    strain = (
+        '    g1 = results["maps/g1"][...]  # (scan_rows, scan_columns, 2): lattice vectors (row, column) [px]',
+        f'    e_xx = np.load("{folder / "maps.npz"}")["e_xx"]',
+    )
     return "\n".join(
         (
             "    import h5py, numpy as np",
             f'    results = h5py.File("{outcome.file}")',
-            '    g1 = results["maps/g1"][...]              # (scan_rows, scan_columns, 2): lattice vectors (row, column) [px]',
             f'    frames = h5py.File("{Path(outcome.file).parent / "frames.h5"}")["frames"]',
             '    print(frames[0, 0].sum(), results["maps/total"][0, 0])',
-            f'    e_xx = np.load("{folder / "maps.npz"}")["e_xx"]',
+            *(strain if outcome.strain_rms else ()),
         )
     )
