@@ -6,13 +6,22 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.plan import DetectorPlan
 
-Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc)://.+")]
+
+def _with_port(endpoint: str) -> str:
+    port = endpoint.rpartition(":")[2]
+    # ZeroMQ takes port 99999 for 34463
+    if endpoint.startswith("tcp://") and port != "*" and not (port.isdecimal() and int(port) < 1 << 16):
+        raise ValueError("expected a port from 0 to 65535, or *")
+    return endpoint
+
+
+Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc)://.+"), AfterValidator(_with_port)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 

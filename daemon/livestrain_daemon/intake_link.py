@@ -50,7 +50,7 @@ class IntakeLink:
         """What the intake has said since."""
         for _ in range(MESSAGES_PER_TURN):
             try:
-                identity, packed = self._socket.recv_multipart(zmq.NOBLOCK)
+                identity, packed, *_ = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             try:
