@@ -18,7 +18,15 @@ from livestrain_client.errors import RequestRefused, Unavailable
 from livestrain_client.figure import strain_figure
 from livestrain_client.live import Live
 from livestrain_client.requests import Control
-from livestrain_client.rig.processes import DaemonProcess, Ports, complain_if_failed, end, free_ports, simulator
+from livestrain_client.rig.processes import (
+    READY_SECONDS,
+    DaemonProcess,
+    Ports,
+    complain_if_failed,
+    end,
+    free_ports,
+    simulator,
+)
 from livestrain_client.saving import save_maps
 from livestrain_client.view import LiveView, Screen, measured_values
 from livestrain_wire.messages import StageCounts
@@ -86,21 +94,22 @@ def _run(folder: Path, arguments: list[str], screen: Console | None, console: Co
     ports = free_ports()
     truth_file, probe_file = folder / "truth.npz", folder / "vacuum-probe.npy"
     files = ["--truth", str(truth_file), "--vacuum-probe", str(probe_file)]
-    with DaemonProcess(folder / "spool", ports, folder / "daemon.log") as daemon:
-        console.print("starting the daemon (the very first start compiles, which takes half a minute) ...")
-        daemon.wait_until_ready()
-        with Live(ports.maps_endpoint, ports.control_endpoint) as live:
-            log = folder / "simulator.log"
-            detector = simulator(ports, log, [*arguments, *files, "--scan-id", "demo"])
-            try:
+    log = folder / "simulator.log"
+    with DaemonProcess(folder / "spool", ports, folder / "daemon.log", {"workers__spares": "0"}) as daemon:
+        console.print("starting (the very first start compiles, which takes half a minute) ...")
+        # both start at once: the detector waits until the daemon takes its frames
+        detector = simulator(ports, log, [*arguments, *files, "--scan-id", "demo", "--wait", str(READY_SECONDS)])
+        try:
+            daemon.wait_until_ready()
+            with Live(ports.maps_endpoint, ports.control_endpoint) as live:
                 first, last = _follow(live, screen, lambda: complain_if_failed(detector, log))
-            finally:
-                detector.terminate()
-                end(detector, 5.0)
-            truth = dict(np.load(truth_file))
-            _measure_against_the_substrate(live, ports, truth)
-            console.print(f"first map pixels {first - began:.1f} s after the start", highlight=False)
-            return _outcome(live, truth, last - first, folder)
+                truth = dict(np.load(truth_file))
+                _measure_against_the_substrate(live, ports, truth)
+                console.print(f"first map pixels {first - began:.1f} s after the start", highlight=False)
+                return _outcome(live, truth, last - first, folder)
+        finally:
+            detector.terminate()
+            end(detector, 5.0)
 
 
 def _follow(live: Live, screen: Console | None, check: Callable[[], None]) -> tuple[float, float]:
