@@ -125,21 +125,3 @@ def test_a_daemon_whose_port_is_in_use_says_so_and_ends_with_69(tmp_path: Path, 
     assert done.returncode == UNAVAILABLE
     assert f"livestrain serve: publish.http_port: cannot listen on 127.0.0.1:{taken}" in done.stderr
     assert [entry.name for entry in sockets.iterdir() if entry.name.startswith("livestrain-")] == []
-
-
-def test_a_daemon_whose_frames_port_is_in_use_ends_with_69(tmp_path: Path, taken: int) -> None:
-    path = Path(free_ports(tmp_path))
-    path.write_text(
-        path.read_text().replace('endpoint = "tcp://127.0.0.1:*"', f'endpoint = "tcp://127.0.0.1:{taken}"', 1)
-    )
-    done = livestrain(tmp_path, "serve", "-c", str(path))
-    assert done.returncode == UNAVAILABLE
-    assert "the intake could not start" in done.stderr
-
-
-def test_a_daemon_without_a_usable_spool_ends_with_74(tmp_path: Path) -> None:
-    path = free_ports(tmp_path)
-    (tmp_path / "spool").write_text("a file")
-    done = livestrain(tmp_path, "serve", "-c", path)
-    assert done.returncode == IO
-    assert "cannot be made" in done.stderr
