@@ -16,6 +16,7 @@ from helpers.waiting import wait_until
 from livestrain_client.cli import run
 from livestrain_client.rig.processes import livestrain
 from livestrain_daemon.plan import read_plan
+from livestrain_simulator.sender import FrameSender
 
 NOT_RUN = ("make ", ". ", "livestrain serve", "livestrain stop daemon", "LIVESTRAIN_")
 """Lines about installing, and about starting and ending the daemon, which runs for all tests."""
@@ -154,6 +155,24 @@ def test_a_recorded_scan_is_replayed_and_its_plan_can_be_used_again(reader: Read
     assert (ended.stored, ended.missing) == (1024, 0)
     reader.python(snippets("how-to/replay-a-recorded-scan.md", "python")[0][1])
     assert read_plan(Path("plan.json")).revision == 1
+
+
+def test_the_frames_file_is_locked_while_frames_may_come(reader: Reader, crystal: RenderedScan) -> None:
+    with FrameSender(reader.rig.ports.frames_endpoint) as sender:
+        sender.start(crystal.start("locked"))
+        crystal.send_frames(sender, 0, 32)
+
+        def stored() -> bool:
+            status = reader.rig.status()
+            ours = status.scan is not None and status.scan.start.scan_id == "locked"
+            return ours and status.progress is not None and status.progress.stored == 32
+
+        wait_until(stored, what="the first frames")
+        with pytest.raises(BlockingIOError, match="unable to lock file"):
+            h5py.File(reader.rig.spool / "locked" / "frames.h5", "r+")
+        sender.end("aborted", 32)
+        sender.flush()
+    reader.rig.wait_until_final("locked")
 
 
 def test_every_how_to_is_run() -> None:
