@@ -84,7 +84,7 @@ class AnalysisConfig(Section):
     plan: Path | None = None
     """A recorded plan (JSON) to use as it is, without a calibration: gives the same bits again."""
     calibration_positions: Annotated[int, Field(ge=16, le=256)] = 64
-    """Positions from the beginning of the scan that the calibration looks at."""
+    """Positions that a calibration looks at: the first ones, then as many spread over more and more of the scan."""
     detectors: tuple[DetectorPlan, ...] = (
         DetectorPlan(name="bright_field", outer=1.0),
         DetectorPlan(name="dark_field", inner=1.5, outer=6.0),

@@ -117,6 +117,8 @@ class Daemon:
         self._publish()
         if self._stops and not self._draining:
             self._begin_to_drain()
+        if self._draining and self._intake.ended:
+            self._scans.intake_is_gone()
 
     def _sources(self) -> Iterable[Source]:
         return self._scans.sources()
@@ -130,7 +132,7 @@ class Daemon:
             self._publisher.beat(newest.scan.id if newest else "")
         if now >= self._next_metrics:
             self._next_metrics = now + METRICS_SECONDS
-            self._metrics.reading = self._readings.read(self._spool.free_bytes(), self._longest_step)
+            self._metrics.reading = self._readings.read(self._free_bytes(), self._longest_step)
             self._longest_step *= 0.5
 
     def _take_acknowledgements(self) -> None:
@@ -199,6 +201,13 @@ class Daemon:
         log.info("stopped")
 
     # --- children and checks ---
+
+    def _free_bytes(self) -> int:
+        try:
+            return self._spool.free_bytes()
+        except OSError as error:
+            log.error("the spool cannot be looked at", reason=str(error))
+            return 0
 
     def _start_worker(self, identity: str) -> subprocess.Popen[bytes]:
         settings = {

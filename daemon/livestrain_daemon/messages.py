@@ -36,6 +36,8 @@ class ScanRefused(Message):
     type: Literal["scan_refused"] = "scan_refused"
     scan_id: str
     text: str
+    resuming: bool = False
+    """True where main had asked to go on with it."""
 
 
 class Stored(Message):

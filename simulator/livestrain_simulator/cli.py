@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 USAGE, NO_DATA, UNAVAILABLE, IO_ERROR, INTERRUPTED = 2, 3, 69, 74, 130
 
-simulate_app = typer.Typer(add_completion=False)
-replay_app = typer.Typer(add_completion=False)
+simulate_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+replay_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class SpecimenName(StrEnum):
@@ -58,6 +58,13 @@ class DtypeName(StrEnum):
     float32 = "float32"
 
 
+class StoredOrder(StrEnum):
+    """Orders in which a file can hold the frames of a scan."""
+
+    raster = "raster"
+    serpentine = "serpentine"
+
+
 class OrderName(StrEnum):
     """How frames run over the scan positions."""
 
@@ -66,14 +73,18 @@ class OrderName(StrEnum):
     explicit = "explicit"
 
 
-Endpoint = Annotated[str, typer.Option(help="Where frames are accepted.")]
+Endpoint = Annotated[str, typer.Option(envvar="LIVESTRAIN_INTAKE__ENDPOINT", help="Where frames are accepted.")]
 ScanIdOption = Annotated[str | None, typer.Option("--scan-id", help="Name of the scan; default: made from the time.")]
 Rate = Annotated[str, typer.Option(help="Frames per second, or max: as fast as accepted.")]
 PerMessage = Annotated[int, typer.Option(min=1, max=1 << 20, help="Frames in one message at most.")]
 Packing = Annotated[EncodingName, typer.Option(help="How payloads are packed.")]
 Wait = Annotated[float, typer.Option(min=0.01, help="How long somebody may take to accept frames [s].")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON at the end.")]
-Probability = Annotated[float, typer.Option(min=0.0, max=1.0, help="Probability per frame of this fault.")]
+Drop = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames that is lost on purpose.")]
+Duplicate = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames that is sent twice.")]
+Reorder = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames that is sent too late.")]
+Corrupt = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames with damaged headers or payloads.")]
+Truncate = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames that is cut short.")]
 AbortAt = Annotated[int | None, typer.Option(min=0, help="Stop after this number of frames, and say so.")]
 Flyback = Annotated[int, typer.Option(min=0, max=1 << 16, help="Frames after each scan row that belong nowhere.")]
 
@@ -102,11 +113,11 @@ def simulate_verb(
     truth: Annotated[Path | None, typer.Option(help="Write the true strain to this .npz file.")] = None,
     probe: Annotated[Path | None, typer.Option("--vacuum-probe", help="Write the probe to this .npy file.")] = None,
     times: Annotated[Path | None, typer.Option(help="Write when each frame was sent to this .npy file [ns].")] = None,
-    drop: Probability = 0.0,
-    duplicate: Probability = 0.0,
-    reorder: Probability = 0.0,
-    corrupt: Probability = 0.0,
-    truncate: Probability = 0.0,
+    drop: Drop = 0.0,
+    duplicate: Duplicate = 0.0,
+    reorder: Reorder = 0.0,
+    corrupt: Corrupt = 0.0,
+    truncate: Truncate = 0.0,
     abort_at: AbortAt = None,
     json: Json = False,
 ) -> None:
@@ -130,7 +141,7 @@ def replay_verb(
     file: Annotated[Path, typer.Argument(help="An HDF5 or .npy file with the frames of a scan.")],
     dataset: Annotated[str | None, typer.Option(help="Dataset in an HDF5 file; default: the largest.")] = None,
     scan_shape: Annotated[str | None, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = None,
-    order: Annotated[OrderName, typer.Option(help="How the stored frames run.")] = OrderName.raster,
+    order: Annotated[StoredOrder, typer.Option(help="How the stored frames run.")] = StoredOrder.raster,
     flyback: Flyback = 0,
     endpoint: Endpoint = "tcp://127.0.0.1:5550",
     rate: Annotated[str, typer.Option(help="Frames per second; max; real: one frame per dwell time.")] = "max",
@@ -146,14 +157,11 @@ def replay_verb(
     with _exit_codes():
         from livestrain_simulator.replay import replay
 
-        if order is OrderName.explicit:
-            raise typer.BadParameter("a file's frames are in raster or serpentine order", param_hint="--order")
-        stored: Literal["raster", "serpentine"] = "serpentine" if order is OrderName.serpentine else "raster"
         real_time = rate == "real"
         how = (encoding, frames_per_message, "max" if real_time else rate, abort_at)
         delivery = _delivery(endpoint, wait, scan_id, how)
         sides = _sides(scan_shape, "--scan-shape") if scan_shape else None
-        report = replay(file, delivery, dataset, sides, stored, flyback, dwell_us, real_time)
+        report = replay(file, delivery, dataset, sides, order.value, flyback, dwell_us, real_time)
         _say(report, json)
 
 

@@ -254,7 +254,7 @@ def test_the_next_scan_is_followed_unless_told_to_stay(daemon: WireDaemon, follo
 def test_refused_chunks_are_asked_for_again(daemon: WireDaemon) -> None:
     scan = daemon.begin(maps())
     daemon.acknowledge((0, 100))
-    daemon.refusals = ["busy", "internal", "no_such_map"]
+    daemon.refusals = ["not_stored", "internal", "no_such_map"]
     with joined(daemon) as live:
         assert_ends_the_same(live, scan)
     assert not daemon.refusals

@@ -26,25 +26,17 @@ class Described:
     bases: tuple[str, ...]
     text: str
     fields: tuple[Field, ...]
-    section: str = ""
-    """The comment line that it stands under."""
 
 
 def classes_of(module: ModuleType) -> list[Described]:
     """The classes of a module, in order."""
     source = inspect.getsource(module)
-    sections = [
-        (number, line.strip("#- ").strip())
-        for number, line in enumerate(source.splitlines(), start=1)
-        if line.startswith("# ---")
-    ]
     found = []
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
-            under = [text for number, text in sections if number < node.lineno]
             bases = tuple(ast.unparse(base) for base in node.bases)
             text = inspect.cleandoc(ast.get_docstring(node) or "")
-            found.append(Described(node.name, bases, text, tuple(_fields(node)), under[-1] if under else ""))
+            found.append(Described(node.name, bases, text, tuple(_fields(node))))
     return found
 
 

@@ -2,6 +2,9 @@
 
 from docs.source import Described, aliases_of, classes_of, code, prose, table
 from livestrain_wire import codec, messages
+from livestrain_wire.messages import base, control, frames, maps
+
+MODULES = (base, frames, maps, control)
 
 INTRODUCTION = f"""\
 # Wire protocol, version {messages.PROTOCOL_VERSION}
@@ -40,16 +43,13 @@ There is no encryption and no authentication. Who can reach the ports can send f
 
 def wire_page() -> str:
     """The page, as Markdown."""
-    classes = classes_of(messages)
-    known = {described.name: described for described in classes}
+    known = {described.name: described for module in MODULES for described in classes_of(module)}
     lines = [INTRODUCTION, "## Types", ""]
-    lines += table(("name", "stands for"), [(code(name), code(text)) for name, text in aliases_of(messages).items()])
-    section = ""
-    for described in classes:
-        if described.section != section:
-            section = described.section
-            lines += ["", f"## {section[0].upper()}{section[1:]}"]
-        lines += ["", *_message(described, known)]
+    lines += table(("name", "stands for"), [(code(name), code(text)) for name, text in aliases_of(base).items()])
+    for module in MODULES:
+        lines += ["", f"## {prose(module.__doc__ or '').rstrip('.')}"]
+        for described in classes_of(module):
+            lines += ["", *_message(described, known)]
     return "\n".join(lines) + "\n"
 
 
@@ -71,7 +71,7 @@ def _message(described: Described, known: dict[str, Described]) -> list[str]:
 def _inherited(described: Described, known: dict[str, Described]) -> list[str]:
     """Fields of the classes above, outermost first."""
     names: list[str] = []
-    for base in described.bases:
-        if base in known:
-            names += [*_inherited(known[base], known), *(field.name for field in known[base].fields)]
+    for above in described.bases:
+        if above in known:
+            names += [*_inherited(known[above], known), *(field.name for field in known[above].fields)]
     return names

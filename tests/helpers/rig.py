@@ -58,8 +58,9 @@ class Rig:
     def kill(self) -> None:
         """Ends the daemon without warning; its children die with it."""
         children = self.children()
-        self.main.kill()
-        self.main.wait(10)
+        assert self.daemon.process is not None
+        self.daemon.process.kill()
+        self.daemon.process.wait(10)
         psutil.wait_procs(children, timeout=10)
         assert not [child for child in children if child.is_running()]
 
@@ -71,7 +72,8 @@ class Rig:
 
     def children(self) -> list[psutil.Process]:
         """Intake and workers."""
-        return self.main.children(recursive=True)
+        found: list[psutil.Process] = self.main.children(recursive=True)
+        return found
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes."""

@@ -27,12 +27,20 @@ class TrackedDisks:
         return (
             Output("disk_position", (disks, 2), "float32", "px", description="place of every disk (row, column)"),
             Output("disk_intensity", (disks,), "float32", "counts", description="above the background"),
-            Output("disk_score", (disks,), "float32", "", description="correlation over its noise"),
+            Output(
+                "disk_score", (disks,), "float32", "1/px", description="1 over the expected standard error of the place"
+            ),
             Output("centre", (2,), "float64", "px", description="origin of the lattice (row, column)"),
             Output("g1", (2,), "float64", "px", description="first lattice vector (row, column)"),
             Output("g2", (2,), "float64", "px", description="second lattice vector (row, column)"),
             Output("covariance", (21,), "float32", "px^2", description="upper triangle over centre, g1, g2"),
-            Output("residual", (), "float32", "px", description="rms distance of the disks from the fitted lattice"),
+            Output(
+                "residual",
+                (),
+                "float32",
+                "px",
+                description="weighted rms distance per axis of the disks from the lattice",
+            ),
             Output("disks_used", (), "uint16", "", description="disks in the fit"),
             Output("reason", (), "uint8", "", "categorical", description="why there is no fit; 0 where there is one"),
         )

@@ -25,6 +25,8 @@ CREDIT = 2
 """Tasks that a worker holds at most: one at work, one so that it need not wait."""
 START_SECONDS = 120.0
 """A worker that has not imported and compiled what it needs by then is taken for hung [s]."""
+PREPARE_ATTEMPTS = 3
+"""So many workers may a plan cost before they can begin; then its ranges fail."""
 PING_SECONDS = 1.0
 """A worker without a task is asked for a sign of life so often [s]."""
 DEATHS_AT_START = 5
@@ -75,6 +77,7 @@ class WorkerPool:
         self._task_number = 0
         self._deaths_at_start = 0
         self._stopping = False
+        self._prepare_failures: dict[tuple[str, int], int] = {}
         self.deaths = 0
         """Workers that ended or were killed unasked, since the start."""
         self.tasks_done = 0
@@ -179,11 +182,17 @@ class WorkerPool:
     def _launch(self, now: float) -> None:
         self._serial += 1
         identity = f"worker-{self._serial}"
-        process = self._start(identity)
+        try:
+            process = self._start(identity)
+        except OSError as error:
+            raise Unavailable(f"no worker could be started: {error}") from error
         self._workers[identity.encode()] = _Worker(process, identity.encode(), started=now)
 
     def _give(self, worker: _Worker, job: Job) -> None:
         if job.prepare is not None and job.prepare not in worker.prepared:
+            if self._prepare_failures.get(job.prepare, 0) >= PREPARE_ATTEMPTS:
+                job.lost("no worker could prepare the plan", True)
+                return
             self._prepare(worker, job.prepare)
         self._task_number += 1
         worker.last_given = time.monotonic()
@@ -196,10 +205,15 @@ class WorkerPool:
     def _prepare(self, worker: _Worker, what: tuple[str, int]) -> None:
         worker.prepared.add(what)
         folder, revision = what
+
+        def lost(reason: str, suspect: bool) -> None:
+            worker.prepared.discard(what)
+            self._prepare_failures[what] = self._prepare_failures.get(what, 0) + suspect
+
         job = Job(
             task=lambda number: PrepareTask(number=number, folder=folder, revision=revision),
             done=lambda done, payload: None,
-            lost=lambda reason, suspect: worker.prepared.discard(what),
+            lost=lost,
             limit_seconds=START_SECONDS,
         )
         self._give(worker, job)

@@ -174,7 +174,7 @@ class Session:
             self._tell_opened(self.scan, resumed=True)
         elif self.scan:
             text = f"{folder} is not resumed: scan {self.scan.scan_id} is in progress"
-            self._tell(ScanRefused(scan_id=folder.name, text=text))
+            self._tell(ScanRefused(scan_id=folder.name, text=text, resuming=True))
         else:
             self._resume(folder, asked=True)
 
@@ -220,7 +220,7 @@ class Session:
         try:
             scan = self._folders.resume(folder, self._teller)
         except (StorageError, ValueError, OSError) as error:
-            self._refuse(folder.name, str(error))
+            self._refuse(folder.name, str(error), resuming=asked)
             return
         if scan.complete and not asked:
             # it had been closed; main waits for its results only
@@ -249,9 +249,9 @@ class Session:
         self._tell(opened)
         _log.info("scan opened", scan_id=scan.scan_id, folder=str(scan.folder), resumed=resumed)
 
-    def _refuse(self, sender_id: str, text: str) -> None:
+    def _refuse(self, sender_id: str, text: str, resuming: bool = False) -> None:
         self._remember(sender_id, "refused")
-        self._tell(ScanRefused(scan_id=sender_id, text=text))
+        self._tell(ScanRefused(scan_id=sender_id, text=text, resuming=resuming))
         _log.warning("scan refused", scan_id=sender_id, reason=text)
 
     def _remember(self, sender_id: str, kind: str) -> None:

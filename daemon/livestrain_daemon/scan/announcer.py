@@ -29,6 +29,8 @@ class Standing:
     revision: Revision | None
     closed: ScanClosed | None
     faults: dict[str, int]
+    final: bool
+    """True when nothing more will change unless somebody asks for it."""
 
 
 class Announcer:
@@ -100,7 +102,7 @@ class Announcer:
     def step(self, standing: Standing) -> None:
         """Publishes progress if it is time."""
         now = time.monotonic()
-        if now >= self._next_progress and not (standing.revision and standing.revision.final):
+        if now >= self._next_progress and not standing.final:
             self._next_progress = now + PROGRESS_SECONDS
             self._send_progress(standing, final=False)
 

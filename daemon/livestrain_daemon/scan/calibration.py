@@ -58,8 +58,10 @@ class CalibrationSchedule:
         if not come and not closed:
             return None
         chosen = wanted[stored[wanted]]
-        self.exhausted = closed or self._explicit or self._span >= self._positions
+        before = self._span // self._count
         self._span = min(self._span * GROWTH, self._positions)
+        # where the positions would be the same again there is nothing more to try
+        self.exhausted = closed or self._explicit or self._span // self._count == before
         return tuple(int(position) for position in chosen)
 
 

@@ -21,6 +21,8 @@ from livestrain_wire.messages import ReferenceInfo, Run
 
 log = structlog.get_logger()
 
+FAILURES_TOLD = 10
+"""So many positions that were given up are told one by one."""
 LEDGER_SECONDS = 0.5
 """How often the intake's ledger is read, in case a hint was lost [s]."""
 
@@ -55,6 +57,8 @@ class LiveScan:
         self.announcer = Announcer(self.id, surroundings.publisher, self.note)
         self._surroundings = surroundings
         self._older: list[Revision] = []
+        self._final = False
+        self._positions_failed = 0
         self._next_ledger = 0.0
 
     # --- from the intake ---
@@ -70,10 +74,22 @@ class LiveScan:
             self.revision.frames_recycled(runs)
 
     def close_intake(self, closed: ScanClosed) -> None:
-        """No more frames will come."""
+        """The intake says that no more frames will come."""
+        self.seen.read_ledger()
+        self._close_frames(closed)
+
+    def close_without_intake(self) -> None:
+        """There is no intake any more that could say so: what has not come is missing."""
+        self.seen.read_ledger()
+        self.seen.give_up()
+        stored, missing = self.seen.stored, self.seen.missing
+        self._close_frames(
+            ScanClosed(scan_id=self.id, reason="stopped", stored=stored, missing=missing, faults=self.faults)
+        )
+
+    def _close_frames(self, closed: ScanClosed) -> None:
         self.closed = closed
         self.faults = dict(closed.faults)
-        self.seen.read_ledger()
         if self.revision is not None:
             self.revision.catch_up(self.seen.states, closed=True)
         self.announcer.closed(closed)
@@ -98,15 +114,26 @@ class LiveScan:
         if self.revision is not None:
             self._older.append(self.revision)
         self.revision = self._open_revision(plan)
+        self._final = False
         self.revision.catch_up(self.seen.states, self.stopped_coming)
         self.feed.revision_changed()
         self.announcer.plan_changed(self.revision)
         self._refer_to(plan)
 
-    def resume_revision(self, plan: Plan) -> None:
-        """Goes on with a plan of an earlier life of the daemon."""
+    def resume_revision(self, plan: Plan, rebooted: bool) -> None:
+        """
+        Goes on with a plan of an earlier life of the daemon.
+
+        Parameters
+        ----------
+        plan
+            The plan that held last.
+        rebooted
+            True where the machine has started again since: no result is sure to have reached the disk.
+        """
         self.revision = self._open_revision(plan)
-        self.revision.forget_results_without_frames(self.seen.states)
+        if rebooted:
+            self.revision.forget_results()
         self.revision.catch_up(self.seen.states, self.stopped_coming)
         self.announcer.plan_changed(self.revision)
         if self.references.current is None:
@@ -119,8 +146,7 @@ class LiveScan:
         if adopted != before:
             self.note("reference", reference=adopted.model_dump(mode="json"))
             self.feed.reference_changed(self.seen.positions)
-            if self.revision is not None:
-                self.revision.final = False
+            self._final = False
         return adopted
 
     # --- the work ---
@@ -152,14 +178,14 @@ class LiveScan:
     @property
     def final(self) -> bool:
         """True when nothing more will change unless somebody asks for it."""
-        return self.revision is not None and self.revision.final
+        return self._final
 
     def finish(self) -> None:
-        """Everything is analysed and measured against the last reference, and all has been sent."""
+        """All that could be done is done, measured against the last reference, and sent."""
+        self._final = True
         if self.revision is not None:
-            self.revision.final = True
             self.revision.results.sync()
-            self.announcer.ended(self._standing)
+        self.announcer.ended(self._standing)
 
     def note(self, kind: str, **fields: Any) -> None:
         """A line in the scan's journal; a full disk costs the line, not the daemon."""
@@ -204,7 +230,7 @@ class LiveScan:
 
     @property
     def _standing(self) -> Standing:
-        return Standing(self.seen, self.revision, self.closed, self.faults)
+        return Standing(self.seen, self.revision, self.closed, self.faults, self._final)
 
     def _offer(self, news: list[Run]) -> None:
         if news and self.revision is not None:
@@ -216,4 +242,7 @@ class LiveScan:
 
     def _failed(self, stage: str, runs: list[Run], reason: str) -> None:
         self.note("failed", stage=stage, runs=runs, reason=reason)
-        self.tell("position_failed", f"{stage}: gave up on position {runs[0][0]}: {reason}", "error")
+        self._positions_failed += 1
+        if self._positions_failed <= FAILURES_TOLD:
+            more = "; the journal has the others" if self._positions_failed == FAILURES_TOLD else ""
+            self.tell("position_failed", f"{stage}: gave up on position {runs[0][0]}: {reason}{more}", "error")

@@ -1,7 +1,7 @@
 """How a scan gets its plan: given, found by calibration, or changed by a user."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 TASK_LIMIT_SECONDS = 120.0
 """Calibrating, laying out a results file and compiling take at most so long [s]."""
 
+P = TypeVar("P", bound=np.generic)
 Found = Callable[[CalibrationPlan], None]
 Refuse = Callable[[str], None]
 
@@ -41,11 +42,11 @@ class Planner:
         self._surroundings = surroundings
         self._schedule = CalibrationSchedule(scan.opened.start, surroundings.config.analysis.calibration_positions)
         self._busy = False
-
-    @property
-    def busy(self) -> bool:
-        """True while a calibration runs or a revision is being laid out."""
-        return self._busy
+        self.hopeless = False
+        """True when the scan will never get a plan."""
+        self._why_not = ""
+        self._probe = self._matching("vacuum_probe", surroundings.given.vacuum_probe)
+        self._usable = self._matching("usable_pixels", surroundings.given.usable_pixels)
 
     @property
     def settled(self) -> bool:
@@ -54,7 +55,7 @@ class Planner:
 
     def step(self) -> None:
         """Starts what is due."""
-        if self._busy:
+        if self._busy or self.hopeless:
             return
         if self._scan.revision is None and self._surroundings.given.plan is not None:
             self.open(self._surroundings.given.plan.model_copy(update={"revision": self._scan.next_revision()}))
@@ -64,7 +65,7 @@ class Planner:
                 self._busy = True
                 # a first plan is waited for; a further attempt must not hold up the maps that there are
                 first = self._scan.revision is None
-                self.calibrate(positions, self._surroundings.given.vacuum_probe, self._use, self._give_up, first)
+                self.calibrate(positions, self._probe, self._use, self._give_up, first)
 
     @property
     def _wants_lattice(self) -> bool:
@@ -150,7 +151,8 @@ class Planner:
             Called with the reason if the changes make no sense.
         """
         if self._scan.revision is None or self._busy:
-            refuse("a calibration is under way; try again when it is done")
+            busy = "a calibration is under way; try again when it is done"
+            refuse(f"no plan could be made for this scan: {self._why_not}" if self.hopeless else busy)
             return
         try:
             plan = changed(self._scan.revision.plan, changes, self._scan.next_revision())
@@ -181,6 +183,8 @@ class Planner:
                 self._scan.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
             if refuse is not None:
                 refuse(reason)
+            elif self._scan.revision is None and (self._surroundings.given.plan or self._schedule.exhausted):
+                self.hopeless, self._why_not = True, reason
 
         self._surroundings.jobs.submit(Job(task=task, done=opened, lost=lost, limit_seconds=TASK_LIMIT_SECONDS))
 
@@ -200,10 +204,16 @@ class Planner:
             self.open(self.plan_for(nominal_calibration(self._scan.opened.start.frame_shape, (), reason)))
 
     def _unusable(self) -> tuple[tuple[int, int], ...]:
-        usable = self._surroundings.given.usable_pixels
-        if usable is None or usable.shape != self._scan.opened.start.frame_shape:
-            return ()
-        return unusable_runs(usable)
+        return () if self._usable is None else unusable_runs(self._usable)
+
+    def _matching(self, key: str, image: NDArray[P] | None) -> NDArray[P] | None:
+        """A given image, unless it is for another detector."""
+        expected = self._scan.opened.start.frame_shape
+        if image is None or image.shape == expected:
+            return image
+        text = f"analysis.{key} is not used: expected {expected[0]} x {expected[1]} pixels, found {image.shape}"
+        self._scan.tell(f"{key}_not_used", text, "warning")
+        return None
 
 
 def recorded_plan(entries: list[dict[str, Any]]) -> Plan | None:

@@ -38,13 +38,15 @@ class Referencer:
         """True when the reference is that of everything analysed, or one that a user has fixed."""
         if self._running:
             return False
+        if self._scan.revision is None or not self._scan.revision.has_lattice:
+            return True
         references = self._scan.references
         return not references.follows_data or self._measured_last == self._state()
 
     def step(self) -> None:
         """Starts a median at each of the fixed counts, and after the last position."""
         revision = self._scan.revision
-        if revision is None or self._running or self._scan.references.current is None:
+        if revision is None or not revision.has_lattice or self._running:
             return
         analysed = revision.positions_done.counts().analysed
         last = self._scan.analysed_all and not self.settled
@@ -53,8 +55,8 @@ class Referencer:
 
     def request(self, request: ReferenceRequest, adopted: Adopted, refuse: Refuse) -> None:
         """Does what a user wants; exactly one of the callbacks is called, now or later."""
-        if self._scan.references.current is None:
-            refuse("the scan has no lattice yet")
+        if self._scan.revision is None or not self._scan.revision.has_lattice:
+            refuse("the scan has no lattice")
         elif request.values is not None:
             info = ReferenceInfo(revision=0, kind="values", vectors=request.values)
             self._adopt_given(info, adopted, refuse)

@@ -51,8 +51,6 @@ class Revision:
         }
         units = {name: 1 if name in self._per_block else config.largest_range for name in stages}
         self.work = RevisionWork(str(folder), plan.revision, stages, units, config, analysed, failed)
-        self.final = False
-        """True once everything is done, reference included."""
 
     @property
     def positions_done(self) -> StageProgress:
@@ -60,16 +58,20 @@ class Revision:
         return self.work.stages[DIFFRACTION]
 
     @property
+    def has_lattice(self) -> bool:
+        """True where strain can be derived."""
+        return "g1" in self.results.layout.outputs
+
+    @property
     def published_stages(self) -> frozenset[str]:
         """Stages whose results are per position."""
         return frozenset(self.work.stages) - self._per_block
 
-    def forget_results_without_frames(self, states: NDArray[np.uint8]) -> None:
-        """After a power failure: results of frames that are not there any more are pending again."""
-        gone = runs_of(states == FrameState.EXPECTED)
+    def forget_results(self) -> None:
+        """After a power failure: everything is pending again, because values may be lost that the ledger counts."""
         finals = (ResultState.ANALYSED, ResultState.FAILED, ResultState.DROPPED, ResultState.MISSING)
-        for name, stage in self.work.stages.items():
-            stage.reopen([(block, 1) for block in _blocks_of(gone)] if name in self._per_block else gone, *finals)
+        for stage in self.work.stages.values():
+            stage.reopen([(0, len(stage.states()))], *finals)
 
     def frames_stored(self, runs: Iterable[Run], states: NDArray[np.uint8], closed: bool) -> None:
         """

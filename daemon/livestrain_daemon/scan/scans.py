@@ -25,7 +25,7 @@ from livestrain_daemon.scan.planner import Planner, recorded_plan
 from livestrain_daemon.scan.referencer import Referencer
 from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder import read_journal, revisions
+from livestrain_daemon.scanfolder import has_rebooted, read_journal, revisions
 from livestrain_wire.messages import Message, ReferenceInfo
 
 log = structlog.get_logger()
@@ -49,13 +49,9 @@ class ScanInHand:
 
     @property
     def _complete(self) -> bool:
-        lattice = self.scan.references.current is not None
-        return (
-            self.scan.analysed_all
-            and self.planner.settled
-            and (self.referencer.settled or not lattice)
-            and self.scan.feed.idle
-        )
+        if self.planner.hopeless:
+            return self.scan.stopped_coming
+        return self.scan.analysed_all and self.planner.settled and self.referencer.settled and self.scan.feed.idle
 
 
 class Scans:
@@ -106,6 +102,8 @@ class Scans:
         match message:
             case ScanOpened():
                 self._open(message)
+            case ScanRefused(resuming=True) if message.scan_id in self._scans:
+                self._abandon(message)
             case ScanRefused():
                 log.error("scan refused", scan=message.scan_id, reason=message.text)
                 self._surroundings.publisher.event("", "scan_refused", f"{message.scan_id}: {message.text}", "error")
@@ -133,6 +131,18 @@ class Scans:
         """Gives all files back."""
         for hand in self._scans.values():
             hand.scan.close()
+
+    def intake_is_gone(self) -> None:
+        """No intake will close what is open."""
+        for hand in self._scans.values():
+            if not hand.scan.stopped_coming:
+                hand.scan.close_without_intake()
+
+    def _abandon(self, refused: ScanRefused) -> None:
+        scan = self._scans[refused.scan_id].scan
+        if not scan.stopped_coming:
+            scan.tell("not_resumed", f"the intake could not go on with the scan: {refused.text}", "error")
+            scan.close_without_intake()
 
     def _pass_on(
         self, scan: LiveScan, message: Stored | Recycled | IntakeCounts | FaultSeen | Synced | ScanClosed
@@ -171,7 +181,7 @@ class Scans:
         scan.announcer.opened(opened)
         try:
             if plan is not None and plan.revision in revisions(scan.folder):
-                scan.resume_revision(plan)
+                scan.resume_revision(plan, has_rebooted(scan.folder))
         except StorageError as error:
             self._tell_damage("results_unusable", opened, error)
 

@@ -69,6 +69,11 @@ class FramesSeen:
         self._counts = np.bincount(self._states, minlength=len(FrameState))
         return news
 
+    def give_up(self) -> None:
+        """Counts as missing what has not come."""
+        self._states[self._states == FrameState.EXPECTED] = FrameState.MISSING
+        self._counts = np.bincount(self._states, minlength=len(FrameState))
+
     def close(self) -> None:
         """Gives the file back."""
         self.reader.close()

@@ -6,7 +6,7 @@ from livestrain_daemon.scanfolder.journal import Journal, read_journal
 from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, open_frames
 from livestrain_daemon.scanfolder.provenance import boot_id, provenance
 from livestrain_daemon.scanfolder.reader import FrameReader
-from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
+from livestrain_daemon.scanfolder.recovery import has_rebooted, positions_lost_to_power
 from livestrain_daemon.scanfolder.results import ResultsFile
 from livestrain_daemon.scanfolder.results_layout import (
     BLOCK,
@@ -37,6 +37,7 @@ __all__ = [
     "boot_id",
     "create_frames",
     "create_results",
+    "has_rebooted",
     "mask_of",
     "open_frames",
     "open_results",

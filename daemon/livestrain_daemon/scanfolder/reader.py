@@ -29,7 +29,7 @@ class FrameReader:
 
     def __init__(self, layout: FrameLayout) -> None:
         self.layout = layout
-        self._own = files.open_file(layout.path, os.O_RDONLY)
+        self._own = files.open_shared(layout.path, os.O_RDONLY)
         self._frames = self._own
         if not layout.recording:
             self._frames = -1

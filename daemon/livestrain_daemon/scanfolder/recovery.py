@@ -34,11 +34,10 @@ def positions_lost_to_power(folder: Path) -> list[Run]:
     NotAScan
         If the folder holds no scan, or a damaged one.
     """
+    if not has_rebooted(folder):
+        return []
     layout = open_frames(folder)
     journal = read_journal(folder)
-    boots = {layout.boot_id, *_boots(journal)}
-    if boots == {boot_id()}:
-        return []
     synced = [run for line in journal if line["kind"] == "synced" for run in line["runs"]]
     with FrameReader(layout) as reader:
         doubtful = (reader.ledger() == FrameState.STORED) & ~mask_of(synced, layout.positions)
@@ -52,6 +51,25 @@ def _boots(journal: list[dict[str, Any]]) -> Iterator[str]:
         for fields in (line, made if isinstance(made, dict) else {}):
             if "boot_id" in fields:
                 yield str(fields["boot_id"])
+
+
+def has_rebooted(folder: Path) -> bool:
+    """
+    True where the machine has been started again since the scan began.
+
+    Raises
+    ------
+    NotAScan
+        If the folder holds no scan, or a damaged one.
+    """
+    journal = read_journal(folder)
+    boots = {open_frames(folder).boot_id} | {str(line["boot_id"]) for line in journal if "boot_id" in line}
+    boots |= {
+        str(made["boot_id"])
+        for line in journal
+        if isinstance(made := line.get("provenance"), dict) and "boot_id" in made
+    }
+    return boots != {boot_id()}
 
 
 def mismatching(layout: FrameLayout, runs: list[Run]) -> list[Run]:

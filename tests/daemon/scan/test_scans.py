@@ -178,7 +178,7 @@ def test_a_new_plan_is_filled_in_over_the_stored_frames(desk: Desk) -> None:
     desk.turn()
     told: list[str] = []
     hand.planner.change({"detectors": []}, lambda: told.append("done"), told.append)
-    assert hand.planner.busy
+    assert not hand.planner.settled
     desk.work()
     assert told == ["done"]
     assert scan.revision is not None
@@ -339,7 +339,7 @@ def test_a_reference_that_cannot_be_had_is_refused(analysed: Desk, fields: dict[
 
 def test_a_scan_without_a_lattice_has_no_reference(desk: Desk) -> None:
     desk.open()
-    assert ask(desk, median=True) == ["the scan has no lattice yet"]
+    assert ask(desk, median=True) == ["the scan has no lattice"]
 
 
 # --- restarts and accidents ---

@@ -1,0 +1,175 @@
+"""Maps out: PUB, port 5551."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from livestrain_wire.messages.base import Count, Message, Name, Run, ScanId, by_type
+from livestrain_wire.messages.frames import ScanStart
+
+
+class Published(Message):
+    """What every published message carries beside its topic."""
+
+    epoch: str
+    """Changes with each start of the daemon: a subscriber that sees a new one asks for everything again."""
+    sequence: Count
+    """Counts the messages of this topic from 1; a gap means that some were lost."""
+
+
+class MapInfo(BaseModel):
+    """What a map holds, for those who draw it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: Name
+    shape: tuple[int, ...] = ()
+    """Shape per scan position; () for one value."""
+    dtype: str
+    """numpy's name of the value type."""
+    unit: str = ""
+    colours: Literal["sequential", "diverging", "categorical"] = "sequential"
+    """What kind of colour map suits it."""
+    limit: float | None = None
+    """Usual largest magnitude, for a first colour range."""
+    derived: bool = False
+    """True where the map depends on the reference, too, and so can be republished whole."""
+
+
+class ScanStarted(Published):
+    """A scan that the daemon has opened; topic ``scan-id/scan/start``."""
+
+    type: Literal["scan_started"] = "scan_started"
+    start: ScanStart
+    folder: str
+    """The scan folder, on the daemon's host."""
+    started_ns: Count
+    """UTC of the start [ns]."""
+    recording: bool
+    """False where the frames live in a ring and will be overwritten."""
+
+
+class PlanChanged(Published):
+    """The plan that results are made under from now on; topic ``scan-id/plan/current``."""
+
+    type: Literal["plan"] = "plan"
+    scan_id: ScanId
+    revision: Count
+    plan: dict[str, Any]
+    maps: tuple[MapInfo, ...]
+    """The maps that will come under this revision."""
+
+
+class MapValues(Published):
+    """What patches and whole maps have in common."""
+
+    scan_id: ScanId
+    name: Name
+    revision: Count
+    reference_revision: Count = 0
+    """The reference that derived values were computed with; 0 for maps that need none."""
+    runs: tuple[Run, ...]
+    """(first flat position, count) of each run of positions."""
+    dtype: str
+
+
+class MapPatch(MapValues):
+    """Acknowledged values of a map; topic ``scan-id/map/name``; the payload holds the values of all runs, in order."""
+
+    type: Literal["map_patch"] = "map_patch"
+
+
+class MapWhole(MapValues):
+    """
+    A part of a map that is published again from the beginning, after a change of the reference; same payload.
+
+    The first part has ``first`` true: what a subscriber holds of the older reference revision is void.
+    """
+
+    type: Literal["map_whole"] = "map_whole"
+    first: bool = True
+
+
+class StageCounts(BaseModel):
+    """How far a stage is; the counts add up to the scan's positions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    analysed: Count = 0
+    failed: Count = 0
+    dropped: Count = 0
+    missing: Count = 0
+    pending: Count = 0
+    """Stored and not analysed yet, or not arrived yet."""
+
+
+class Progress(Published):
+    """Counts and rates; topic ``scan-id/progress/counts``."""
+
+    type: Literal["progress"] = "progress"
+    scan_id: ScanId
+    revision: Count
+    positions: Count
+    stored: Count
+    missing: Count
+    stages: dict[str, StageCounts]
+    frames_per_second: float
+    """Positions stored per second, over the last seconds."""
+    analysed_per_second: float
+    lag_positions: Count
+    """Stored positions that wait for their analysis."""
+    lag_seconds: float
+    """Time that the analysis needs to catch up at its present rate [s]."""
+    eta_seconds: float | None = None
+    """Time to the end of the scan at the present rate [s]."""
+    faults: dict[str, Count]
+    """Frames that were not stored, and why, by kind."""
+    final: bool = False
+    """True once nothing more will change."""
+
+
+class Event(Published):
+    """Something worth a line to a person; topic ``scan-id/event/name`` or ``_/event/name``."""
+
+    type: Literal["event"] = "event"
+    scan_id: str = ""
+    name: Name
+    level: Literal["info", "warning", "error"] = "info"
+    text: str
+    """One clear line."""
+    utc_ns: Count
+    """UTC [ns]."""
+
+
+class ScanEnded(Published):
+    """A scan is final: every position is analysed, failed, dropped or missing; topic ``scan-id/scan/end``."""
+
+    type: Literal["scan_ended"] = "scan_ended"
+    scan_id: ScanId
+    reason: Literal["complete", "aborted", "superseded", "silence", "stopped"]
+    positions: Count
+    stored: Count
+    missing: Count
+    stages: dict[str, StageCounts]
+    faults: dict[str, Count]
+    seconds: float
+    """From the start of the scan to its last result [s]."""
+
+
+class Heartbeat(Published):
+    """
+    The daemon lives; sent each second on topic ``_/heartbeat/daemon``.
+
+    Lists the latest sequence of every topic, so that a lost last message is noticed, too.
+    """
+
+    type: Literal["heartbeat"] = "heartbeat"
+    scan_id: str = ""
+    """The scan in progress or last finished."""
+    topics: dict[str, Count]
+    utc_ns: Count
+    """UTC [ns]."""
+
+
+MAP_MESSAGES = by_type(ScanStarted, PlanChanged, MapPatch, MapWhole, Progress, Event, ScanEnded, Heartbeat)
+"""What the publisher sends."""
