@@ -100,7 +100,7 @@ class PublishConfig(Section):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 9550
     """Metrics and health; 0 chooses a free one."""
-    patch_seconds: Annotated[float, Field(ge=0.002, le=10)] = 0.02
+    patch_seconds: Annotated[float, Field(ge=0.002, le=10)] = 0.04
     """New values are collected for so long before they are sent."""
     unencrypted_beyond_loopback: bool = False
     """Say true to publish to other hosts without encryption."""

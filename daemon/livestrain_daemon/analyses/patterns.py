@@ -31,6 +31,9 @@ class SummedPatterns:
 
 class _Prepared:
     def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
-        del positions, earlier
+        del positions
         total, largest = block_sum_max(frames)
+        if earlier:
+            total += earlier["sum"]
+            np.maximum(largest, earlier["largest"], out=largest)
         return {"sum": total, "largest": largest}

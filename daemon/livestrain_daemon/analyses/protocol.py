@@ -37,7 +37,8 @@ class Prepared(Protocol):
         positions : (n,)
             Their flat scan positions.
         earlier
-            What the stage's earlier analyses found in the same frames.
+            What the stage's earlier analyses found in the same frames; in a stage whose outputs are per block, also
+            the outputs so far: a block comes in several batches, in order, each to be added to those before.
 
         Returns
         -------

@@ -90,6 +90,8 @@ class StageProgress:
 
     def reopen(self, runs: Iterable[Run], *states: ResultState) -> None:
         """Units in one of these states are pending again: frames have come that counted as missing."""
+        if not self._counts[list(states)].any():
+            return
         for first, count in runs:
             for start, length in runs_of(np.isin(self._states[first : first + count], states)):
                 self._set(first + start, length, ResultState.PENDING)

@@ -58,7 +58,10 @@ class FramesSeen:
             self._counts -= np.bincount(here, minlength=len(FrameState))
             here[:] = state
             self._counts[state] += count
-            news += [(first + start, length) for start, length in runs_of(changed)]
+            if changed.all():
+                news.append((first, count))
+            else:
+                news += [(first + start, length) for start, length in runs_of(changed)]
         return news
 
     def read_ledger(self) -> list[Run]:

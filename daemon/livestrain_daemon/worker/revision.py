@@ -52,14 +52,13 @@ class OpenRevision:
         self._kind = FrameKind(frame_layout.frame_shape, frame_layout.dtype)
         self._batch = max(1, BATCH_BYTES // frame_layout.frame_bytes)
         self._buffer = np.empty((max(self._batch, 1), *frame_layout.frame_shape), frame_layout.dtype)
-        self._block_buffer: NDArray[Any] | None = None
         self._prepared: dict[str, list[tuple[str, Prepared]]] = {}
 
     def prepare(self) -> None:
         """Prepares every stage and runs it once, so that whatever compiles has compiled."""
         blank = np.zeros((1, *self._kind.shape), self._kind.dtype)
         for stage in self.plan.stages:
-            self._analyse(stage, blank, np.zeros(1, np.int64), Spans())
+            self._analyse(stage, blank, np.zeros(1, np.int64), Spans(), {})
 
     def analyse_positions(self, stage: str, runs: Iterable[Run]) -> tuple[list[Run], Spans]:
         """
@@ -104,36 +103,37 @@ class OpenRevision:
         first = block * BLOCK
         count = min(BLOCK, self.frames.layout.positions - first)
         before = self.frames.ledger(first, count) == FrameState.STORED
-        began = time.perf_counter()
-        frames = self._read_block(first, runs_of(before))
-        spans.add("read", began)
+        results: dict[str, NDArray[Any]] = {}
+        for offset, length in runs_of(before):
+            for start in range(first + offset, first + offset + length, self._batch):
+                frames = self._read(start, min(self._batch, first + offset + length - start), spans)
+                positions = np.arange(start, start + len(frames))
+                results = self._analyse(stage, frames, positions, spans, results)
         after = self.frames.ledger(first, count) == FrameState.STORED
-        if not before.any() or (before & ~after).any():
+        if not results or (before & ~after).any():
             return False
-        results = self._analyse(stage, frames, first + np.flatnonzero(before), spans)
         for name, array in results.items():
             self.results.write_block(name, block, array)
         return True
 
-    def _read_block(self, first: int, runs: list[Run]) -> NDArray[Any]:
-        if self._block_buffer is None:
-            self._block_buffer = np.empty((BLOCK, *self._kind.shape), self._kind.dtype)
-        filled = 0
-        for start, count in runs:
-            self.frames.read(first + start, count, self._block_buffer[filled : filled + count])
-            filled += count
-        return self._block_buffer[:filled]
-
-    def _batch_results(self, stage: str, first: int, count: int, spans: Spans) -> dict[str, NDArray[Any]]:
+    def _read(self, first: int, count: int, spans: Spans) -> NDArray[Any]:
         began = time.perf_counter()
         frames = self.frames.read(first, count, self._buffer[:count])
         spans.add("read", began)
-        return self._analyse(stage, frames, np.arange(first, first + count), spans)
+        return frames
+
+    def _batch_results(self, stage: str, first: int, count: int, spans: Spans) -> dict[str, NDArray[Any]]:
+        return self._analyse(stage, self._read(first, count, spans), np.arange(first, first + count), spans, {})
 
     def _analyse(
-        self, stage: str, frames: NDArray[Any], positions: NDArray[np.int64], spans: Spans
+        self,
+        stage: str,
+        frames: NDArray[Any],
+        positions: NDArray[np.int64],
+        spans: Spans,
+        earlier: dict[str, NDArray[Any]],
     ) -> dict[str, NDArray[Any]]:
-        found: dict[str, NDArray[Any]] = {}
+        found = dict(earlier)
         for name, prepared in self._prepared_stage(stage):
             began = time.perf_counter()
             found.update(prepared.analyse(frames, positions, found))
