@@ -52,6 +52,9 @@ class SpoolConfig(Section):
     """True: every scan's frames stay on disk. False: they go through a ring of fixed size."""
     ring_mib: Annotated[int, Field(ge=1, le=1 << 24)] = 1024
     """Size of the ring [MiB]."""
+    when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
+    """What a full ring does to frames that are not analysed yet: overwrite the oldest, counted as dropped, or hold the
+    sender back until they are analysed. A detector cannot wait; a replay can."""
     reserve_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 512
     """Space that a new scan must leave free on the disk [MiB]."""
     sync_seconds: Seconds = 1.0

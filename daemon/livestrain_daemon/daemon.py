@@ -128,6 +128,9 @@ class Daemon:
         if now >= self._next_patch:
             self._next_patch = now + self._config.publish.patch_seconds
             self._scans.flush()
+            if self._config.spool.when_full == "wait":
+                for message in self._scans.released():
+                    self._intake.send(message)
             newest = self._scans.newest
             self._publisher.beat(newest.scan.id if newest else "")
         if now >= self._next_metrics:

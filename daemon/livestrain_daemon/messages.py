@@ -119,6 +119,14 @@ class CloseScan(Message):
     type: Literal["close_scan"] = "close_scan"
 
 
+class Released(Message):
+    """Every stage is done with these positions: their slots in the ring may be overwritten."""
+
+    type: Literal["released"] = "released"
+    scan_id: ScanId
+    runs: tuple[Run, ...]
+
+
 class StopIntake(Message):
     """Close the scan in progress, if any, then exit."""
 
@@ -233,7 +241,7 @@ class TaskFailed(Message):
 FROM_INTAKE = by_type(
     IntakeReady, ScanOpened, ScanRefused, Stored, Recycled, IntakeCounts, FaultSeen, Synced, ScanClosed
 )
-TO_INTAKE = by_type(SetArmed, ResumeScan, CloseScan, StopIntake)
+TO_INTAKE = by_type(SetArmed, Released, ResumeScan, CloseScan, StopIntake)
 TO_WORKER = by_type(
     PingTask, OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker
 )

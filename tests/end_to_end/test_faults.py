@@ -268,3 +268,19 @@ def test_positions_that_kill_or_raise_fail_with_the_reason_and_cost_no_other(
     reasons = {line["runs"][0][0]: line["reason"] for line in lines if line["kind"] == "failed"}
     assert "SIGKILL" in reasons[77]
     assert reasons[300] == "ValueError: no good"
+
+
+def test_a_ring_that_holds_the_sender_back_drops_nothing(
+    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
+) -> None:
+    plan, expected = undisturbed
+    # 2 MiB hold 64 of the 1024 frames
+    settings = {"spool__record": "false", "spool__ring_mib": "2", "spool__when_full": "wait"}
+    with running(tmp_path, **settings, analysis__plan=str(plan)) as rig, rig.live() as live:
+        for scan_id in ("first", "second"):
+            scan.send(rig, scan_id)
+            follow(live, scan_id)
+            assert maps_of(live) == expected
+            assert live.progress is not None
+            # blocks of 256 positions do not fit into the ring: their patterns are lost, and that is said
+            assert live.progress.stages["diffraction"].dropped == 0

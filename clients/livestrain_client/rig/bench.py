@@ -30,7 +30,8 @@ app = typer.Typer(
 
 COLUMNS = 256
 """Scan columns of a benchmark; the rows follow from the number of frames."""
-STAGE = "diffraction"
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+"""Where a ring belongs, where there is such a place."""
 SILENCE_SECONDS = 120.0
 POLL_SECONDS = 0.005
 """Values are noticed so soon after they have come [s]."""
@@ -38,12 +39,20 @@ LOAD_SECONDS = 0.2
 GEOMETRY = {128: ("22", "6"), 256: ("46", "13")}
 """Spacing and radius of 21 disks, by the side of the frame [px]."""
 
+HELD_BACK = {
+    "spool__when_full": "wait",
+    "spool__ring_mib": "128",
+    "intake__queue_mib": "32",
+    "workers__order": "sequential",
+}
+"""The detector is held back when the analysis lags: what is measured is what can be sustained without a loss."""
+
 Frames = Annotated[int, typer.Option(min=COLUMNS, help="Frames to stream, rounded up to whole rows.")]
 Side = Annotated[int, typer.Option("--shape", help="Side of a frame: 128 or 256 [px].")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 SpoolFolder = Annotated[
-    Path | None, typer.Option("--spool", help="Where the scan goes; a temporary folder if not given.")
+    Path | None, typer.Option("--spool", help="Where the scan goes; else a temporary folder, of memory for a ring.")
 ]
 Storage = Annotated[Literal["disk", "ring"], typer.Option(help="Record the frames, or pass them through a ring.")]
 
@@ -85,10 +94,10 @@ class Measured:
 @app.command()
 def stream(
     side: Side = 128,
-    frames: Frames = 65536,
+    frames: Frames = 131072,
     workers: Workers = 1,
     rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "max",
-    storage: Storage = "disk",
+    storage: Storage = "ring",
     frames_per_message: Annotated[int, typer.Option(min=1, help="Frames in one message.")] = 32,
     encoding: Annotated[str, typer.Option(help="raw, lz4 or bslz4.")] = "raw",
     spool: SpoolFolder = None,
@@ -117,7 +126,7 @@ def memory(
     side: Side = 128,
     frames: Frames = 8192,
     rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "max",
-    storage: Storage = "disk",
+    storage: Storage = "ring",
     spool: SpoolFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -128,7 +137,8 @@ def memory(
 
 def _measure(setting: Setting, spool: Path | None) -> Measured:
     try:
-        with tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=spool) as folder:
+        in_memory = MEMORY_FOLDER if setting.storage == "ring" and MEMORY_FOLDER.is_dir() else None
+        with tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=spool or in_memory) as folder:
             return _run(setting, Path(folder))
     except Unavailable as error:
         typer.echo(f"livestrain bench: {error}", err=True)
@@ -141,6 +151,7 @@ def _run(setting: Setting, folder: Path) -> Measured:
         "workers__count": str(setting.workers),
         "workers__spares": "0",
         "spool__record": "true" if setting.storage == "disk" else "false",
+        **HELD_BACK,
     }
     with DaemonProcess(folder / "spool", ports, folder / "daemon.log", settings) as daemon:
         daemon.wait_until_ready()

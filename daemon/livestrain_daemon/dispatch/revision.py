@@ -8,9 +8,9 @@ import structlog
 
 from livestrain_daemon.config import WorkersConfig
 from livestrain_daemon.dispatch.job import Job
-from livestrain_daemon.dispatch.runset import RunSet, size, split
 from livestrain_daemon.dispatch.stage import StageProgress
 from livestrain_daemon.messages import AnalyseTask, Task, TaskDone
+from livestrain_daemon.runset import RunSet, size, split
 from livestrain_daemon.scanfolder import ResultState
 from livestrain_wire.messages import Run
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_daemon.dispatch.runset import RunSet
+from livestrain_daemon.runset import RunSet
 from livestrain_daemon.scanfolder import ResultState, runs_of
 from livestrain_wire.messages import Run, StageCounts
 

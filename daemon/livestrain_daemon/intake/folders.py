@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from livestrain_daemon.config import SpoolConfig
 from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.intake.faults import Faults
+from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
 from livestrain_daemon.intake.placement import Placement, placement_of
 from livestrain_daemon.scanfolder.creation import create_frames
@@ -20,7 +21,7 @@ from livestrain_daemon.scanfolder.provenance import provenance
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
-from livestrain_wire.messages import ScanStart
+from livestrain_wire.messages import Message, ScanStart
 
 POSITIONS_FILE = "positions.npy"
 """With explicit order: the flat position of every frame, uint32."""
@@ -43,10 +44,24 @@ class ScanFolders:
     ----------
     largest
         Frames of one message, unpacked, at most [bytes].
+    gate
+        Decides when a slot of the ring may be overwritten.
+    tell
+        Sends a message to main.
     """
 
-    def __init__(self, config: SpoolConfig, spool: Spool, ring: Ring | None, largest: int) -> None:
+    def __init__(
+        self,
+        config: SpoolConfig,
+        spool: Spool,
+        ring: Ring | None,
+        largest: int,
+        gate: Gate,
+        tell: Callable[[Message], None],
+    ) -> None:
         self._config = config
+        self._gate = gate
+        self._tell = tell
         self._spool = spool
         self._ring = ring
         self._largest = largest
@@ -85,7 +100,7 @@ class ScanFolders:
             If its files cannot be opened.
         """
         faults = Faults(teller(layout.folder.name))
-        return OpenScan(layout, placement, FrameWriter(layout), faults, self._largest)
+        return OpenScan(layout, placement, FrameWriter(layout), faults, self._largest, self._gate, self._tell)
 
     def resume(self, folder: Path, teller: Teller) -> OpenScan:
         """

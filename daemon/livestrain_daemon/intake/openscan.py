@@ -3,6 +3,7 @@
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.intake.faults import Faults
+from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.payload import Block, PayloadError, decode_payload
 from livestrain_daemon.intake.placement import Piece, Placement, joined
 from livestrain_daemon.messages import Recycled, Stored
@@ -39,10 +41,21 @@ class OpenScan:
         Counts what is not stored.
     largest
         Frames of one message, unpacked, at most [bytes].
+    gate
+        Decides when a slot of a ring may be overwritten.
+    tell
+        Takes the hints before a wait, so that what is stored is analysed meanwhile.
     """
 
     def __init__(
-        self, layout: FrameLayout, placement: Placement, writer: FrameWriter, faults: Faults, largest: int
+        self,
+        layout: FrameLayout,
+        placement: Placement,
+        writer: FrameWriter,
+        faults: Faults,
+        largest: int,
+        gate: Gate,
+        tell: Callable[[Message], None],
     ) -> None:
         self.folder = layout.folder
         self.start = layout.start
@@ -62,6 +75,8 @@ class OpenScan:
         self.waiting = 0
         """Frames stored that main has not been told of."""
         self._largest = largest
+        self._gate = gate
+        self._tell = tell
         self._received = 0
         self._states: States = writer.ledger()
         self._resumed = bool(self._states.any())
@@ -162,6 +177,12 @@ class OpenScan:
 
     def _write(self, first: int, part: Block) -> None:
         count = len(part)
+        if not self.recording:
+            displaced = [(layout.folder.name, runs) for layout, runs in self.writer.displaces(first, count)]
+            if displaced:
+                for hint in self.news():
+                    self._tell(hint)
+                self._gate.wait(displaced)
         try:
             recycled = self.writer.write_run(first, np.ascontiguousarray(part))
         except StorageError as error:

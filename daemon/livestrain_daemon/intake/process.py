@@ -12,16 +12,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from livestrain_daemon.config import IntakeConfig, LogConfig, SpoolConfig
 from livestrain_daemon.errors import DaemonError
 from livestrain_daemon.intake.folders import ScanFolders
+from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
 from livestrain_daemon.intake.session import Session
 from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.logs import configure_logs
-from livestrain_daemon.messages import IntakeReady
+from livestrain_daemon.messages import IntakeReady, Released
 from livestrain_daemon.processes import become_child
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
+from livestrain_wire.messages import Message
 
 EXIT_UNAVAILABLE = 69
 EXIT_CONFIG = 78
@@ -76,7 +78,9 @@ def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[b
     ring = None if spool.record else Ring(spool.folder / RING_FILE, spool.ring_mib * MIB)
     outbox = Outbox()
     queue = ArrivalQueue(config.queue_mib * MIB)
-    folders = ScanFolders(spool, Spool.joined(spool.folder), ring, config.max_message_mib * MIB)
+    gate = RingGate() if spool.when_full == "wait" else OpenGate()
+    largest = config.max_message_mib * MIB
+    folders = ScanFolders(spool, Spool.joined(spool.folder), ring, largest, gate, outbox.put)
     syncer = Syncer(lambda: session.scan, outbox.put, spool.sync_seconds)
     session = Session(folders, outbox.put, syncer.retire, config.silence_seconds, settings.armed)
     reporter = Reporter(session, queue, outbox.put)
@@ -96,7 +100,15 @@ def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[b
         outbox.ring()
 
     storing = _thread("store", store_all)
-    converse(link, outbox, queue.put_command, ended)
+
+    def command(message: Message) -> None:
+        # a release goes past the queue: who waits for it is the one who empties the queue
+        if isinstance(message, Released) and isinstance(gate, RingGate):
+            gate.release(message)
+        else:
+            queue.put_command(message)
+
+    converse(link, outbox, command, ended)
     storing.join()
 
 

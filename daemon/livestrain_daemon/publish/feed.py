@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from livestrain_daemon.dispatch.runset import RunSet
 from livestrain_daemon.publish.publisher import Publisher
+from livestrain_daemon.runset import RunSet
 from livestrain_daemon.scan.derived import read_maps
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scanfolder import ResultState, runs_of

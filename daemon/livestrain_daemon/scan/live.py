@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import structlog
 
 from livestrain_daemon.dispatch.job import Job
@@ -16,7 +17,7 @@ from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder import FrameState, Journal, revisions
+from livestrain_daemon.scanfolder import FrameState, Journal, revisions, runs_of
 from livestrain_wire.messages import ReferenceInfo, Run
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ class LiveScan:
         self._older: list[Revision] = []
         self._final = False
         self._positions_failed = 0
+        self._released = np.zeros(self.seen.positions, np.bool_)
         self._next_ledger = 0.0
 
     # --- from the intake ---
@@ -156,6 +158,18 @@ class LiveScan:
         if self.revision is None or self.revision.work.unfinished == 0:
             return None
         return self.revision.work.next_job()
+
+    def released(self) -> list[Run]:
+        """Positions that no stage needs any more, and did at the last call."""
+        if self._final:
+            done = np.ones(self.seen.positions, np.bool_)
+        elif self.revision is not None:
+            done = self.revision.finished(self.seen.positions, self.seen.reader.layout.slots)
+        else:
+            return []
+        news = runs_of(done & ~self._released)
+        self._released |= done
+        return news
 
     def step(self) -> None:
         """Looks after what no message tells of; called every few milliseconds."""

@@ -112,6 +112,26 @@ class Revision:
                 stage.drop(recycled)
         self._offer_blocks(range(-(-len(states) // BLOCK)), states, closed, again=False)
 
+    def finished(self, positions: int, slots: int) -> NDArray[np.bool_]:
+        """
+        Where every stage is done with the frame, (positions,).
+
+        Parameters
+        ----------
+        positions
+            All of the scan.
+        slots
+            Frames that are kept; where these are too few for whole blocks, blocks are not waited for.
+        """
+        done = np.ones(positions, np.bool_)
+        for name, stage in self.work.stages.items():
+            final = stage.states() != ResultState.PENDING
+            if name not in self._per_block:
+                done &= final
+            elif slots >= 2 * BLOCK:
+                done &= np.repeat(final, BLOCK)[:positions]
+        return done
+
     def counts(self, states: NDArray[np.uint8]) -> dict[str, StageCounts]:
         """Positions by state, for every stage; each adds up to all positions."""
         return {

@@ -1,6 +1,6 @@
 """The scans in memory: what the intake says goes to the right one, and each is seen to its end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from livestrain_daemon.messages import (
     FaultSeen,
     IntakeCounts,
     Recycled,
+    Released,
     ScanClosed,
     ScanOpened,
     ScanRefused,
@@ -121,6 +122,13 @@ class Scans:
         """One turn of everything that is not driven by messages."""
         for hand in self._scans.values():
             hand.step()
+
+    def released(self) -> Iterator[Released]:
+        """What the intake may overwrite in its ring."""
+        for hand in self._scans.values():
+            runs = hand.scan.released()
+            if runs:
+                yield Released(scan_id=hand.scan.id, runs=tuple(runs))
 
     def flush(self) -> None:
         """New values to the subscribers."""

@@ -58,7 +58,7 @@ class FramesSeen:
             self._counts -= np.bincount(here, minlength=len(FrameState))
             here[:] = state
             self._counts[state] += count
-            if changed.all():
+            if count and changed.all():
                 news.append((first, count))
             else:
                 news += [(first + start, length) for start, length in runs_of(changed)]

@@ -139,6 +139,20 @@ class FrameWriter:
         slots.move_in(first, count)
         return displaced
 
+    def displaces(self, first_position: int, count: int) -> list[Displaced]:
+        """What `write_run` of so many frames would move out of the ring, at most a ring of them at a time."""
+        if self._slots is None:
+            return []
+        size = self.layout.frame_bytes
+        slot = first_position % self.layout.slots
+        before_wrap = min(count, self.layout.slots - slot)
+        pieces = [(slot, slot + before_wrap), (0, min(count - before_wrap, slot))]
+        everyone = (self._slots, *(tenant.slots for tenant in self._others))
+        lying = (
+            (owners.layout, owners.lying_in(a * size, b * size)) for a, b in pieces if b > a for owners in everyone
+        )
+        return [(layout, runs) for layout, runs in lying if runs]
+
     def _move_out(self, own: Slots, first_byte: int, end_byte: int) -> list[Displaced]:
         if first_byte == end_byte:
             return []

@@ -91,15 +91,21 @@ class Slots:
         list of (first position, count)
             What was marked.
         """
-        size = self.layout.frame_bytes
-        slots = self._owners[first_byte // size : -(-end_byte // size)]
-        leaving = slots[slots != NOBODY]
-        if not leaving.size:
-            return []
-        runs = _runs_of_positions(leaving)
-        self.ledger.mark(runs, FrameState.RECYCLED)
-        slots[:] = NOBODY
+        runs = self.lying_in(first_byte, end_byte)
+        if runs:
+            self.ledger.mark(runs, FrameState.RECYCLED)
+            self._between(first_byte, end_byte)[:] = NOBODY
         return runs
+
+    def lying_in(self, first_byte: int, end_byte: int) -> list[Run]:
+        """The positions whose frames lie in these bytes of the ring."""
+        slots = self._between(first_byte, end_byte)
+        owners = slots[slots != NOBODY]
+        return _runs_of_positions(owners) if owners.size else []
+
+    def _between(self, first_byte: int, end_byte: int) -> npt.NDArray[np.int64]:
+        size = self.layout.frame_bytes
+        return self._owners[first_byte // size : -(-end_byte // size)]
 
 
 def _runs_of_positions(positions: npt.NDArray[np.int64]) -> list[Run]:

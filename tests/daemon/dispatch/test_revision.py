@@ -4,9 +4,9 @@ import pytest
 from livestrain_daemon.config import WorkersConfig
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.dispatch.revision import RevisionWork
-from livestrain_daemon.dispatch.runset import size
 from livestrain_daemon.dispatch.stage import StageProgress
 from livestrain_daemon.messages import AnalyseTask, TaskDone
+from livestrain_daemon.runset import size
 from livestrain_daemon.scanfolder import ResultState
 from livestrain_wire.messages import Run
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestrain_daemon.dispatch.runset import RunSet, size, split
+from livestrain_daemon.runset import RunSet, size, split
 from livestrain_wire.messages import Run
 
 TOP = 60
