@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -68,6 +68,9 @@ class Setting:
     storage: Literal["disk", "ring"]
     frames_per_message: int
     encoding: str = "raw"
+    spares: int = 0
+    kill_worker: bool = False
+    """End the first worker by SIGKILL when half of the values have come."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Measured:
     latency_p50_ms: float
     latency_p99_ms: float
     """From the moment before a frame is sent to its strain in the subscriber's hands [ms]."""
+    longest_gap_ms: float
+    """Longest time without a new value, between the first and the last [ms]."""
     rss_max_mib: float
     """Largest sum of the memory of the daemon's processes [MiB]."""
     worker_us_per_frame: dict[str, float]
@@ -122,6 +127,20 @@ def latency(
 
 
 @app.command()
+def recovery(
+    side: Side = 128,
+    frames: Frames = 10240,
+    rate: Annotated[str, typer.Option(help="Frames per second.")] = "1000",
+    spares: Annotated[int, typer.Option(min=0, help="Warm workers that wait to replace a dead one.")] = 1,
+    spool: SpoolFolder = None,
+    as_json: Json = False,
+) -> None:
+    """A worker is killed in the middle: the longest gap in the map's growth, beside that of a run in peace."""
+    peace = Setting(side, frames, rate, 1, "disk", 1, spares=spares)
+    _print([_measure(setting, spool) for setting in (peace, replace(peace, kill_worker=True))], as_json)
+
+
+@app.command()
 def memory(
     side: Side = 128,
     frames: Frames = 8192,
@@ -149,7 +168,7 @@ def _run(setting: Setting, folder: Path) -> Measured:
     ports = free_ports()
     settings = {
         "workers__count": str(setting.workers),
-        "workers__spares": "0",
+        "workers__spares": str(setting.spares),
         "spool__record": "true" if setting.storage == "disk" else "false",
         **HELD_BACK,
     }
@@ -163,7 +182,8 @@ def _run(setting: Setting, folder: Path) -> Measured:
             log, times = folder / "simulator.log", folder / "sent.npy"
             detector = simulator(ports, log, [*_detector_options(setting), "--times", str(times)])
             try:
-                arrived = _follow(live, load, lambda: complain_if_failed(detector, log))
+                disturb = load.kill_worker if setting.kill_worker else None
+                arrived = _follow(live, load, lambda: complain_if_failed(detector, log), disturb)
                 code = end(detector, 10.0)
             finally:
                 detector.kill()
@@ -186,7 +206,7 @@ def _detector_options(setting: Setting) -> list[str]:
     ]
 
 
-def _follow(live: Live, load: Load, check: Callable[[], None]) -> NDArray[np.int64]:
+def _follow(live: Live, load: Load, check: Callable[[], None], disturb: Callable[[], None] | None) -> NDArray[np.int64]:
     """Monotonic time at which the strain of each position was first here, (positions,); 0 where it never came [ns]."""
     arrived: NDArray[np.int64] | None = None
     news = next_look = time.monotonic()
@@ -206,6 +226,9 @@ def _follow(live: Live, load: Load, check: Callable[[], None]) -> NDArray[np.int
             next_look = time.monotonic() + LOAD_SECONDS
             load.sample()
             check()
+            if disturb is not None and arrived is not None and np.count_nonzero(arrived) > arrived.size // 2:
+                disturb()
+                disturb = None
         if time.monotonic() - news > SILENCE_SECONDS:
             raise Unavailable("nothing has come for two minutes")
     if arrived is None:
@@ -232,6 +255,7 @@ def _summary(
         lost=int((~came).sum()),
         latency_p50_ms=round(float(np.percentile(latencies, 50)), 2),
         latency_p99_ms=round(float(np.percentile(latencies, 99)), 2),
+        longest_gap_ms=round(float(np.diff(np.unique(arrived[came])).max(initial=0)) / 1e6, 2),
         rss_max_mib=round(rss_max / 2**20, 1),
         worker_us_per_frame={name: round(1e6 * value / count, 2) for name, value in parts.items()},
         cpu_us_per_frame={name: round(1e6 * value / count, 2) for name, value in cpu.items()},

@@ -44,6 +44,11 @@ class Load:
         self.sample()
         return {role: value - self._cpu_before.get(role, 0.0) for role, value in self._by_role().items()}
 
+    def kill_worker(self) -> None:
+        """Ends the first worker without warning."""
+        workers = [child for child in self._main.children() if self._role(child) == "worker"]
+        min(workers, key=lambda worker: worker.create_time()).kill()
+
     def _by_role(self) -> dict[str, float]:
         totals: dict[str, float] = {}
         for role, seconds in self._cpu.values():
