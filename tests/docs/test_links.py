@@ -7,7 +7,6 @@ from docs.pages import DOCS, ROOT
 
 PAGES = [*sorted(DOCS.rglob("*.md")), *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-"""Measured last of all."""
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
