@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import structlog
 import zmq
 
-from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.errors import StorageError, Unavailable
 from livestrain_daemon.messages import FROM_INTAKE, IntakeReady
-from livestrain_daemon.processes import how_it_ended
+from livestrain_daemon.processes import EXIT_IO, bytes_moved, how_it_ended
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Message
@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 MESSAGES_PER_TURN = 200
 """So many messages are taken before the loop looks after other things."""
+START_SECONDS = 60.0
+"""An intake that is not ready and has neither read nor written anything for so long is taken for hung [s]."""
 
 
 class IntakeLink:
@@ -30,13 +32,23 @@ class IntakeLink:
         ROUTER that the intake connects to.
     start
         Starts the intake process.
+    start_seconds
+        How long it may do nothing before it is ready; to make a large ring takes longer, but is not nothing [s].
     """
 
-    def __init__(self, socket: "zmq.Socket[bytes]", start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    def __init__(
+        self,
+        socket: "zmq.Socket[bytes]",
+        start: Callable[[], subprocess.Popen[bytes]],
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self._socket = socket
         self._start = start
         self._identity = b""
         self._stopping = False
+        self._start_seconds = start_seconds
+        self._doomed = ""
+        self._moved = (0, time.monotonic())
         self._process = start()
         self.restarts = 0
         """Times that the intake ended unasked and was started again."""
@@ -69,22 +81,39 @@ class IntakeLink:
 
     def maintain(self) -> None:
         """
-        Starts the intake again if it has ended.
+        Starts the intake again if it has ended, and ends it if it hangs at its start.
 
         Raises
         ------
+        StorageError
+            If it ended before it was ready, because of the spool or the ring: its own message says why.
         Unavailable
-            If it ended before its socket was bound: its own message says why.
+            If it ended before it was ready for another reason.
         """
-        if self._stopping or self._process.poll() is None:
+        if self._process.poll() is None:
+            self._end_if_hung(time.monotonic())
             return
-        how = how_it_ended(self._process.returncode)
+        if self._stopping:
+            return
+        how = self._doomed or how_it_ended(self._process.returncode)
         if not self._identity:
-            raise Unavailable(f"the intake could not start: it {how}")
+            kind = StorageError if self._process.returncode == EXIT_IO else Unavailable
+            raise kind(f"the intake could not start: it {how}")
         log.error("the intake ended and is started again", how=how)
         self._identity = b""
         self.restarts += 1
+        self._moved = (0, time.monotonic())
         self._process = self._start()
+
+    def _end_if_hung(self, now: float) -> None:
+        if self._identity or self._doomed:
+            return
+        moved = bytes_moved(self._process.pid)
+        if moved != self._moved[0]:
+            self._moved = (moved, now)
+        elif now - self._moved[1] > self._start_seconds:
+            self._doomed = f"was not ready and did nothing for {self._start_seconds:g} s"
+            self._process.kill()
 
     def expect_exit(self) -> None:
         """From now on its end is no accident."""

@@ -7,9 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+
+EXIT_UNAVAILABLE, EXIT_IO, EXIT_CONFIG = 69, 74, 78
+"""What a process says with its exit code, after sysexits.h."""
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """A child is one processor's worth of work: threads of a linear algebra library would only get in its way."""
@@ -61,3 +65,13 @@ def how_it_ended(returncode: int) -> str:
         return f"was ended by {signal.Signals(-returncode).name}"
     except ValueError:
         return f"was ended by signal {-returncode}"
+
+
+def bytes_moved(pid: int) -> int:
+    """What a process has read and written so far [bytes]; 0 where the system does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(": ") for line in lines)
+    return int(counts["rchar"]) + int(counts["wchar"])

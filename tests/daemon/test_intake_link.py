@@ -1,13 +1,15 @@
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import zmq
 
 from helpers.hostile import broken_bytes, broken_versions
 from helpers.waiting import wait_until
-from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.errors import StorageError, Unavailable
 from livestrain_daemon.intake_link import MESSAGES_PER_TURN, IntakeLink
 from livestrain_daemon.messages import IntakeReady, SetArmed, Stored
 from livestrain_wire.codec import encode
@@ -17,17 +19,18 @@ from livestrain_wire.messages import Message
 class Line:
     """The link, a process in the intake's place, and a socket that speaks for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str = "exec sleep 600", start_seconds: float = 60) -> None:
+        self._command = command
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         router = self.context.socket(zmq.ROUTER)
         router.bind(f"ipc://{folder}/intake")
         self.intake = self.context.socket(zmq.DEALER)
         self.intake.connect(f"ipc://{folder}/intake")
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.link = IntakeLink(router, self._start)
+        self.link = IntakeLink(router, self._start, start_seconds)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self.processes.append(subprocess.Popen(["/bin/sleep", "600"]))
+        self.processes.append(subprocess.Popen(["/bin/sh", "-c", self._command], stdout=subprocess.DEVNULL))
         return self.processes[-1]
 
     def take(self, count: int) -> list[Message]:
@@ -54,10 +57,21 @@ class Line:
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Iterator[Line]:
-    one = Line(tmp_path)
-    yield one
-    one.close()
+def new_line(tmp_path: Path) -> Iterator[Callable[..., Line]]:
+    made: list[Line] = []
+
+    def make(*arguments: Any, **named: Any) -> Line:
+        made.append(Line(tmp_path, *arguments, **named))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def line(new_line: Callable[..., Line]) -> Line:
+    return new_line()
 
 
 def stored(first: int) -> bytes:
@@ -120,6 +134,43 @@ def test_an_intake_that_ends_before_it_is_ready_ends_the_daemon(line: Line) -> N
     line.processes[0].wait()
     with pytest.raises(Unavailable, match="could not start: it was ended by SIGKILL"):
         line.link.maintain()
+
+
+@pytest.mark.parametrize(("code", "kind"), [(74, StorageError), (69, Unavailable), (1, Unavailable)])
+def test_an_intake_without_storage_is_told_apart(
+    new_line: Callable[..., Line], code: int, kind: type[Exception]
+) -> None:
+    line = new_line(f"exit {code}")
+    line.processes[0].wait()
+    with pytest.raises(kind, match=f"could not start: it exited with code {code}"):
+        line.link.maintain()
+
+
+def test_an_intake_that_hangs_at_its_start_ends_the_daemon(new_line: Callable[..., Line]) -> None:
+    line = new_line(start_seconds=0.2)
+    with pytest.raises(Unavailable, match=r"it was not ready and did nothing for 0\.2 s"):
+        wait_until(line.link.maintain, what="the end")
+    assert line.link.ended
+
+
+def test_an_intake_that_takes_long_to_make_its_ring_does_not_hang(new_line: Callable[..., Line]) -> None:
+    line = new_line("while :; do echo; done", start_seconds=0.2)
+    spent = psutil.Process(line.processes[0].pid).cpu_times
+
+    def worked_for_long() -> bool:
+        line.link.maintain()
+        return bool(spent().user + spent().system > 0.6)
+
+    wait_until(worked_for_long, what="some work")
+    assert not line.link.ended
+
+
+def test_a_ready_intake_may_be_idle(new_line: Callable[..., Line]) -> None:
+    line = new_line(start_seconds=0)
+    line.greet()
+    for _ in range(3):
+        line.link.maintain()
+    assert not line.link.ended
 
 
 def test_an_end_that_is_expected_is_no_accident(line: Line) -> None:

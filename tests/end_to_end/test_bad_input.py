@@ -91,6 +91,13 @@ def test_a_spool_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     assert str(tmp_path / "file") in _last_line(outcome.stderr)
 
 
+def test_a_ring_that_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    outcome = _serve(tmp_path, {"spool__record": "false", "spool__ring_mib": "16000000"})
+    assert outcome.returncode == 74
+    assert f"needs {16000000 << 20} bytes" in outcome.stderr
+    assert _last_line(outcome.stderr).startswith("livestrain serve: the intake could not start")
+
+
 def test_a_spool_in_use_is_refused(tmp_path: Path, rig: Rig) -> None:
     outcome = _serve(tmp_path, {"spool__folder": str(rig.spool)})
     assert outcome.returncode == 69

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event, Thread
 
 import structlog
@@ -10,7 +11,7 @@ import zmq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from livestrain_daemon.config import IntakeConfig, LogConfig, SpoolConfig
-from livestrain_daemon.errors import DaemonError
+from livestrain_daemon.errors import DaemonError, Unavailable
 from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
@@ -20,13 +21,11 @@ from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.logs import configure_logs
 from livestrain_daemon.messages import IntakeReady, Released
-from livestrain_daemon.processes import become_child
+from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import Message
 
-EXIT_UNAVAILABLE = 69
-EXIT_CONFIG = 78
 RING_FILE = "frames.ring"
 
 _log = structlog.get_logger(__name__)
@@ -63,13 +62,13 @@ def main(settings: IntakeSettings) -> int:
     try:
         frames = bound_socket(context, settings.intake)
         link = connected_socket(context, settings.main_endpoint)
-        with link:
-            _run(settings, frames, link)
-    except DaemonError as error:
+        _run(settings, frames, link)
+    except (DaemonError, OSError) as error:
         _log.error("the intake cannot start", reason=str(error))
-        return EXIT_UNAVAILABLE
+        return EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_IO
     finally:
-        context.term()
+        # each socket keeps its own linger; one left open would hold up the end for ever
+        context.destroy()
     return 0
 
 
@@ -108,18 +107,25 @@ def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[b
         else:
             queue.put_command(message)
 
-    converse(link, outbox, command, ended)
+    with _whole_or_not_at_all("main"):
+        converse(link, outbox, command, ended)
     storing.join()
+
+
+@contextmanager
+def _whole_or_not_at_all(thread: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # half an intake is worse than none: main starts a new one, which finds all that is stored
+        _log.exception("the intake ended", thread=thread)
+        os._exit(1)
 
 
 def _thread(name: str, work: Callable[[], None]) -> Thread:
     def guarded() -> None:
-        try:
+        with _whole_or_not_at_all(name):
             work()
-        except BaseException:
-            # half an intake is worse than none: main starts a new one, which finds all that is stored
-            _log.exception("the intake ended", thread=name)
-            os._exit(1)
 
     thread = Thread(target=guarded, name=name)
     thread.start()

@@ -291,6 +291,14 @@ def ended(settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
 
+def test_a_ring_without_room_ends_it_with_the_numbers(tmp_path: Path) -> None:
+    spool = {"folder": str(tmp_path), "record": False, "ring_mib": 16_000_000}
+    rest = {"main_endpoint": f"ipc://{tmp_path}/nobody", "parent_pid": os.getpid()}
+    outcome = ended({"intake": {"endpoint": "tcp://127.0.0.1:*"}, "spool": spool, **rest})
+    assert outcome.returncode == 74
+    assert f"needs {16_000_000 << 20} bytes" in outcome.stderr
+
+
 def test_a_port_in_use_and_settings_that_make_no_sense_are_said(intake: IntakeProcess, tmp_path: Path) -> None:
     rest = {"main_endpoint": f"ipc://{tmp_path}/nobody", "parent_pid": os.getpid()}
     taken = ended({"intake": {"endpoint": intake.endpoint}, **rest})
