@@ -149,6 +149,7 @@ class Daemon:
     def _welcome_intake(self) -> None:
         """Tells the intake what it could not be told before its socket was bound."""
         self._intake.send(SetArmed(armed=self._armed))
+        self._scans.intake_is_new()
         self._resume()
         if self._draining:
             self._intake.send(StopIntake())

@@ -189,6 +189,13 @@ class MedianTask(Task):
     region: tuple[Count, Count, Count, Count] | None = None
 
 
+class SyncTask(Task):
+    """Force the results of a revision to the disk."""
+
+    type: Literal["sync"] = "sync"
+    revision: Count
+
+
 class PatternTask(Task):
     """The sum of all finished blocks' patterns."""
 
@@ -243,6 +250,6 @@ FROM_INTAKE = by_type(
 )
 TO_INTAKE = by_type(SetArmed, Released, ResumeScan, CloseScan, StopIntake)
 TO_WORKER = by_type(
-    PingTask, OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker
+    SyncTask, PingTask, OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker
 )
 FROM_WORKER = by_type(WorkerReady, TaskDone, TaskFailed)

@@ -12,7 +12,7 @@ Source = Callable[[], Job | None]
 
 class JobQueue:
     """
-    What workers should do next: what somebody waits for, then the scans' ranges, then what can wait.
+    What workers should do next: first what somebody waits for, then the scans' ranges.
 
     Parameters
     ----------
@@ -22,10 +22,9 @@ class JobQueue:
 
     def __init__(self, sources: Callable[[], Iterable[Source]]) -> None:
         self._urgent: deque[Job] = deque()
-        self._idle: deque[Job] = deque()
         self._sources = sources
 
-    def submit(self, job: Job, attempts: int = ATTEMPTS, urgent: bool = True) -> None:
+    def submit(self, job: Job, attempts: int = ATTEMPTS) -> None:
         """
         A job beside the ranges; it is tried again if its worker dies.
 
@@ -35,18 +34,16 @@ class JobQueue:
             The job.
         attempts
             Workers that it may cost.
-        urgent
-            False: done when no range is waiting.
         """
 
         def lost(reason: str, suspect: bool) -> None:
             left = attempts - suspect
             if left > 0:
-                self.submit(job, left, urgent)
+                self.submit(job, left)
             else:
                 job.lost(reason, suspect)
 
-        (self._urgent if urgent else self._idle).append(replace(job, lost=lost))
+        self._urgent.append(replace(job, lost=lost))
 
     def next_job(self) -> Job | None:
         """What a worker should do now; None when there is nothing."""
@@ -56,4 +53,4 @@ class JobQueue:
             job = source()
             if job is not None:
                 return job
-        return self._idle.popleft() if self._idle else None
+        return None

@@ -4,11 +4,15 @@ from collections.abc import Iterable
 from typing import Literal, Protocol
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
+from livestrain_daemon.errors import StorageError
 from livestrain_daemon.runset import RunSet
 from livestrain_daemon.scanfolder import ResultState, runs_of
 from livestrain_wire.messages import Run, StageCounts
+
+log = structlog.get_logger()
 
 Order = Literal["sequential", "newest"]
 
@@ -112,4 +116,8 @@ class StageProgress:
         self._counts[state] += count
         self._states[first : first + count] = state
         self._ready.remove(first, count)
-        self._ledger.write_ledger(self.name, first, int(state), count)
+        try:
+            self._ledger.write_ledger(self.name, first, int(state), count)
+        except StorageError as error:
+            # what is known here is right; a restart would do these units again
+            log.error("the ledger could not be written", stage=self.name, first=first, reason=str(error))

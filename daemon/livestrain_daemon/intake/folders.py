@@ -85,10 +85,12 @@ class ScanFolders:
         try:
             if table is not None:
                 _write_positions(folder, table)
-            return create_frames(folder, start, provenance(), self._ring), placement
+            layout = create_frames(folder, start, provenance(), self._ring)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        self._spool.remember(folder)
+        return layout, placement
 
     def open(self, layout: FrameLayout, placement: Placement, teller: Teller) -> OpenScan:
         """

@@ -9,7 +9,7 @@ import structlog
 
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import StorageError
-from livestrain_daemon.messages import ScanClosed, ScanOpened
+from livestrain_daemon.messages import ScanClosed, ScanOpened, SyncTask
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.publish.feed import MapFeed
 from livestrain_daemon.scan.announcer import Announcer, Standing
@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 FAILURES_TOLD = 10
 """So many positions that were given up are told one by one."""
+SYNC_SECONDS = 300.0
+"""Forcing the results to a busy disk may take so long [s]."""
 LEDGER_SECONDS = 0.5
 """How often the intake's ledger is read, in case a hint was lost [s]."""
 
@@ -198,8 +200,23 @@ class LiveScan:
         """All that could be done is done, measured against the last reference, and sent."""
         self._final = True
         if self.revision is not None:
-            self.revision.results.sync()
+            self._surroundings.jobs.submit(self._sync_results(self.revision.plan.revision))
         self.announcer.ended(self._standing)
+
+    def release_again(self) -> None:
+        """A new intake has not been told what it may overwrite."""
+        self._released[:] = False
+
+    def _sync_results(self, revision: int) -> Job:
+        def lost(reason: str, suspect: bool) -> None:
+            log.error("results were not forced to the disk", scan=self.id, reason=reason)
+
+        return Job(
+            task=lambda number: SyncTask(number=number, folder=str(self.folder), revision=revision),
+            done=lambda done, payload: None,
+            lost=lost,
+            limit_seconds=SYNC_SECONDS,
+        )
 
     def note(self, kind: str, **fields: Any) -> None:
         """A line in the scan's journal; a full disk costs the line, not the daemon."""
@@ -255,6 +272,8 @@ class LiveScan:
             self.feed.acknowledged(runs)
 
     def _failed(self, stage: str, runs: list[Run], reason: str) -> None:
+        if self.revision is not None:
+            self.revision.blank(stage, runs)
         self.note("failed", stage=stage, runs=runs, reason=reason)
         self._positions_failed += 1
         if self._positions_failed <= FAILURES_TOLD:

@@ -8,7 +8,7 @@ import structlog
 from numpy.typing import NDArray
 
 from livestrain_daemon.dispatch.job import Job
-from livestrain_daemon.errors import PlanError
+from livestrain_daemon.errors import PlanError, StorageError
 from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
 from livestrain_daemon.plan import CalibrationPlan, Plan, changed, parse_plan, stages_for, unusable_runs
 from livestrain_daemon.scan.calibration import CalibrationSchedule, calibration_from, nominal_calibration
@@ -42,6 +42,8 @@ class Planner:
         self._surroundings = surroundings
         self._schedule = CalibrationSchedule(scan.opened.start, surroundings.config.analysis.calibration_positions)
         self._busy = False
+        self._opening = False
+        self._attempts = 0
         self.hopeless = False
         """True when the scan will never get a plan."""
         self._why_not = ""
@@ -62,10 +64,23 @@ class Planner:
         elif self._scan.revision is None or self._wants_lattice:
             positions = self._schedule.due(self._scan.seen.states, self._scan.stopped_coming)
             if positions is not None:
-                self._busy = True
-                # a first plan is waited for; a further attempt must not hold up the maps that there are
-                first = self._scan.revision is None
-                self.calibrate(positions, self._probe, self._use, self._give_up, first)
+                self._attempt(positions)
+
+    def _attempt(self, positions: tuple[int, ...]) -> None:
+        """A calibration that nobody asked for; its outcome counts unless somebody has asked for a plan meanwhile."""
+        self._busy = True
+        self._attempts += 1
+        number = self._attempts
+
+        def found(calibration: CalibrationPlan) -> None:
+            if number == self._attempts:
+                self._use(calibration)
+
+        def refuse(reason: str) -> None:
+            if number == self._attempts:
+                self._give_up(reason)
+
+        self.calibrate(positions, self._probe, found, refuse)
 
     @property
     def _wants_lattice(self) -> bool:
@@ -81,7 +96,6 @@ class Planner:
         probe: NDArray[np.float32] | None,
         found: Found,
         refuse: Refuse,
-        urgent: bool = True,
     ) -> None:
         """
         Has a worker calibrate; exactly one of the callbacks is called later.
@@ -96,8 +110,6 @@ class Planner:
             Called with what was found.
         refuse
             Called with the reason when nothing could be tried.
-        urgent
-            False: done when no range is waiting for a worker.
         """
         frame_shape = self._scan.opened.start.frame_shape
 
@@ -120,8 +132,7 @@ class Planner:
                 lost=lambda reason, suspect: refuse(reason),
                 limit_seconds=TASK_LIMIT_SECONDS,
                 payload=b"" if probe is None else probe.astype("<f4").tobytes(),
-            ),
-            urgent=urgent,
+            )
         )
 
     def plan_for(self, calibration: CalibrationPlan) -> Plan:
@@ -150,10 +161,16 @@ class Planner:
         refuse
             Called with the reason if the changes make no sense.
         """
-        if self._scan.revision is None or self._busy:
-            busy = "a calibration is under way; try again when it is done"
-            refuse(f"no plan could be made for this scan: {self._why_not}" if self.hopeless else busy)
+        if self._scan.revision is None:
+            waiting = "the scan is being calibrated; try again when it has a plan"
+            refuse(f"no plan could be made for this scan: {self._why_not}" if self.hopeless else waiting)
             return
+        if self._opening:
+            refuse("another plan is being laid out; try again when it is in force")
+            return
+        # whoever asks for a change need not wait for an attempt that nobody asked for
+        self._attempts += 1
+        self._busy = False
         try:
             plan = changed(self._scan.revision.plan, changes, self._scan.next_revision())
         except PlanError as error:
@@ -163,22 +180,26 @@ class Planner:
 
     def open(self, plan: Plan, done: Callable[[], None] | None = None, refuse: Refuse | None = None) -> None:
         """Has a worker lay out the results file, then puts the plan in force."""
-        self._busy = True
+        self._busy = self._opening = True
 
         def task(number: int) -> OpenRevisionTask:
             return OpenRevisionTask(number=number, folder=str(self._scan.folder), plan=plan.model_dump(mode="json"))
 
         def opened(answer: TaskDone, payload: bytes) -> None:
-            self._busy = False
+            self._busy = self._opening = False
             if self._scan.forgotten:
                 lost("the scan is no longer in memory", False)
                 return
-            self._scan.begin_revision(plan)
+            try:
+                self._scan.begin_revision(plan)
+            except StorageError as error:
+                lost(str(error), False)
+                return
             if done is not None:
                 done()
 
         def lost(reason: str, suspect: bool) -> None:
-            self._busy = False
+            self._busy = self._opening = False
             if not self._scan.forgotten:
                 self._scan.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
             if refuse is not None:

@@ -78,6 +78,10 @@ class Referencer:
 
     def _follow_data(self, region: Region | None) -> None:
         state = self._state()
+        before = self._scan.references.current
+
+        def still_wanted() -> bool:
+            return self._scan.references.current == before
 
         def done(info: ReferenceInfo) -> None:
             self._measured_last = state
@@ -85,9 +89,15 @@ class Referencer:
         def refuse(reason: str) -> None:
             self._measured_last = state
 
-        self._median(region, done, refuse)
+        self._median(region, done, refuse, still_wanted)
 
-    def _median(self, region: Region | None, adopted: Adopted, refuse: Refuse) -> None:
+    def _median(
+        self,
+        region: Region | None,
+        adopted: Adopted,
+        refuse: Refuse,
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         revision = self._scan.revision
         if revision is None:
             refuse("the scan has no plan yet")
@@ -100,7 +110,10 @@ class Referencer:
 
         def done(answer: TaskDone, payload: bytes) -> None:
             self._running -= 1
-            self._take_median(answer, number, region, adopted, refuse)
+            if still_wanted():
+                self._take_median(answer, number, region, adopted, refuse)
+            else:
+                refuse("somebody has chosen another reference meanwhile")
 
         def lost(reason: str, suspect: bool) -> None:
             self._running -= 1

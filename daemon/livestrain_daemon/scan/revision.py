@@ -96,8 +96,17 @@ class Revision:
     def frames_recycled(self, runs: Iterable[Run]) -> None:
         """Frames that nobody can read any more."""
         for name, stage in self.work.stages.items():
-            if name not in self._per_block:
-                stage.drop(runs)
+            stage.drop([(block, 1) for block in _blocks_of(runs)] if name in self._per_block else runs)
+
+    def blank(self, stage: str, runs: Iterable[Run]) -> None:
+        """What a worker may have written before it died is no result: not measured."""
+        if stage in self._per_block:
+            return
+        for name in self.results.layout.stages[stage]:
+            output = self.results.layout.outputs[name]
+            if np.dtype(output.dtype).kind == "f":
+                for first, count in runs:
+                    self.results.write(name, first, np.full((count, *output.shape), np.nan, output.dtype))
 
     def catch_up(self, states: NDArray[np.uint8], closed: bool) -> None:
         """Takes over the state of all frames: at the beginning of the revision, and when the scan is closed."""
@@ -152,7 +161,11 @@ class Revision:
                 stage = self.work.stages[name]
                 if again:
                     stage.reopen([(block, 1)], ResultState.ANALYSED, ResultState.MISSING)
-                if bool((here == FrameState.STORED).any()):
+                if bool((here == FrameState.RECYCLED).any()):
+                    # a sum over what is left would pass for the whole
+                    stage.offer([(block, 1)])
+                    stage.drop([(block, 1)])
+                elif bool((here == FrameState.STORED).any()):
                     stage.offer([(block, 1)])
                 else:
                     stage.finish([(block, 1)], ResultState.MISSING)

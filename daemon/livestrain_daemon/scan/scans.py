@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -116,12 +117,12 @@ class Scans:
             case Stored() | Recycled() | IntakeCounts() | FaultSeen() | Synced() | ScanClosed():
                 hand = self._scans.get(message.scan_id)
                 if hand is not None:
-                    self._pass_on(hand.scan, message)
+                    self._guarded(hand.scan, partial(self._pass_on, hand.scan, message))
 
     def step(self) -> None:
         """One turn of everything that is not driven by messages."""
-        for hand in self._scans.values():
-            hand.step()
+        for hand in self.all():
+            self._guarded(hand.scan, hand.step)
 
     def released(self) -> Iterator[Released]:
         """What the intake may overwrite in its ring."""
@@ -132,13 +133,26 @@ class Scans:
 
     def flush(self) -> None:
         """New values to the subscribers."""
-        for hand in self._scans.values():
-            hand.scan.flush()
+        for hand in self.all():
+            self._guarded(hand.scan, hand.scan.flush)
 
     def close(self) -> None:
         """Gives all files back."""
         for hand in self._scans.values():
             hand.scan.close()
+
+    def intake_is_new(self) -> None:
+        """It knows nothing of what has been released."""
+        for hand in self._scans.values():
+            hand.scan.release_again()
+
+    def _guarded(self, scan: LiveScan, work: Callable[[], None]) -> None:
+        """A scan whose files cannot be used any more is given up; the others go on."""
+        try:
+            work()
+        except StorageError as error:
+            scan.tell("scan_unusable", f"the scan is given up until the daemon is started again: {error}", "error")
+            self._forget(scan.id)
 
     def intake_is_gone(self) -> None:
         """No intake will close what is open."""
@@ -173,8 +187,10 @@ class Scans:
 
     def _open(self, opened: ScanOpened) -> None:
         known = self._scans.get(opened.scan_id)
-        if known is not None:  # the intake was started again
+        if known is not None and opened.resumed:  # the intake was started again
             return
+        if known is not None:  # its folder was deleted, and the name has come again
+            self._forget(opened.scan_id)
         self._forget_finished()
         plan, references = self._recorded(Path(opened.folder)) if opened.resumed else (None, References())
         try:
@@ -209,7 +225,10 @@ class Scans:
 
     def _forget_finished(self) -> None:
         for scan_id in [scan_id for scan_id, hand in self._scans.items() if hand.scan.final]:
-            scan = self._scans.pop(scan_id).scan
-            add_counts(self.finished_counts, scan)
-            scan.close()
-            self._surroundings.publisher.forget(scan_id)
+            self._forget(scan_id)
+
+    def _forget(self, scan_id: str) -> None:
+        scan = self._scans.pop(scan_id).scan
+        add_counts(self.finished_counts, scan)
+        scan.close()
+        self._surroundings.publisher.forget(scan_id)

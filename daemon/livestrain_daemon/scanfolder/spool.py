@@ -52,6 +52,7 @@ class Spool:
 
     def __init__(self, folder: Path, *, lock: bool = True) -> None:
         self.folder = folder.absolute()
+        self._used: set[str] = set()
         self._lock = -1
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,8 @@ class Spool:
         """
         for number in count(1):
             folder = self.folder_of(scan_id if number == 1 else f"{scan_id}-{number}")
+            if folder.name in self._used:
+                continue
             try:
                 folder.mkdir()
                 files.sync_folder(self.folder)
@@ -115,6 +118,10 @@ class Spool:
                 raise StorageError(f"{folder}: cannot be made: {files.reason(error)}") from error
             return folder
         raise AssertionError("unreachable")
+
+    def remember(self, folder: Path) -> None:
+        """A scan has been made there: even if it is deleted, its name is not given again, because others know it."""
+        self._used.add(folder.name)
 
     def scans(self) -> list[str]:
         """The ids of all scans that have frames, newest first."""

@@ -102,7 +102,10 @@ class OpenRevision:
     def _analyse_block(self, stage: str, block: int, spans: Spans) -> bool:
         first = block * BLOCK
         count = min(BLOCK, self.frames.layout.positions - first)
-        before = self.frames.ledger(first, count) == FrameState.STORED
+        states = self.frames.ledger(first, count)
+        before = states == FrameState.STORED
+        if (states == FrameState.RECYCLED).any():
+            return False
         results: dict[str, NDArray[Any]] = {}
         for offset, length in runs_of(before):
             for start in range(first + offset, first + offset + length, self._batch):

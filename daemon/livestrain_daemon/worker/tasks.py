@@ -21,6 +21,7 @@ from livestrain_daemon.messages import (
     PatternTask,
     PingTask,
     PrepareTask,
+    SyncTask,
     Task,
 )
 from livestrain_daemon.plan import DIFFRACTION, parse_plan, pixels_outside, unusable_runs
@@ -210,9 +211,16 @@ def _add_blocks(task: PatternTask) -> Outcome:
     return Outcome(result={"shape": list(pattern.shape), "dtype": pattern.dtype.name}, payload=pattern.tobytes())
 
 
+def _sync(task: SyncTask) -> Outcome:
+    with ResultsFile(open_results(Path(task.folder), task.revision)) as results:
+        results.sync()
+    return Outcome()
+
+
 ONCE: dict[type[Task], Callable[[Any], Outcome]] = {
     OpenRevisionTask: _open_revision,
     MedianTask: _median,
     PatternTask: _add_blocks,
+    SyncTask: _sync,
 }
 """Tasks that need nothing to be kept open."""

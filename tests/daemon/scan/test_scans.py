@@ -196,7 +196,7 @@ def test_only_one_change_is_made_at_a_time(desk: Desk) -> None:
     hand.planner.change({"detectors": []}, lambda: told.append("first"), told.append)
     hand.planner.change({"detectors": []}, lambda: told.append("second"), told.append)
     desk.work()
-    assert told == ["a calibration is under way; try again when it is done", "first"]
+    assert told == ["another plan is being laid out; try again when it is in force", "first"]
 
 
 def test_a_plan_that_fails_leaves_the_old_one_and_the_way_free_for_the_next(desk: Desk) -> None:
