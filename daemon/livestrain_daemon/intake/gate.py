@@ -23,6 +23,10 @@ Displaced = Iterable[tuple[str, list[Run]]]
 class Gate(Protocol):
     """Who decides when a slot may be overwritten."""
 
+    def opened(self, scan_id: str) -> None:
+        """Frames of this scan are being stored from now on."""
+        ...
+
     def wait(self, displaced: Displaced) -> None:
         """Return when these frames may go."""
         ...
@@ -31,18 +35,39 @@ class Gate(Protocol):
 class OpenGate:
     """The oldest frames may always go: a detector does not wait."""
 
+    def opened(self, scan_id: str) -> None:
+        """Nothing to remember."""
+        del scan_id
+
     def wait(self, displaced: Displaced) -> None:
         """Return at once."""
         del displaced
 
 
 class RingGate:
-    """Frames may go when main has released them; `release` is called by another thread than `wait`."""
+    """
+    Frames may go when main has released them; `release` and `stop` are called by another thread than `wait`.
+
+    Only frames of scans that this intake has opened are waited for: earlier ones main may have forgotten.
+    """
 
     def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._released: dict[str, RunSet] = {}
+        self._opened: set[str] = set()
+        self._stopped = False
         self._changed = Condition()
         self._patience = patience_seconds
+
+    def opened(self, scan_id: str) -> None:
+        """From now on this scan's frames go only when they are released."""
+        with self._changed:
+            self._opened.add(scan_id)
+
+    def stop(self) -> None:
+        """From now on everything may go at once: nobody will release anything any more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def release(self, message: Released) -> None:
         """Every stage is done with these positions."""
@@ -53,11 +78,11 @@ class RingGate:
             self._changed.notify_all()
 
     def wait(self, displaced: Displaced) -> None:
-        """Return when all of these are released, or when nothing has been for too long."""
-        needed = [(scan_id, run) for scan_id, runs in displaced for run in runs]
+        """Return when all of these may go, or when nothing has been released for too long."""
         with self._changed:
+            needed = [(scan_id, run) for scan_id, runs in displaced if scan_id in self._opened for run in runs]
             last = time.monotonic()
-            while not self._all_released(needed):
+            while not (self._stopped or self._all_released(needed)):
                 if not self._changed.wait(timeout=max(0.0, last + self._patience - time.monotonic())):
                     _log.warning("nothing was released: the oldest frames are dropped", seconds=self._patience)
                     return

@@ -80,6 +80,7 @@ class OpenScan:
         self._received = 0
         self._states: States = writer.ledger()
         self._resumed = bool(self._states.any())
+        gate.opened(self.scan_id)
         self.stored_count = int(np.count_nonzero(self._states != EXPECTED) - self._count(MISSING))
 
     @property

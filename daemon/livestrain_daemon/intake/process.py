@@ -20,7 +20,7 @@ from livestrain_daemon.intake.session import Session
 from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.logs import configure_logs
-from livestrain_daemon.messages import IntakeReady, Released
+from livestrain_daemon.messages import IntakeReady, Released, StopIntake
 from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
@@ -101,11 +101,14 @@ def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[b
     storing = _thread("store", store_all)
 
     def command(message: Message) -> None:
-        # a release goes past the queue: who waits for it is the one who empties the queue
-        if isinstance(message, Released) and isinstance(gate, RingGate):
-            gate.release(message)
-        else:
-            queue.put_command(message)
+        # these go past the queue: who waits at the gate is the one who empties the queue
+        if isinstance(gate, RingGate):
+            if isinstance(message, Released):
+                gate.release(message)
+                return
+            if isinstance(message, StopIntake):
+                gate.stop()
+        queue.put_command(message)
 
     with _whole_or_not_at_all("main"):
         converse(link, outbox, command, ended)

@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,18 @@ from helpers.frames_out import FramesOut
 from helpers.hostile import hostile_multiparts
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
+from livestrain_daemon.intake.gate import PATIENCE_SECONDS
 from livestrain_daemon.intake.placement import joined
-from livestrain_daemon.messages import FaultSeen, IntakeCounts, Recycled, ScanRefused, SetArmed, Stored, Synced
+from livestrain_daemon.messages import (
+    FaultSeen,
+    IntakeCounts,
+    Recycled,
+    Released,
+    ScanRefused,
+    SetArmed,
+    Stored,
+    Synced,
+)
 from livestrain_daemon.scanfolder.layout import open_frames
 from livestrain_daemon.scanfolder.reader import FrameReader
 
@@ -218,6 +229,44 @@ def test_a_new_scan_in_the_ring_takes_the_place_of_the_oldest_frames(tmp_path: P
         for position, state in enumerate(ledger):
             stored = position < 3 or position >= 9
             assert state == (MISSING if not stored else RECYCLED if position in slots_taken else STORED), position
+
+
+WAITING = {"record": False, "ring_mib": 1, "when_full": "wait"}
+"""A ring of 16 frames of 256 x 256 bytes that holds the sender back."""
+
+
+def fill_ring(intake: IntakeProcess, out: FramesOut, scan: str) -> None:
+    """As many frames as the ring holds, four in a message."""
+    frames = pixels(16, "uint8", (256, 256))
+    out.start(scan, (4, 4), frames)
+    for first in range(0, 16, 4):
+        out.frames(scan, first, frames[first : first + 4])
+    out.end(scan)
+
+
+def test_a_ring_that_is_full_of_frames_from_before_a_restart_holds_nobody_back(tmp_path: Path) -> None:
+    with IntakeProcess(tmp_path, spool=WAITING) as intake, FramesOut(intake.endpoint) as out:
+        fill_ring(intake, out, "before")
+        assert intake.closed().stored == 16
+    with IntakeProcess(tmp_path, spool=WAITING) as intake, FramesOut(intake.endpoint) as out:
+        started = time.monotonic()
+        fill_ring(intake, out, "after")
+        assert intake.closed().stored == 16
+        assert time.monotonic() - started < PATIENCE_SECONDS / 2
+        assert {message.scan_id for message in intake.of(Recycled)} == {"before"}
+
+
+def test_a_ring_that_is_full_holds_the_sender_back_until_released_or_stopped(tmp_path: Path) -> None:
+    with IntakeProcess(tmp_path, spool=WAITING) as intake, FramesOut(intake.endpoint) as out:
+        fill_ring(intake, out, "first")
+        assert intake.closed().stored == 16
+        intake.command(Released(scan_id="first", runs=((0, 4),)))
+        fill_ring(intake, out, "second")
+        wait_until(lambda: positions_told(intake, "second") == ((0, 4),))
+        started = time.monotonic()
+        assert intake.stop() == 0
+        assert time.monotonic() - started < PATIENCE_SECONDS / 2
+        assert intake.closed().scan_id == "second"
 
 
 def test_commands_arm_and_disarm(intake: IntakeProcess) -> None:
