@@ -1,5 +1,6 @@
 import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,52 @@ import zmq
 
 from livestrain_daemon.config import PublishConfig
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.sockets import Sockets
+from livestrain_daemon.sockets import MAX_REQUEST_BYTES, REQUEST_BACKLOG, Sockets
 
 ANY = "tcp://127.0.0.1:*"
+
+
+@pytest.fixture
+def sockets() -> Iterator[Sockets]:
+    bound = Sockets(PublishConfig(maps_endpoint=ANY, control_endpoint=ANY))
+    yield bound
+    bound.close()
+
+
+@pytest.fixture
+def client(sockets: Sockets) -> Iterator["zmq.Socket[bytes]"]:
+    """Keeps next to nothing itself."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    dealer = context.socket(zmq.DEALER)
+    dealer.set(zmq.SNDHWM, 1)
+    dealer.connect(sockets.control.get_string(zmq.LAST_ENDPOINT))
+    yield dealer
+    context.destroy(linger=0)
+
+
+def test_a_vacuum_probe_of_the_largest_camera_gets_through(sockets: Sockets, client: "zmq.Socket[bytes]") -> None:
+    client.send_multipart([b"header", bytes(4096 * 4096 * 4)])
+    assert sockets.control.poll(10_000)
+    assert [len(part) for part in sockets.control.recv_multipart()[1:]] == [6, 1 << 26]
+
+
+def test_more_than_the_largest_request_does_not_get_through(sockets: Sockets, client: "zmq.Socket[bytes]") -> None:
+    client.send(bytes(MAX_REQUEST_BYTES + 1))
+    assert not sockets.control.poll(500)
+
+
+def test_requests_that_are_not_answered_wait_at_the_client(sockets: Sockets, client: "zmq.Socket[bytes]") -> None:
+    large, sent = bytes(1 << 24), 0
+    while client.poll(500, zmq.POLLOUT):
+        client.send(large)
+        sent += 1
+        assert sent < 64, "all of it was taken"
+    # what the daemon keeps, what the client keeps, and what is on the way between their buffers
+    assert sent <= REQUEST_BACKLOG + 8
+    for _ in range(sent):
+        assert sockets.control.poll(10_000)
+        sockets.control.recv_multipart()
+    assert client.poll(5000, zmq.POLLOUT)
 
 
 def test_all_sockets_are_bound_and_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
