@@ -26,7 +26,9 @@ CREDIT = 2
 START_SECONDS = 120.0
 """A worker that has not imported and compiled what it needs by then is taken for hung [s]."""
 PREPARE_ATTEMPTS = 3
-"""So many workers may a plan cost before they can begin; then its ranges fail."""
+"""A plan that could not be prepared so many times in a row is given up: its ranges fail."""
+PREPARED_KEPT = 8
+"""Revisions that are known to be prepared in a worker; one that was not used lately is prepared again."""
 PING_SECONDS = 1.0
 """A worker without a task is asked for a sign of life so often [s]."""
 DEATHS_AT_START = 5
@@ -49,7 +51,15 @@ class _Worker:
     last_given: float = 0.0
     doomed: str = ""
     held: deque[_Held] = field(default_factory=deque)
-    prepared: set[tuple[str, int]] = field(default_factory=set)
+    prepared: dict[tuple[str, int], None] = field(default_factory=dict)
+    """Folder and revision; the one used last comes last."""
+
+    def uses(self, what: tuple[str, int]) -> None:
+        """Remember that this revision is prepared, and forget those of long ago."""
+        self.prepared.pop(what, None)
+        self.prepared[what] = None
+        while len(self.prepared) > PREPARED_KEPT:
+            del self.prepared[next(iter(self.prepared))]
 
 
 class WorkerPool:
@@ -189,11 +199,13 @@ class WorkerPool:
         self._workers[identity.encode()] = _Worker(process, identity.encode(), started=now)
 
     def _give(self, worker: _Worker, job: Job) -> None:
-        if job.prepare is not None and job.prepare not in worker.prepared:
-            if self._prepare_failures.get(job.prepare, 0) >= PREPARE_ATTEMPTS:
-                job.lost("no worker could prepare the plan", True)
-                return
-            self._prepare(worker, job.prepare)
+        if job.prepare is not None:
+            if job.prepare not in worker.prepared:
+                if self._prepare_failures.get(job.prepare, 0) >= PREPARE_ATTEMPTS:
+                    job.lost("no worker could prepare the plan", True)
+                    return
+                self._prepare(worker, job.prepare)
+            worker.uses(job.prepare)
         self._task_number += 1
         worker.last_given = time.monotonic()
         held = _Held(job, self._task_number)
@@ -203,16 +215,19 @@ class WorkerPool:
         self._send(worker, job.task(held.number), job.payload)
 
     def _prepare(self, worker: _Worker, what: tuple[str, int]) -> None:
-        worker.prepared.add(what)
         folder, revision = what
 
+        def done(done: TaskDone, payload: bytes) -> None:
+            self._prepare_failures.pop(what, None)
+
         def lost(reason: str, suspect: bool) -> None:
-            worker.prepared.discard(what)
-            self._prepare_failures[what] = self._prepare_failures.get(what, 0) + suspect
+            worker.prepared.pop(what, None)
+            if suspect:
+                self._prepare_failures[what] = self._prepare_failures.get(what, 0) + 1
 
         job = Job(
             task=lambda number: PrepareTask(number=number, folder=folder, revision=revision),
-            done=lambda done, payload: None,
+            done=done,
             lost=lost,
             limit_seconds=START_SECONDS,
         )

@@ -14,15 +14,16 @@ from daemon.small_scan import POSITIONS, bits, known_plan, lay_out, stored_scan
 from helpers.waiting import wait_until
 from livestrain_daemon.config import LogConfig, WorkersConfig
 from livestrain_daemon.dispatch.job import Job
-from livestrain_daemon.dispatch.pool import CREDIT, DEATHS_AT_START, WorkerPool
+from livestrain_daemon.dispatch.pool import CREDIT, DEATHS_AT_START, PREPARE_ATTEMPTS, PREPARED_KEPT, WorkerPool
 from livestrain_daemon.dispatch.revision import RevisionWork
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.messages import AnalyseTask, Task
+from livestrain_daemon.messages import AnalyseTask, PingTask, Task, TaskDone, TaskFailed, WorkerReady
 from livestrain_daemon.plan import DIFFRACTION, REDUCTION
 from livestrain_daemon.processes import spawn
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scanfolder import FrameReader, ResultState, open_frames
-from livestrain_wire.messages import Run, WorkerStatus
+from livestrain_wire.codec import encode
+from livestrain_wire.messages import Message, Run, WorkerStatus
 
 TIMEOUT = 1.0
 CONFIG = WorkersConfig(count=1, spares=1, timeout_seconds=TIMEOUT, attempts=2, largest_range=64, order="sequential")
@@ -305,6 +306,109 @@ def test_workers_that_never_get_ready_end_the_daemon() -> None:
     assert "exited with code 1" in reason
     pool.kill()
     context.destroy(linger=0)
+
+
+class Puppet:
+    """A pool of one worker whose answers are given by hand."""
+
+    def __init__(self) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        config = CONFIG.model_copy(update={"spares": 0, "timeout_seconds": 60.0})
+        self.pool = WorkerPool(self._context.socket(zmq.ROUTER), config, self._start)
+        self.lost: list[str] = []
+        self.prepared = 0
+        """Preparations that the worker was asked for."""
+        self._number = 0
+        self._begin()
+
+    def _start(self, identity: str) -> subprocess.Popen[bytes]:
+        self._identity = identity.encode()
+        self._processes.append(subprocess.Popen(["/bin/sleep", "600"]))
+        return self._processes[-1]
+
+    def _begin(self) -> None:
+        self.pool.maintain()
+        self._say(WorkerReady(pid=1))
+
+    def _say(self, message: Message) -> None:
+        self.pool.take([self._identity, encode(message)])
+
+    def _answer(self) -> None:
+        self._number += 1
+        self._say(TaskDone(number=self._number, seconds=0.0))
+
+    def job(self, revision: int) -> Job:
+        return Job(
+            lambda number: PingTask(number=number, folder=""),
+            lambda done, payload: None,
+            lambda reason, suspect: self.lost.append(reason),
+            60,
+            prepare=("scan", revision),
+        )
+
+    def do(self, revision: int) -> None:
+        """Hand out one job for this revision, and prepare and do it."""
+        jobs = [self.job(revision)]
+        self.pool.hand_out(lambda: jobs.pop() if jobs else None)
+        self.prepared += self.pool.outstanding == 2
+        while self.pool.outstanding:
+            self._answer()
+
+    def fail(self, revision: int) -> None:
+        """Hand out one job for this revision; the preparation fails, and what follows, too."""
+        jobs = [self.job(revision)]
+        self.pool.hand_out(lambda: jobs.pop() if jobs else None)
+        while self.pool.outstanding:
+            self._number += 1
+            self._say(TaskFailed(number=self._number, text="no"))
+
+    def replace(self) -> None:
+        """The worker dies, idle, and another takes its place."""
+        self._processes[-1].kill()
+        self._processes[-1].wait()
+        self._begin()
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def puppet() -> Iterator[Puppet]:
+    one = Puppet()
+    yield one
+    one.close()
+
+
+def test_a_plan_that_can_never_be_prepared_is_given_up(puppet: Puppet) -> None:
+    for _ in range(PREPARE_ATTEMPTS):
+        puppet.fail(1)
+    assert set(puppet.lost) == {"no"}
+    puppet.fail(1)
+    assert puppet.lost[-1] == "no worker could prepare the plan"
+
+
+def test_only_failures_in_a_row_give_a_plan_up(puppet: Puppet) -> None:
+    for _ in range(2 * PREPARE_ATTEMPTS):
+        puppet.fail(1)
+        puppet.do(1)
+        puppet.replace()
+    assert set(puppet.lost) == {"no"}
+    assert puppet.prepared == 2 * PREPARE_ATTEMPTS
+
+
+def test_revisions_in_use_are_prepared_once_and_old_ones_are_forgotten(puppet: Puppet) -> None:
+    for revision in range(3 * PREPARED_KEPT):
+        puppet.do(revision)
+        puppet.do(0)
+    assert puppet.prepared == 3 * PREPARED_KEPT
+    (worker,) = puppet.pool._workers.values()
+    assert len(worker.prepared) == PREPARED_KEPT
+    puppet.do(1)
+    assert puppet.prepared == 3 * PREPARED_KEPT + 1
 
 
 def test_the_stages_of_a_revision_are_those_of_its_plan(scan: Path) -> None:
