@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-COMPILE := $(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
+COMPILE := @$(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
 
 .PHONY: demo test lint types imports tests install clean
 

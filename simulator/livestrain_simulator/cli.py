@@ -221,6 +221,7 @@ def _rate(text: str) -> float | None:
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn what can go wrong into one line and an exit code."""
+    from pydantic import ValidationError
     from zmq import ZMQError
 
     from livestrain_simulator.errors import NobodyListens, NoFrames, NotReplayable
@@ -239,6 +240,10 @@ def _exit_codes() -> Iterator[None]:
         _fail(USAGE, error)
     except OSError as error:
         _fail(IO_ERROR, error)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "scan"
+        _fail(USAGE, error, f"{where}: {first['msg']}, found {first['input']!r:.60}")
     except ValueError as error:
         _fail(USAGE, error)
     finally:

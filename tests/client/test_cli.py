@@ -253,10 +253,17 @@ def test_watch_ends_when_a_condition_is_met(daemon: WireDaemon, capsys: pytest.C
     assert run(["watch", "--when", "e_xx", "--json"]) == exits.USAGE
 
 
-def test_watch_warns_of_a_condition_on_no_map(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+def test_watch_ends_where_a_map_will_never_come(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.end()
-    assert run(["watch", "--when", "strain > 1", "--until-end"]) == exits.OK
+    assert run(["watch", "--when", "strain > 1"]) == exits.NO_DATA
     assert "no map strain under this plan; there are e_xx, total" in capsys.readouterr().err
+
+
+def test_watch_waits_for_the_next_scan_if_wanted(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.end()
+    assert run(["watch", "--until-end"]) == exits.OK
+    assert run(["watch", "--until-end", "--next", "--timeout", "0.3"]) == exits.NO_DATA
+    assert "complete" in capsys.readouterr().out
 
 
 def test_watch_gives_up_without_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from livestrain_client.cli.output import as_json, results, show_fields
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control
 from livestrain_client.view import counts_line, rates_line
-from livestrain_wire.messages import ReferenceInfo, StatusReply
+from livestrain_wire.messages import PlanChanged, ReferenceInfo, StatusReply
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -31,6 +31,11 @@ def status_fields(reply: StatusReply) -> dict[str, str]:
     states = [worker.state for worker in reply.workers]
     if states:
         fields["workers"] = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    if reply.last_refusal:
+        fields["refused"] = reply.last_refusal
+    stray = {kind: count for kind, count in sorted(reply.stray_faults.items()) if count}
+    if stray:
+        fields["no scan's"] = "  ".join(f"{kind} {count}" for kind, count in stray.items())
     if reply.scan is None:
         return {**fields, "scan": "none yet"}
     start = reply.scan.start
@@ -39,14 +44,23 @@ def status_fields(reply: StatusReply) -> dict[str, str]:
     fields["folder"] = reply.scan.folder + ("" if reply.scan.recording else "  (frames in a ring, not recorded)")
     if reply.plan is not None:
         fields["plan"] = f"revision {reply.plan.revision}: {', '.join(info.name for info in reply.plan.maps)}"
+        if reason := no_lattice(reply.plan):
+            fields["no lattice"] = reason
     if reply.reference is not None:
         fields["reference"] = reference_line(reply.reference)
     if reply.progress is not None:
         fields["counts"] = counts_line(reply.progress)
         fields["rates"] = rates_line(reply.progress)
     if reply.ended is not None:
-        fields["ended"] = f"{reply.ended.reason} after {reply.ended.seconds:.1f} s"
+        missing = f", {reply.ended.missing} missing" if reply.ended.missing else ""
+        fields["ended"] = f"{reply.ended.reason} after {reply.ended.seconds:.1f} s{missing}"
     return fields
+
+
+def no_lattice(plan: PlanChanged) -> str:
+    """Why a plan has no lattice; empty where it has one."""
+    calibration = plan.plan.get("calibration", {})
+    return "" if calibration.get("g1") else str(calibration.get("reason") or "none was found")
 
 
 def reference_line(reference: ReferenceInfo) -> str:

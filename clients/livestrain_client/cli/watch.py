@@ -13,7 +13,7 @@ from livestrain_client.conditions import Condition, parse_condition
 from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT
 from livestrain_client.live import Live
 from livestrain_client.saving import save_figure, save_maps
-from livestrain_client.updates import MapChanged, PlanReplaced, Update
+from livestrain_client.updates import MapChanged, Update
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -26,6 +26,10 @@ class Ending:
 
     until_end: bool = False
     conditions: tuple[Condition, ...] = ()
+    maps: tuple[str, ...] = ()
+    """That must be there."""
+    skip: str = ""
+    """A scan that is over already and not waited for."""
     timeout: float | None = None
     """For the first value, and for a daemon that went silent [s]."""
 
@@ -34,6 +38,9 @@ class Ending:
 def watch(
     maps: Annotated[str | None, typer.Option(help="Names of the maps to show, separated by commas.")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End with the scan.")] = False,
+    next_scan: Annotated[
+        bool, typer.Option("--next", help="Wait for the next scan where the last one is over already.")
+    ] = False,
     when: Annotated[
         list[str] | None, typer.Option(help="End with exit code 4 when a position meets this: 'e_xx > 0.02'.")
     ] = None,
@@ -50,8 +57,10 @@ def watch(
 ) -> None:
     """Show a scan while it is measured, save its maps, or wait for a condition."""
     names = tuple(name.strip() for name in maps.split(",")) if maps else ()
-    ending = Ending(until_end, tuple(parse_condition(text) for text in when or ()), timeout)
+    conditions = tuple(parse_condition(text) for text in when or ())
     with Live(maps_endpoint, control, deadline=deadline) as live:
+        over = live.scan.start.scan_id if next_scan and live.scan is not None and live.ended is not None else ""
+        ending = Ending(until_end, conditions, names, over, timeout)
         with _shower(live, names, json) as shower:
             code = follow(live, shower, ending)
         if save is not None:
@@ -89,19 +98,24 @@ def follow(live: Live, shower: Shower, ending: Ending) -> int:
 
 
 def _ended(live: Live, shower: Shower, ending: Ending, updates: list[Update], seconds: float) -> int | None:
-    _warn_of_unknown_maps(live, ending, updates)
+    out_of_time = ending.timeout is not None and seconds >= ending.timeout
+    if ending.skip and live.scan is not None and live.scan.start.scan_id == ending.skip:
+        return exits.NO_DATA if out_of_time else None
+    if _unknown_maps_told(live, ending):
+        return exits.NO_DATA
     if _condition_met(shower, ending, updates):
         return exits.CONDITION_MET
     has_data = any(state.known.any() for state in live.maps.values())
     if ending.until_end and live.final:
         return exits.OK if has_data else exits.NO_DATA
-    if ending.timeout is None or seconds < ending.timeout:
-        return None
+    return _given_up(live, ending, has_data) if out_of_time else None
+
+
+def _given_up(live: Live, ending: Ending, has_data: bool) -> int | None:
     if not has_data:
         return exits.NO_DATA
-    if ending.until_end and live.stale and live.silent_seconds > ending.timeout:
-        return exits.UNAVAILABLE
-    return None
+    silent = live.stale and ending.timeout is not None and live.silent_seconds > ending.timeout
+    return exits.UNAVAILABLE if ending.until_end and silent else None
 
 
 def _condition_met(shower: Shower, ending: Ending, updates: list[Update]) -> bool:
@@ -114,13 +128,16 @@ def _condition_met(shower: Shower, ending: Ending, updates: list[Update]) -> boo
     return False
 
 
-def _warn_of_unknown_maps(live: Live, ending: Ending, updates: list[Update]) -> None:
-    if not any(isinstance(update, PlanReplaced) for update in updates):
-        return
-    for condition in ending.conditions:
-        if condition.map not in live.maps:
-            text = f"no map {condition.map} under this plan; there are {', '.join(live.maps)}"
-            messages().print(text, style="yellow", highlight=False, soft_wrap=True)
+def _unknown_maps_told(live: Live, ending: Ending) -> bool:
+    """True, and said, where a map is asked for that will not come under the plan of a scan that is over."""
+    if live.plan is None or not live.final:
+        return False
+    asked = [*ending.maps, *(condition.map for condition in ending.conditions)]
+    unknown = [name for name in asked if name not in live.maps]
+    if unknown:
+        text = f"no map {', '.join(unknown)} under this plan; there are {', '.join(live.maps)}"
+        messages().print(text, style="yellow", highlight=False, soft_wrap=True)
+    return bool(unknown)
 
 
 def _shower(live: Live, names: tuple[str, ...], json: bool) -> Shower:
@@ -132,7 +149,10 @@ def _shower(live: Live, names: tuple[str, ...], json: bool) -> Shower:
 
 def _save(live: Live, folder: Path) -> None:
     said = messages()
-    said.print(f"saved {save_maps(live, folder)}", highlight=False, soft_wrap=True)
+    scan = live.scan.start.scan_id if live.scan is not None else "no scan"
+    said.print(f"saved {save_maps(live, folder)} of {scan}", highlight=False, soft_wrap=True)
+    if "e_xx" not in live.maps:
+        said.print("no strain.png: the scan has no lattice", highlight=False)
     try:
         figure = save_figure(live, folder)
     except ModuleNotFoundError as error:

@@ -183,6 +183,10 @@ class StatusReply(Reply):
     ended: ScanEnded | None = None
     workers: tuple[WorkerStatus, ...] = ()
     topics: dict[str, Count] = Field(default_factory=dict)
+    stray_faults: dict[str, Count] = Field(default_factory=dict)
+    """What came in and belongs to no scan, by kind, since the start of the daemon."""
+    last_refusal: str = ""
+    """The last scan that was refused, and why."""
 
 
 class SnapshotReply(Reply):

@@ -48,6 +48,8 @@ def status(request: StatusRequest, scans: Scans, pool: WorkerPool, around: Surro
         ended=announcer.end if announcer and hand and hand.scan.final else None,
         workers=pool.status(),
         topics=around.publisher.sequences,
+        stray_faults=scans.orphan_faults,
+        last_refusal=scans.last_refusal,
     )
 
 

@@ -83,6 +83,8 @@ class Requests:
                 self._armed = request.armed
                 self._arm(request.armed)
                 answer(Done(id=request.id, epoch=self._epoch))
+            case StopRequest(what="scan") if self._no_scan_in_progress:
+                refuse("no_scan", "no scan is in progress")
             case StopRequest():
                 self._stop(request.what)
                 answer(Done(id=request.id, epoch=self._epoch))
@@ -93,6 +95,11 @@ class Requests:
                     refuse("no_scan", f"no scan {scan_id} in memory" if scan_id else "there has been no scan yet")
                 else:
                     self._for_scan(hand, request, payload, answer, refuse)
+
+    @property
+    def _no_scan_in_progress(self) -> bool:
+        hand = self._scans.newest
+        return hand is None or hand.scan.stopped_coming
 
     def _for_scan(self, hand: ScanInHand, request: Request, payload: bytes, answer: Answer, refuse: Refuse) -> None:
         match request:

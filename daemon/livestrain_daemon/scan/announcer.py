@@ -55,6 +55,7 @@ class Announcer:
         self._analysed_rate = Rate()
         self._next_progress = 0.0
         self._began = time.monotonic()
+        self._seconds = 0.0
         self.started: ScanStarted | None = None
         self.plan: PlanChanged | None = None
         self.progress: Progress | None = None
@@ -109,6 +110,8 @@ class Announcer:
     def ended(self, standing: Standing) -> None:
         """Nothing more will change."""
         progress = self._send_progress(standing, final=True)
+        # a new reference or plan ends the scan once more, and does not make it longer
+        self._seconds = self._seconds or time.monotonic() - self._began
         topic = Topic(self._id, "scan", "end")
         self.end = ScanEnded(
             **self._publisher.next(topic),
@@ -119,7 +122,7 @@ class Announcer:
             missing=progress.missing,
             stages=progress.stages,
             faults=progress.faults,
-            seconds=time.monotonic() - self._began,
+            seconds=self._seconds,
         )
         self._publisher.send(topic, self.end)
         fields = self.end.model_dump(mode="json", exclude={"v", "type", "epoch", "sequence"})

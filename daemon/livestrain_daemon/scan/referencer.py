@@ -55,8 +55,11 @@ class Referencer:
 
     def request(self, request: ReferenceRequest, adopted: Adopted, refuse: Refuse) -> None:
         """Does what a user wants; exactly one of the callbacks is called, now or later."""
+        rows, columns = self._scan.opened.start.scan_shape
         if self._scan.revision is None or not self._scan.revision.has_lattice:
             refuse("the scan has no lattice")
+        elif request.region is not None and (request.region[2] > rows or request.region[3] > columns):
+            refuse(f"expected a region within {rows} x {columns} positions, found {request.region}")
         elif request.values is not None:
             info = ReferenceInfo(revision=0, kind="values", vectors=request.values)
             self._adopt_given(info, adopted, refuse)

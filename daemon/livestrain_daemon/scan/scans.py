@@ -71,6 +71,8 @@ class Scans:
         self._scans: dict[str, ScanInHand] = {}
         self.orphan_faults: dict[str, int] = {}
         """What came in and belonged to no scan, by kind."""
+        self.last_refusal = ""
+        """The last scan that could not be opened, and why."""
         self.queued_frames = 0
         """Frames between the intake's socket and its file."""
         self.opened_total = 0
@@ -108,6 +110,7 @@ class Scans:
                 self._abandon(message)
             case ScanRefused():
                 log.error("scan refused", scan=message.scan_id, reason=message.text)
+                self.last_refusal = f"{message.scan_id}: {message.text}"
                 self._surroundings.publisher.event("", "scan_refused", f"{message.scan_id}: {message.text}", "error")
             case IntakeCounts(scan_id=""):
                 self.orphan_faults = message.faults

@@ -175,10 +175,18 @@ def test_arming_is_passed_on_and_told(window: Window) -> None:
     assert not window.get(StatusReply, StatusRequest(id="2")).armed
 
 
-@pytest.mark.parametrize("what", ["scan", "daemon"])
-def test_stopping_is_passed_on(window: Window, what: Any) -> None:
-    window.get(Done, StopRequest(id="1", what=what))
-    assert window.stopped == [what]
+def test_stopping_the_daemon_is_passed_on(window: Window) -> None:
+    window.get(Done, StopRequest(id="1", what="daemon"))
+    assert window.stopped == ["daemon"]
+
+
+def test_a_scan_can_be_stopped_while_there_is_one(window: Window) -> None:
+    refused, _ = window.ask(StopRequest(id="1", what="scan"))
+    assert isinstance(refused, Refused)
+    assert refused.reason == "no_scan"
+    window.desk.open("another")
+    window.get(Done, StopRequest(id="2", what="scan"))
+    assert window.stopped == ["scan"]
 
 
 def test_a_frame_comes_with_what_was_found_in_it(looked_at: Window) -> None:

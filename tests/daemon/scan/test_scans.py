@@ -327,7 +327,7 @@ def test_values_that_are_no_lattice_are_refused_and_do_no_harm(
     ("fields", "reason"),
     [
         ({"region": (0, 0, 0, 0)}, "no good position in rows 0:0, columns 0:0 yet"),
-        ({"region": (1 << 60, 0, 1 << 61, 5)}, "no good position"),
+        ({"region": (1 << 60, 0, 1 << 61, 5)}, "expected a region within 18 x 20 positions"),
         ({"revert_to": 99}, "there is no reference revision 99"),
     ],
 )
