@@ -20,6 +20,10 @@ MESSAGES_PER_TURN = 200
 """So many messages are taken before the loop looks after other things."""
 START_SECONDS = 60.0
 """An intake that is not ready and has neither read nor written anything for so long is taken for hung [s]."""
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
+"""Before it is started again; twice as long each time while it keeps ending early [s]."""
+EARLY_SECONDS = 10.0
+"""An intake that ends so soon after its start has ended early [s]."""
 
 
 class IntakeLink:
@@ -47,8 +51,12 @@ class IntakeLink:
         self._identity = b""
         self._stopping = False
         self._start_seconds = start_seconds
+        self._was_ready = False
         self._doomed = ""
-        self._moved = (0, time.monotonic())
+        self._wait = FIRST_WAIT_SECONDS
+        self._due: float | None = None
+        self._started = time.monotonic()
+        self._moved = (0, self._started)
         self._process = start()
         self.restarts = 0
         """Times that the intake ended unasked and was started again."""
@@ -70,8 +78,9 @@ class IntakeLink:
             except WireError as error:  # a hint lost does no harm, the ledger is the truth
                 log.error("could not read a message of the intake", error=str(error))
                 continue
-            if isinstance(message, IntakeReady):
+            if isinstance(message, IntakeReady) and self._due is None:
                 self._identity = identity
+                self._was_ready = True
             yield message
 
     def send(self, message: Message) -> None:
@@ -86,24 +95,42 @@ class IntakeLink:
         Raises
         ------
         StorageError
-            If it ended before it was ready, because of the spool or the ring: its own message says why.
+            If the first one ended before it was ready, because of the spool or the ring: its own message says why.
         Unavailable
-            If it ended before it was ready for another reason.
+            If the first one ended before it was ready for another reason.
         """
+        now = time.monotonic()
         if self._process.poll() is None:
-            self._end_if_hung(time.monotonic())
+            self._end_if_hung(now)
+        elif self._stopping:
             return
-        if self._stopping:
-            return
+        elif self._due is None:
+            self._plan_restart(now)
+        elif now >= self._due:
+            self._start_again(now)
+
+    def _plan_restart(self, now: float) -> None:
         how = self._doomed or how_it_ended(self._process.returncode)
-        if not self._identity:
+        if not self._was_ready:
             kind = StorageError if self._process.returncode == EXIT_IO else Unavailable
             raise kind(f"the intake could not start: it {how}")
-        log.error("the intake ended and is started again", how=how)
+        early = self.restarts > 0 and now - self._started < EARLY_SECONDS
+        self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS) if early else FIRST_WAIT_SECONDS
+        log.error("the intake ended and is started again", how=how, after_seconds=self._wait)
         self._identity = b""
+        self._due = now + self._wait
+
+    def _start_again(self, now: float) -> None:
+        try:
+            process = self._start()
+        except OSError as error:
+            self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS)
+            self._due = now + self._wait
+            log.error("the intake could not be started", reason=str(error), after_seconds=self._wait)
+            return
+        self._process, self._started, self._moved = process, now, (0, now)
+        self._doomed, self._due = "", None
         self.restarts += 1
-        self._moved = (0, time.monotonic())
-        self._process = self._start()
 
     def _end_if_hung(self, now: float) -> None:
         if self._identity or self._doomed:

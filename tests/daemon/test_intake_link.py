@@ -1,4 +1,5 @@
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ class Line:
 
     def __init__(self, folder: Path, command: str = "exec sleep 600", start_seconds: float = 60) -> None:
         self._command = command
+        self.refusals = 0
+        """So many starts fail."""
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         router = self.context.socket(zmq.ROUTER)
         router.bind(f"ipc://{folder}/intake")
@@ -30,6 +33,9 @@ class Line:
         self.link = IntakeLink(router, self._start, start_seconds)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if self.refusals:
+            self.refusals -= 1
+            raise BlockingIOError("no more processes")
         self.processes.append(subprocess.Popen(["/bin/sh", "-c", self._command], stdout=subprocess.DEVNULL))
         return self.processes[-1]
 
@@ -171,6 +177,60 @@ def test_a_ready_intake_may_be_idle(new_line: Callable[..., Line]) -> None:
     for _ in range(3):
         line.link.maintain()
     assert not line.link.ended
+
+
+def die_and_wait(line: Line) -> float:
+    """The intake dies; how long it takes until there is another [s]."""
+    line.processes[-1].kill()
+    line.processes[-1].wait()
+    started, count = time.monotonic(), len(line.processes)
+
+    def another() -> bool:
+        line.link.maintain()
+        return len(line.processes) > count
+
+    wait_until(another, what="the restart")
+    return time.monotonic() - started
+
+
+def test_an_intake_that_keeps_ending_is_started_ever_more_seldom_and_never_given_up(line: Line) -> None:
+    line.greet()
+    waits = [die_and_wait(line) for _ in range(4)]
+    for wait, expected in zip(waits, (0.2, 0.4, 0.8, 1.6), strict=True):
+        assert expected - 0.01 <= wait < expected + 2
+    assert line.link.restarts == 4
+    assert not line.link.ready
+    line.greet()
+    assert line.link.ready
+
+
+def test_an_intake_that_hangs_when_it_is_started_again_is_replaced(new_line: Callable[..., Line]) -> None:
+    line = new_line(start_seconds=0.2)
+    line.greet()
+    line.processes[0].kill()
+
+    def replaced_twice() -> bool:
+        line.link.maintain()
+        return len(line.processes) == 3
+
+    wait_until(replaced_twice, what="the second restart")
+    assert line.processes[1].returncode == -9
+
+
+def test_an_intake_that_cannot_be_started_again_at_once_is_tried_again(line: Line) -> None:
+    line.greet()
+    line.refusals = 2
+    assert die_and_wait(line) >= 0.2 + 0.4 + 0.8 - 0.01
+    assert line.refusals == 0
+
+
+def test_what_an_intake_said_before_it_died_makes_no_new_one_ready(line: Line) -> None:
+    line.greet()
+    line.processes[0].kill()
+    line.processes[0].wait()
+    line.link.maintain()
+    line.greet()
+    assert not line.link.ready
 
 
 def test_an_end_that_is_expected_is_no_accident(line: Line) -> None:
