@@ -62,13 +62,7 @@ def has_rebooted(folder: Path) -> bool:
     NotAScan
         If the folder holds no scan, or a damaged one.
     """
-    journal = read_journal(folder)
-    boots = {open_frames(folder).boot_id} | {str(line["boot_id"]) for line in journal if "boot_id" in line}
-    boots |= {
-        str(made["boot_id"])
-        for line in journal
-        if isinstance(made := line.get("provenance"), dict) and "boot_id" in made
-    }
+    boots = {open_frames(folder).boot_id, *_boots(read_journal(folder))}
     return boots != {boot_id()}
 
 
