@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -150,28 +152,35 @@ def test_garbage_on_every_socket_harms_nobody(
 ) -> None:
     import zmq
 
-    from helpers.hostile import hostile_multiparts
+    from helpers.hostile import hostile_multiparts, hostile_streams
 
     plan, expected = undisturbed
+    corpus = [parts for _, parts in hostile_multiparts()]
+    refused: list[int] = []
 
     def throw(rig: Rig) -> None:
+        ports = rig.ports
+        for endpoint in (ports.frames_endpoint, ports.control_endpoint, ports.maps_endpoint):
+            host, port = endpoint.removeprefix("tcp://").split(":")
+            for _, stream in hostile_streams():
+                with socket.create_connection((host, int(port)), timeout=10) as raw, suppress(ConnectionError):
+                    raw.sendall(stream)
         with zmq.Context() as context:
-            for endpoint, kind in (
-                (rig.ports.frames_endpoint, zmq.PUSH),
-                (rig.ports.control_endpoint, zmq.DEALER),
-                (rig.ports.maps_endpoint, zmq.DEALER),
-            ):
-                with context.socket(kind) as socket:
-                    socket.setsockopt(zmq.LINGER, 500)
-                    socket.setsockopt(zmq.SNDTIMEO, 2000)
-                    socket.connect(endpoint)
-                    for _, parts in hostile_multiparts():
-                        if kind == zmq.DEALER and endpoint == rig.ports.maps_endpoint:
-                            break
-                        socket.send_multipart(parts)
+            for endpoint, kind in ((ports.frames_endpoint, zmq.PUSH), (ports.control_endpoint, zmq.DEALER)):
+                with context.socket(kind) as sender:
+                    sender.setsockopt(zmq.LINGER, 10_000)
+                    sender.setsockopt(zmq.SNDTIMEO, 10_000)
+                    sender.connect(endpoint)
+                    for parts in corpus:
+                        sender.send_multipart(parts)
+                        if kind == zmq.DEALER:
+                            # each is answered, so none is lost on the way
+                            assert sender.poll(10_000), parts
+                            refused.append(len(sender.recv_multipart()))
 
     actual, _ = _disturbed(tmp_path, scan, throw, analysis__plan=str(plan))
     assert actual == expected
+    assert len(refused) == len(corpus)
 
 
 def test_a_ring_too_small_for_a_lagging_analysis_drops_the_oldest_and_counts_them(

@@ -194,6 +194,38 @@ def hostile_multiparts() -> Iterator[tuple[str, Parts]]:
     yield "only empty parts", (b"", b"", b"")
 
 
+def hostile_streams(seed: int = 3) -> Iterator[tuple[str, bytes]]:
+    """
+    What may come over a TCP connection that is not one of ZeroMQ, or not a whole one.
+
+    Parameters
+    ----------
+    seed
+        Of the random bytes.
+    """
+    signature, version = b"\xff" + bytes(8) + b"\x7f", b"\x03\x00"
+    greeting = signature + version + b"NULL".ljust(20, b"\x00") + bytes(32)
+    random = np.random.default_rng(seed)
+    yield "nothing", b""
+    yield "HTTP", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    yield "much HTTP", b"GET / HTTP/1.1\r\n\r\n" * 10_000
+    yield "the start of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + random.bytes(500)
+    yield "zeros", bytes(1 << 16)
+    for cut in (1, len(signature), len(signature) + 1, len(greeting) // 2, len(greeting) - 1):
+        yield f"a greeting cut after {cut} bytes", greeting[:cut]
+    yield "a greeting and no more", greeting
+    yield "a greeting of another mechanism", greeting.replace(b"NULL", b"NONE")
+    yield "a greeting and random bytes", greeting + random.bytes(1000)
+    yield "a greeting and a command that claims 4 GiB", greeting + b"\x06" + struct.pack(">Q", 1 << 32) + b"READY"
+    yield "a greeting and a message that claims all", greeting + b"\x02" + struct.pack(">Q", (1 << 63) - 1)
+    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+    whole = greeting + b"\x04" + bytes([len(ready)]) + ready
+    yield "a handshake and a message that claims all", whole + b"\x02" + struct.pack(">Q", (1 << 63) - 1) + b"x"
+    yield "a handshake and half a message", whole + b"\x00\x64" + bytes(50)
+    for number in range(20):
+        yield f"random bytes {number}", random.bytes(int(random.integers(1, 5000)))
+
+
 def hostile_payloads(pixels: int, itemsize: int) -> Iterator[tuple[str, str, bytes]]:
     """
     Encoding and payload of packed frames that cannot be unpacked.
