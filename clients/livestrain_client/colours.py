@@ -12,6 +12,8 @@ STRAIN_MAPS = ("e_xx", "e_yy", "e_xy")
 SHOWN_FIRST = (*STRAIN_MAPS, "theta")
 STRAIN_LIMIT = 0.03
 """Colours of strain maps reach from minus to plus this, unless the map says otherwise [1]."""
+ROTATION_SCALES = (5e-3, 10e-3, 20e-3)
+"""Smaller scales for the rotation [rad]."""
 ROTATION_LIMIT = float(np.deg2rad(3.0))
 """The same for rotation [rad]."""
 STEPS = 64
@@ -103,7 +105,7 @@ def scale_of(info: MapInfo, values: NDArray[Any]) -> ColourScale:
     if info.name in STRAIN_MAPS:
         limit = limit or STRAIN_LIMIT
     elif info.name == "theta":
-        limit = limit or ROTATION_LIMIT
+        limit = _rotation_limit(values, limit or ROTATION_LIMIT)
     if limit is not None and (info.colours == "diverging" or info.name in SHOWN_FIRST):
         return ColourScale("diverging", -limit, limit)
     measured = values[np.isfinite(values)]
@@ -114,3 +116,12 @@ def scale_of(info: MapInfo, values: NDArray[Any]) -> ColourScale:
         reach = max(abs(low), abs(high))
         return ColourScale("diverging", -reach, reach)
     return ColourScale(info.colours, low, high)
+
+
+def _rotation_limit(values: NDArray[Any], largest: float) -> float:
+    """The smallest usual scale that most of the rotations fit on: bends of a few mrad drown on one of degrees [rad]."""
+    measured = np.abs(values[np.isfinite(values)])
+    if not measured.size:
+        return largest
+    reach = float(np.percentile(measured, 98))
+    return next((limit for limit in ROTATION_SCALES if reach <= limit < largest), largest)

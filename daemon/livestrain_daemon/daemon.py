@@ -58,8 +58,10 @@ class Daemon:
         self._armed = True
         self._stops = 0
         self._draining = False
+        self._suspended = False
         self._last_turn = time.monotonic()
         self._longest_step = 0.0
+        self._spool_trouble = ""
         self._next_metrics = 0.0
         self._next_patch = 0.0
         given = read_given(config.analysis)
@@ -117,8 +119,9 @@ class Daemon:
         self._publish()
         if self._stops and not self._draining:
             self._begin_to_drain()
-        if self._draining and self._intake.ended:
-            self._scans.intake_is_gone()
+        if self._draining and self._intake.ended and not self._suspended:
+            self._suspended = True
+            self._scans.suspend()
 
     def _sources(self) -> Iterable[Source]:
         return self._scans.sources()
@@ -170,7 +173,7 @@ class Daemon:
     def _finished(self) -> bool:
         if self._stops > 1:
             return True
-        return self._draining and self._intake.ended and self._scans.all_final
+        return self._suspended and self._pool.outstanding == 0 and self._scans.all_drained
 
     def _begin_to_drain(self) -> None:
         self._draining = True
@@ -208,10 +211,15 @@ class Daemon:
 
     def _free_bytes(self) -> int:
         try:
-            return self._spool.free_bytes()
+            free = self._spool.free_bytes()
         except OSError as error:
-            log.error("the spool cannot be looked at", reason=str(error))
+            if not self._spool_trouble:
+                self._spool_trouble = f"the spool cannot be looked at: {error}"
+                log.error(self._spool_trouble)
+                self._publisher.event("", "spool_gone", self._spool_trouble, "error")
             return 0
+        self._spool_trouble = ""
+        return free
 
     def _start_worker(self, identity: str) -> subprocess.Popen[bytes]:
         settings = {
@@ -245,6 +253,8 @@ class Daemon:
         return f"the main loop has not turned for {silent:.1f} s" if silent > STUCK_SECONDS else ""
 
     def _not_ready(self) -> str:
+        if self._spool_trouble:
+            return self._spool_trouble
         if not self._intake.ready:
             return "the intake's socket is not bound"
         return "" if self._pool.warm else "the workers are not warm"

@@ -160,7 +160,7 @@ def test_a_recorded_plan_gives_the_same_bits_again(tmp_path: Path, scan: Rendere
         assert maps_of(live) == first
 
 
-def test_sigterm_drains_and_the_next_daemon_finds_nothing_to_do(tmp_path: Path, scan: RenderedScan) -> None:
+def test_sigterm_analyses_what_is_stored_and_the_next_daemon_goes_on(tmp_path: Path, scan: RenderedScan) -> None:
     with running(tmp_path) as rig:
         scan.send(rig, "scan", stop=800, end=False)
         wait_until(lambda: (p := rig.status().progress) is not None and p.stored == 800, what="800 frames")
@@ -168,4 +168,18 @@ def test_sigterm_drains_and_the_next_daemon_finds_nothing_to_do(tmp_path: Path, 
         with h5py.File(rig.spool / "scan" / "results-0001.h5") as results:
             assert int((results["ledger/diffraction"][...] == 1).sum()) == 800
         rig.start()
-        assert rig.status().scan is None
+        scan.send(rig, "scan", first=800)
+        ended = rig.wait_until_final("scan").ended
+        assert ended is not None
+        counts = ended.stages["diffraction"]
+        assert (counts.analysed, counts.missing) == (1024, 0)
+
+
+def test_a_stopped_scan_ends_with_the_rest_missing(rig: Rig, scan: RenderedScan) -> None:
+    scan.send(rig, "stopped", stop=700, end=False)
+    wait_until(lambda: (p := rig.status().progress) is not None and p.stored == 700, what="700 frames")
+    with rig.control() as control:
+        control.stop("scan")
+    ended = rig.wait_until_final("stopped").ended
+    assert ended is not None
+    assert (ended.reason, ended.stages["diffraction"].analysed, ended.missing) == ("stopped", 700, 324)

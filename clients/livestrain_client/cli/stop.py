@@ -29,4 +29,5 @@ def stop(
     """End the scan in progress, or the daemon."""
     with Control(control, deadline) as asking:
         asking.stop("scan" if what is What.SCAN else "daemon")
-    messages().print(f"the {what} is ending", highlight=False)
+    more = "; a scan in progress goes on when the daemon is started again" if what == "daemon" else ""
+    messages().print(f"the {what} is ending{more}", highlight=False, soft_wrap=True)

@@ -17,7 +17,14 @@ from rich.console import Console
 from livestrain_client.errors import Unavailable
 from livestrain_client.live import Live
 from livestrain_client.rig.load import Load, cpu_seconds, settled_parts
-from livestrain_client.rig.processes import DaemonProcess, complain_if_failed, end, free_ports, simulator
+from livestrain_client.rig.processes import (
+    DaemonProcess,
+    complain_if_failed,
+    end,
+    end_on_sigterm,
+    free_ports,
+    simulator,
+)
 from livestrain_client.updates import MapChanged
 
 app = typer.Typer(
@@ -155,6 +162,7 @@ def memory(
 
 
 def _measure(setting: Setting, spool: Path | None) -> Measured:
+    end_on_sigterm()
     try:
         in_memory = MEMORY_FOLDER if setting.storage == "ring" and MEMORY_FOLDER.is_dir() else None
         with tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=spool or in_memory) as folder:

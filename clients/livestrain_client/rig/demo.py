@@ -24,6 +24,7 @@ from livestrain_client.rig.processes import (
     Ports,
     complain_if_failed,
     end,
+    end_on_sigterm,
     free_ports,
     simulator,
 )
@@ -76,6 +77,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     arguments = ["--scan", scan, "--shape", shape, "--rate", rate, "--dose", str(dose), "--seed", str(seed)]
     console = Console(stderr=headless)
+    end_on_sigterm()
     try:
         shown = None if headless or not console.is_terminal else console
         outcome = _run(folder, arguments, shown, console)

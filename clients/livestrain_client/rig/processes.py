@@ -1,6 +1,7 @@
 """A daemon and a simulated detector as processes of their own, on free ports, for demonstration and benchmarks."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,11 @@ class Ports:
     def control_endpoint(self) -> str:
         """Where the daemon takes requests."""
         return f"tcp://127.0.0.1:{self.control}"
+
+
+def end_on_sigterm() -> None:
+    """A polite end of this process is an interrupt: what it has started is ended, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def free_ports() -> Ports:

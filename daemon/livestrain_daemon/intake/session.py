@@ -97,13 +97,22 @@ class Session:
             case CloseScan():
                 self.close("stopped")
             case StopIntake():
-                self.close("stopped")
+                self.suspend()
                 self.stopped = True
 
     def tick(self) -> None:
         """End a scan that has fallen silent; to be called when nothing waits."""
         if self.scan and time.monotonic() - self.scan.heard > self._silence_seconds:
             self.close("silence")
+
+    def suspend(self) -> None:
+        """Leave the scan in progress as it is: the next daemon goes on with it."""
+        if self.scan is None:
+            return
+        self.tell_stored()
+        scan, self.scan = self.scan, None
+        _log.info("scan suspended", scan_id=scan.scan_id, stored=scan.stored_count)
+        self._retire(scan)
 
     def close(self, reason: str) -> None:
         """End the scan in progress, if there is one; what has not come is missing."""
@@ -124,7 +133,7 @@ class Session:
             "faults": dict(+scan.faults.counts),
         }
         self._tell(ScanClosed.model_validate(closed))
-        _log.info("scan closed", **closed)
+        _log.debug("scan closed", **closed)
         self._retire(scan)
 
     def tell_stored(self) -> None:
@@ -247,12 +256,12 @@ class Session:
             resumed=resumed,
         )
         self._tell(opened)
-        _log.info("scan opened", scan_id=scan.scan_id, folder=str(scan.folder), resumed=resumed)
+        _log.debug("scan opened", scan_id=scan.scan_id, folder=str(scan.folder), resumed=resumed)
 
     def _refuse(self, sender_id: str, text: str, resuming: bool = False) -> None:
         self._remember(sender_id, "refused")
         self._tell(ScanRefused(scan_id=sender_id, text=text, resuming=resuming))
-        _log.warning("scan refused", scan_id=sender_id, reason=text)
+        _log.debug("scan refused", scan_id=sender_id, reason=text)
 
     def _remember(self, sender_id: str, kind: str) -> None:
         self._others.pop(sender_id, None)
@@ -263,6 +272,6 @@ class Session:
     def _teller(self, scan_id: str) -> Callable[[str, str], None]:
         def tell(kind: str, text: str) -> None:
             self._tell(FaultSeen(scan_id=scan_id, kind=kind, text=text))
-            _log.warning("fault seen", scan_id=scan_id, kind=kind, reason=text)
+            _log.debug("fault seen", scan_id=scan_id, kind=kind, reason=text)
 
         return tell

@@ -61,6 +61,7 @@ class LiveScan:
         self._surroundings = surroundings
         self._older: list[Revision] = []
         self._final = False
+        self._suspended = False
         self._positions_failed = 0
         self._released = np.zeros(self.seen.positions, np.bool_)
         self._next_ledger = 0.0
@@ -90,6 +91,19 @@ class LiveScan:
         self._close_frames(
             ScanClosed(scan_id=self.id, reason="stopped", stored=stored, missing=missing, faults=self.faults)
         )
+
+    def suspend(self) -> None:
+        """No more frames will come in this life of the daemon; the next one goes on."""
+        self._offer(self.seen.read_ledger())
+        self._suspended = True
+        text = f"{self.seen.stored} of {self.seen.positions} frames are stored; the rest is taken by the next daemon"
+        self.tell("suspended", text, "warning")
+
+    @property
+    def drained(self) -> bool:
+        """True when a suspended scan has nothing left to do for now."""
+        waiting = self.revision is not None and any(stage.waiting for stage in self.revision.work.stages.values())
+        return self._suspended and not waiting and self.feed.idle
 
     def _close_frames(self, closed: ScanClosed) -> None:
         self.closed = closed

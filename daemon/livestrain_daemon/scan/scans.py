@@ -97,6 +97,11 @@ class Scans:
         """True when no scan has anything left to do."""
         return all(hand.scan.final for hand in self._scans.values())
 
+    @property
+    def all_drained(self) -> bool:
+        """True when every scan is final, or suspended with all that is stored analysed and sent."""
+        return all(hand.scan.final or hand.scan.drained for hand in self._scans.values())
+
     def sources(self) -> Iterable[Callable[[], Job | None]]:
         """Where workers get ranges from: the newest scan first."""
         return (hand.scan.next_job for hand in reversed(self._scans.values()))
@@ -157,11 +162,11 @@ class Scans:
             scan.tell("scan_unusable", f"the scan is given up until the daemon is started again: {error}", "error")
             self._forget(scan.id)
 
-    def intake_is_gone(self) -> None:
-        """No intake will close what is open."""
-        for hand in self._scans.values():
+    def suspend(self) -> None:
+        """The intake has ended in the middle: what is stored is analysed, the rest waits for the next daemon."""
+        for hand in self.all():
             if not hand.scan.stopped_coming:
-                hand.scan.close_without_intake()
+                self._guarded(hand.scan, hand.scan.suspend)
 
     def _abandon(self, refused: ScanRefused) -> None:
         scan = self._scans[refused.scan_id].scan
