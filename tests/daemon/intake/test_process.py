@@ -26,6 +26,7 @@ from livestrain_daemon.messages import (
     IntakeCounts,
     Recycled,
     Released,
+    ScanClosed,
     ScanRefused,
     SetArmed,
     Stored,
