@@ -16,12 +16,11 @@ def name_of(found: Job | None) -> str | None:
     return None if found is None else found.task(1).folder
 
 
-def test_what_somebody_waits_for_comes_before_ranges_and_these_before_what_can_wait() -> None:
+def test_what_somebody_waits_for_comes_before_ranges() -> None:
     ranges = [job("range")]
     queue = JobQueue(lambda: [lambda: ranges.pop() if ranges else None])
-    queue.submit(job("later"), urgent=False)
     queue.submit(job("now"))
-    assert [name_of(queue.next_job()) for _ in range(4)] == ["now", "range", "later", None]
+    assert [name_of(queue.next_job()) for _ in range(3)] == ["now", "range", None]
 
 
 def test_the_first_source_that_has_something_is_asked_first() -> None:
@@ -51,16 +50,3 @@ def test_a_job_that_only_waited_behind_another_is_tried_for_ever() -> None:
         assert found is not None
         found.lost("the worker was ended by SIGKILL", False)
     assert lost == []
-
-
-def test_a_job_that_can_wait_still_waits_after_a_death() -> None:
-    ranges = [job("range")]
-    queue = JobQueue(lambda: [lambda: ranges.pop() if ranges else None])
-    queue.submit(job("later"), urgent=False)
-    ranges_first = queue.next_job()
-    later = queue.next_job()
-    assert (name_of(ranges_first), name_of(later)) == ("range", "later")
-    assert later is not None
-    later.lost("death", True)
-    ranges.append(job("another range"))
-    assert [name_of(queue.next_job()) for _ in range(2)] == ["another range", "later"]
