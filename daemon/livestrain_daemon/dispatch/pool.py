@@ -206,6 +206,9 @@ class WorkerPool:
                     return
                 self._prepare(worker, job.prepare)
             worker.uses(job.prepare)
+        if job.limit_seconds > self._config.timeout_seconds and not worker.held:
+            # a task that may take long must not hide a worker that hangs already
+            self._ping(worker)
         self._task_number += 1
         worker.last_given = time.monotonic()
         held = _Held(job, self._task_number)
@@ -234,8 +237,10 @@ class WorkerPool:
         self._give(worker, job)
 
     def _ping_if_idle(self, worker: _Worker, now: float) -> None:
-        if not worker.ready or worker.doomed or worker.held or now - worker.last_given < PING_SECONDS:
-            return
+        if worker.ready and not worker.doomed and not worker.held and now - worker.last_given >= PING_SECONDS:
+            self._ping(worker)
+
+    def _ping(self, worker: _Worker) -> None:
         ping = Job(
             task=lambda number: PingTask(number=number, folder=""),
             done=lambda done, payload: None,
