@@ -17,5 +17,7 @@ class Job:
     limit_seconds: float
     """After this time the worker is taken for hung [s]."""
     payload: bytes = b""
+    is_work: bool = True
+    """False for what only asks for a sign of life."""
     prepare: tuple[str, int] | None = None
     """(folder, revision) that the worker must have prepared before."""

@@ -103,8 +103,8 @@ class WorkerPool:
 
     @property
     def outstanding(self) -> int:
-        """Tasks that workers hold."""
-        return sum(len(worker.held) for worker in self._workers.values())
+        """Tasks that workers hold, signs of life aside."""
+        return sum(held.job.is_work for worker in self._workers.values() for held in worker.held)
 
     def status(self) -> tuple[WorkerStatus, ...]:
         """Every worker process."""
@@ -175,7 +175,7 @@ class WorkerPool:
     def _state(self, worker: _Worker) -> Literal["starting", "idle", "busy", "spare"]:
         if not worker.ready:
             return "starting"
-        if worker.held:
+        if any(held.job.is_work for held in worker.held):
             return "busy"
         return "idle" if worker in self._active() else "spare"
 
@@ -246,6 +246,7 @@ class WorkerPool:
             done=lambda done, payload: None,
             lost=lambda reason, suspect: None,
             limit_seconds=self._config.timeout_seconds,
+            is_work=False,
         )
         self._give(worker, ping)
 

@@ -196,12 +196,16 @@ def test_a_killed_worker_costs_nothing_but_time(room: Room, scan: Path, undistur
     stop(victim)
     room.turn(analysis.next_job)
     assert room.pool.outstanding > 0
-    os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: psutil.Process(victim).status() == psutil.STATUS_ZOMBIE, what="its death")
     held = analysis.handed_out[-room.pool.outstanding :]
-    room.turn(analysis.next_job)
-    assert gone(victim)
-    assert [worker.pid for worker in room.workers("busy")] == [spare]
+    os.kill(victim, signal.SIGKILL)
+
+    def buried() -> bool:
+        # the last thread of a process may take a moment longer than its first
+        room.turn(analysis.next_job)
+        return gone(victim)
+
+    wait_until(buried, what="its death")
+    assert {worker.pid for worker in room.workers("busy")} <= {spare}
     assert analysis.finish(room) == undisturbed
     assert analysis.failed == []
     assert room.pool.deaths == deaths + 1
@@ -314,7 +318,7 @@ class Puppet:
     def __init__(self) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._processes: list[subprocess.Popen[bytes]] = []
-        config = CONFIG.model_copy(update={"spares": 0, "timeout_seconds": 60.0})
+        config = CONFIG.model_copy(update={"spares": 0, "timeout_seconds": 600.0})
         self.pool = WorkerPool(self._context.socket(zmq.ROUTER), config, self._start)
         self.lost: list[str] = []
         self.prepared = 0
