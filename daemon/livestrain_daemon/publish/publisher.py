@@ -61,10 +61,8 @@ class Publisher:
             return
         self._next_heartbeat = now + HEARTBEAT_SECONDS
         topic = Topic(NO_SCAN, "heartbeat", "daemon")
-        topics = {
-            name: last for name, last in self.sequences.items() if name.startswith((f"{scan_id}/", f"{NO_SCAN}/"))
-        }
-        self.send(topic, Heartbeat(**self.next(topic), scan_id=scan_id, topics=topics, utc_ns=time.time_ns()))
+        fields = {"scan_id": scan_id, "topics": dict(self.sequences), "utc_ns": time.time_ns()}
+        self.send(topic, Heartbeat.model_validate({**self.next(topic), **fields}))
 
     def forget(self, scan_id: str) -> None:
         """Drops the sequences of a scan that nobody will hear of again."""

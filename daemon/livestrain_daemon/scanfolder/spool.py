@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -186,11 +187,8 @@ def _is_empty(folder: Path) -> bool:
 
 def _began_ns(folder: Path) -> int:
     """When a scan began: by the first line of its journal, else by its file [UTC ns]."""
-    try:
-        with (folder / JOURNAL_FILE).open("rb") as journal:
-            return int(json.loads(journal.readline())["utc_ns"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    with suppress(OSError, ValueError, KeyError, TypeError), (folder / JOURNAL_FILE).open("rb") as journal:
+        return int(json.loads(journal.readline())["utc_ns"])
     try:
         return (folder / FRAMES_FILE).stat().st_mtime_ns
     except OSError:

@@ -39,13 +39,13 @@ def test_an_event_outside_a_scan_has_a_topic_of_its_own(desk: Desk) -> None:
     assert (one.message.scan_id, one.message.level, one.message.text) == ("", "error", "no space")
 
 
-def test_the_heartbeat_lists_the_latest_sequences_of_its_scan_and_of_the_daemon(desk: Desk) -> None:
+def test_the_heartbeat_lists_the_latest_sequence_of_every_topic(desk: Desk) -> None:
     for scan_id in ("a", "a", "b", ""):
         desk.publisher.event(scan_id, "x", "text")
     desk.publisher.beat("a")
     (beat,) = heartbeats(desk.heard())
     assert beat.scan_id == "a"
-    assert beat.topics == {"a/event/x": 2, "_/event/x": 1}
+    assert beat.topics == {"a/event/x": 2, "b/event/x": 1, "_/event/x": 1}
 
 
 def test_the_heart_beats_once_a_second_however_often_it_is_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
