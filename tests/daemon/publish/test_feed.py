@@ -19,6 +19,12 @@ class Told(NamedTuple):
     values: NDArray[np.float64]
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush that takes its time, so that what one of them sends does not depend on the machine."""
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 60.0)
+
+
 @pytest.fixture
 def scan(desk: Desk) -> Iterator[LiveScan]:
     """A scan whose results are all in the file and none acknowledged; nothing is left to tell."""
