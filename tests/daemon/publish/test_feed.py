@@ -107,6 +107,7 @@ def test_a_flush_that_takes_too_long_leaves_the_rest_for_the_next(
     desk: Desk, scan: LiveScan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SLICE", 100)
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.004)
     now = iter(range(1000))
     monkeypatch.setattr("time.monotonic", lambda: 0.003 * next(now))
     acknowledge(scan, (0, POSITIONS))
