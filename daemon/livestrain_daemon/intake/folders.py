@@ -143,14 +143,14 @@ class ScanFolders:
         return sender_id[:LONGEST_NUMBERED] if taken else sender_id
 
     def _check_space(self, start: ScanStart) -> None:
-        frames, facts = bytes_needed(start)
-        needed = facts + (frames if self._ring is None else 0)
+        frames, others = bytes_needed(start)
+        needed = others + (frames if self._ring is None else 0)
         reserve = self._config.reserve_mib * MIB
         free = free_bytes(self._config.folder)
         if needed + reserve > free:
             raise StorageError(
-                f"{self._config.folder}: scan {start.scan_id} needs {needed} bytes and {reserve} must stay free "
-                f"(spool.reserve_mib), found {free} free"
+                f"{self._config.folder}: scan {start.scan_id} needs {needed} bytes with its results, "
+                f"and {reserve} must stay free (spool.reserve_mib), found {free} free"
             )
 
 

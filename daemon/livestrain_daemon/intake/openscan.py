@@ -17,6 +17,7 @@ from livestrain_daemon.intake.placement import Piece, Placement, joined
 from livestrain_daemon.messages import Recycled, Stored
 from livestrain_daemon.scanfolder.frames import FrameWriter
 from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState
+from livestrain_daemon.scanfolder.results_layout import BLOCK
 from livestrain_daemon.scanfolder.runs import runs_of
 from livestrain_wire.messages import Frames, Message, Run, ScanStart
 
@@ -211,10 +212,19 @@ class OpenScan:
         return int(np.count_nonzero(self._states == state))
 
 
+FACT_BYTES = 9
+"""Ledger and checksum of a frame [bytes]."""
+RESULT_BYTES = 1024
+"""Results of a position under one plan, with some tens of disks, at most about [bytes]."""
+
+
 def bytes_needed(start: ScanStart) -> tuple[int, int]:
-    """What a scan takes on the disk: its frames, and the facts about each [bytes]."""
-    positions = math.prod(start.scan_shape)
-    return positions * math.prod(start.frame_shape) * np.dtype(start.dtype).itemsize, positions * 9
+    """What a scan takes on the disk: its frames; and facts and results of one plan, about [bytes]."""
+    positions, pixels = math.prod(start.scan_shape), math.prod(start.frame_shape)
+    pixel_bytes = np.dtype(start.dtype).itemsize
+    # the summed and the largest pattern of each block; sums take up to 8 bytes
+    patterns = -(-positions // BLOCK) * pixels * (pixel_bytes + 8)
+    return positions * pixels * pixel_bytes, positions * (FACT_BYTES + RESULT_BYTES) + patterns
 
 
 def _pixels_text(shape: tuple[int, int]) -> str:

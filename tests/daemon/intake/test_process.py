@@ -161,7 +161,8 @@ def test_a_scan_without_room_is_refused_with_the_numbers(tmp_path: Path) -> None
         out.start("large", (4, 4), frames)
         out.frames("large", 0, frames)
         refused = intake.next(ScanRefused)
-        assert f"needs {16 * 70 + 16 * 9} bytes and {1 << 44} must stay free" in refused.text
+        needed = 16 * (70 + 9 + 1024) + 35 * (2 + 8)
+        assert f"needs {needed} bytes with its results, and {1 << 44} must stay free" in refused.text
         assert list(intake.spool.iterdir()) == []
         assert intake.next(FaultSeen).kind == "refused"
         assert intake.next(IntakeCounts).faults == {"refused": 1}
