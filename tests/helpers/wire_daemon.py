@@ -18,6 +18,7 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
+from helpers.waiting import wait_until
 from helpers.wire_scan import WireScan, canned_reply
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
@@ -194,17 +195,17 @@ class WireDaemon:
         socket = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SNDHWM, 0)
-        deadline = time.monotonic() + 10
-        while True:
+
+        def bound() -> bool:
             try:
                 socket.bind(endpoint)
             except zmq.ZMQError:
                 # The port of the start before is not free yet.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-            else:
-                return socket
+                return False
+            return True
+
+        wait_until(bound, 10, f"a free port at {endpoint}")
+        return socket
 
     def _call(self, action: Callable[[], None]) -> None:
         """Run in the serving thread, which alone touches the sockets."""

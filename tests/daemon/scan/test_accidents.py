@@ -152,3 +152,24 @@ def test_a_user_s_plan_does_not_wait_for_an_attempt_that_nobody_asked_for(desk: 
     assert hand.scan.revision is not None
     assert hand.scan.revision.plan.calibration.g1 == small_scan.known_calibration().g1
     assert hand.scan.revision.has_lattice
+
+
+def test_a_scan_whose_results_are_damaged_is_given_up_and_the_next_one_is_analysed(desk: Desk) -> None:
+    scan = desk.planned()
+    desk.store(*EVERYTHING)
+    desk.turn()
+    desk.heard()
+    os.truncate(results_path(scan.folder, 1), 100)
+    current = scan.references.current
+    assert current is not None
+    # the maps are to go out again, and cannot be read
+    scan.adopt_reference(ReferenceInfo(revision=0, kind="values", vectors=(10.0, 0.0, 0.0, 10.0)))
+    desk.turn()
+    assert desk.scans.find("small") is None
+    assert [heard.topic.name for heard in desk.heard() if heard.topic.kind == "event"] == ["scan_unusable"]
+    following = desk.planned(scan_id="next")
+    desk.store(*EVERYTHING, scan_id="next")
+    desk.end("next")
+    desk.finish()
+    assert following.revision is not None
+    assert following.revision.counts(following.seen.states)[DIFFRACTION].analysed == small_scan.POSITIONS
