@@ -22,9 +22,9 @@ class Strain:
     """(n,) rotation from axis 0 towards axis 1 [rad]."""
 
 
-def strain(g: Vectors, reference: Float64) -> Strain:
+def strain(g: Vectors, reference: Float64, distortion: Float64 | None = None) -> Strain:
     """
-    Strain and rotation of lattices relative to a reference.
+    Strain and rotation of lattices relative to a reference, along the detector's axes.
 
     Parameters
     ----------
@@ -32,6 +32,8 @@ def strain(g: Vectors, reference: Float64) -> Strain:
         Lattice vectors, [:, 0] = g1 and [:, 1] = g2, each (row, column) [px].
     reference : (2, 2)
         The same, unstrained [px].
+    distortion : (2, 2), optional
+        D of a detector whose vectors are D times the true ones; lattices and reference are both corrected.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def strain(g: Vectors, reference: Float64) -> Strain:
     Raises
     ------
     SingularLattice
-        The reference spans no area.
+        The reference, or the distortion, spans no area.
 
     Notes
     -----
@@ -49,11 +51,32 @@ def strain(g: Vectors, reference: Float64) -> Strain:
     decomposition F = R U is exact for any rotation, so that a rotation alone gives no strain: e = U - I, and
     theta from R = [[c, -s], [s, c]] on (axis 0, axis 1).
     """
-    columns = np.asarray(reference, np.float64).T
-    if not np.isfinite(columns).all() or abs(np.linalg.det(columns)) <= 1e-9 * (columns**2).sum():
-        raise SingularLattice(f"the reference vectors g1 {columns[:, 0]} and g2 {columns[:, 1]} span no area")
-    out = _strain(np.ascontiguousarray(g, np.float64), np.asarray(np.linalg.inv(columns), np.float64))
+    out = _strain(np.ascontiguousarray(g, np.float64), *frame_matrices(reference, distortion))
     return Strain(out[0], out[1], out[2], out[3])
+
+
+def frame_matrices(reference: Float64, distortion: Float64 | None) -> tuple[Float64, Float64]:
+    """
+    What a lattice is multiplied with from both sides: M = D^-1 G (D^-1 G0)^-1 = A G B.
+
+    Raises
+    ------
+    SingularLattice
+        The reference, or the distortion, spans no area.
+    """
+    columns = np.asarray(reference, np.float64).T
+    if not spans_area(columns):
+        raise SingularLattice(f"the reference vectors g1 {columns[:, 0]} and g2 {columns[:, 1]} span no area")
+    bend = np.eye(2) if distortion is None else np.asarray(distortion, np.float64)
+    if not spans_area(bend):
+        raise SingularLattice(f"the distortion {bend.tolist()} spans no area")
+    left, right = np.linalg.inv(bend), np.linalg.inv(columns) @ bend
+    return np.ascontiguousarray(left, np.float64), np.ascontiguousarray(right, np.float64)
+
+
+def spans_area(matrix: Float64) -> bool:
+    """True for a finite (2, 2) whose columns are not parallel."""
+    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-9 * (matrix**2).sum())
 
 
 def median_reference(g: Vectors) -> Float64:
@@ -82,24 +105,36 @@ def median_reference(g: Vectors) -> Float64:
 
 
 @njit(cache=True, nogil=True)
-def _strain(g: Float64, inverse: Float64) -> Float64:
+def deformation(g: Float64, left: Float64, right: Float64, f: Float64) -> bool:
+    """F = (A G B)^-T of one lattice (2, 2), its vectors as rows; False where it is no deformation."""
+    a00 = left[0, 0] * g[0, 0] + left[0, 1] * g[0, 1]
+    a10 = left[1, 0] * g[0, 0] + left[1, 1] * g[0, 1]
+    a01 = left[0, 0] * g[1, 0] + left[0, 1] * g[1, 1]
+    a11 = left[1, 0] * g[1, 0] + left[1, 1] * g[1, 1]
+    m00 = a00 * right[0, 0] + a01 * right[1, 0]
+    m01 = a00 * right[0, 1] + a01 * right[1, 1]
+    m10 = a10 * right[0, 0] + a11 * right[1, 0]
+    m11 = a10 * right[0, 1] + a11 * right[1, 1]
+    det = m00 * m11 - m01 * m10
+    # a mirrored or flat lattice is no deformation of the reference; NaN fails the comparison as well
+    if not det > 1e-9:
+        return False
+    f[0, 0], f[0, 1], f[1, 0], f[1, 1] = m11 / det, -m10 / det, -m01 / det, m00 / det
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _strain(g: Float64, left: Float64, right: Float64) -> Float64:
     out = np.empty((4, len(g)))
+    f = np.empty((2, 2))
     for i in range(len(g)):
-        # M = G G0^-1 with the vectors as columns
-        m00 = g[i, 0, 0] * inverse[0, 0] + g[i, 1, 0] * inverse[1, 0]
-        m01 = g[i, 0, 0] * inverse[0, 1] + g[i, 1, 0] * inverse[1, 1]
-        m10 = g[i, 0, 1] * inverse[0, 0] + g[i, 1, 1] * inverse[1, 0]
-        m11 = g[i, 0, 1] * inverse[0, 1] + g[i, 1, 1] * inverse[1, 1]
-        det = m00 * m11 - m01 * m10
-        # a mirrored or flat lattice is no deformation of the reference; NaN fails the comparison as well
-        if not det > 1e-9:
+        if not deformation(g[i], left, right, f):
             out[:, i] = np.nan
             continue
-        f00, f01, f10, f11 = m11 / det, -m10 / det, -m01 / det, m00 / det
-        theta = atan2(f10 - f01, f00 + f11)
+        theta = atan2(f[1, 0] - f[0, 1], f[0, 0] + f[1, 1])
         c, s = cos(theta), sin(theta)
-        out[0, i] = c * f00 + s * f10 - 1.0
-        out[1, i] = c * f11 - s * f01 - 1.0
-        out[2, i] = c * f01 + s * f11
+        out[0, i] = c * f[0, 0] + s * f[1, 0] - 1.0
+        out[1, i] = c * f[1, 1] - s * f[0, 1] - 1.0
+        out[2, i] = c * f[0, 1] + s * f[1, 1]
         out[3, i] = theta
     return out
