@@ -8,3 +8,11 @@ class SingularLattice(ValueError):
 
 class NoReference(ValueError):
     """No position carries a finite lattice from which a reference could be taken."""
+
+
+class NoDescan(ValueError):
+    """The centres of a scan lie on no plane that could be found."""
+
+
+class EllipseUnknown(ValueError):
+    """What was measured cannot tell the detector's elliptic distortion."""
