@@ -18,6 +18,7 @@ from livestrain_client.updates import (
     ScanFinished,
     Stale,
     Update,
+    VectorMapChanged,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "Stale",
     "Unavailable",
     "Update",
+    "VectorMapChanged",
 ]

@@ -13,9 +13,10 @@ from livestrain_client.errors import Unavailable
 from livestrain_client.mirror import Mirror
 from livestrain_client.requests import new_id
 from livestrain_client.state import Chunk, MapState
-from livestrain_client.updates import Reconnected, Stale, Update
+from livestrain_client.updates import Reconnected, Stale, Update, VectorMapChanged
 from livestrain_wire.errors import NewerProtocol, WireError
 from livestrain_wire.messages import (
+    BraggVectorMap,
     Event,
     Heartbeat,
     MapValues,
@@ -121,6 +122,11 @@ class Live:
     def maps(self) -> dict[str, MapState]:
         """The maps under the current plan revision, by name; their ``values`` are (scan_rows, scan_columns, ...)."""
         return self._mirror.maps
+
+    @property
+    def vector_map(self) -> VectorMapChanged | None:
+        """The last Bragg vector map heard of this scan; `Control.bragg_vector_map` asks for the present one."""
+        return self._mirror.vector_map
 
     @property
     def earlier(self) -> dict[int, dict[str, MapState]]:
@@ -286,6 +292,8 @@ class Live:
     def _take_heard(self, heard: Heard) -> list[Update]:
         if isinstance(heard.message, MapValues):
             return self._mirror.take_values(heard.message, heard.payload)
+        if isinstance(heard.message, BraggVectorMap):
+            return self._mirror.take_vector_map(heard.message, heard.payload)
         if isinstance(heard.message, Heartbeat):
             self._heard_at = time.monotonic()
         return self._mirror.take(heard.topic, heard.message)

@@ -8,7 +8,7 @@ Messages may be lost, late and repeated. Whatever is found to be missing is want
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 
-from livestrain_client.state import Chunk, MapState
+from livestrain_client.state import Chunk, MapState, pixels_of
 from livestrain_client.updates import (
     EventSeen,
     MapChanged,
@@ -18,9 +18,11 @@ from livestrain_client.updates import (
     ScanBegan,
     ScanFinished,
     Update,
+    VectorMapChanged,
 )
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
+    BraggVectorMap,
     Event,
     Heartbeat,
     MapValues,
@@ -61,6 +63,8 @@ class Mirror:
         """As of the last status reply."""
         self.maps: dict[str, MapState] = {}
         """Under the current plan revision, by name."""
+        self.vector_map: VectorMapChanged | None = None
+        """The last one published for this scan; one that was missed can be asked for."""
         self.earlier: dict[int, dict[str, MapState]] = {}
         """Maps of the plan revisions before, which get no more values."""
         self.events: deque[Event] = deque(maxlen=REMEMBERED_EVENTS)
@@ -146,6 +150,23 @@ class Mirror:
         if state is not None and runs:
             updates.append(MapChanged(message.name, runs, state))
         return updates
+
+    def take_vector_map(self, message: BraggVectorMap, payload: bytes) -> list[Update]:
+        """
+        Take a Bragg vector map.
+
+        Raises
+        ------
+        WireError
+            If the payload does not fit.
+        """
+        if self._is_past(message.epoch):
+            return []
+        updates = self._notice_epoch(message.epoch)
+        if self.scan is None or message.scan_id != self.scan.start.scan_id:
+            return updates
+        self.vector_map = VectorMapChanged(pixels_of(payload, message.about.dtype, message.about.shape), message.about)
+        return [*updates, self.vector_map]
 
     def take_chunk(self, state: MapState, asked: Chunk, reply: SnapshotReply, payload: bytes) -> list[Update] | None:
         """
@@ -244,7 +265,7 @@ class Mirror:
             return []
         self.scan = scan
         self.plan = self.progress = self.ended = self._closing = None
-        self.maps, self.earlier = {}, {}
+        self.maps, self.earlier, self.vector_map = {}, {}, None
         self._maps_epoch = self.epoch
         return [ScanBegan(scan)]
 

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from livestrain_client.connection import CONTROL_ENDPOINT, Answer, ControlSocket
 from livestrain_client.errors import RequestRefused, UnexpectedReply
-from livestrain_wire.errors import WireError
+from livestrain_client.state import pixels_of
 from livestrain_wire.messages import (
     ArmRequest,
+    BraggVectorMapReply,
+    BraggVectorMapRequest,
     CalibrateReply,
     CalibrateRequest,
     Done,
@@ -31,6 +33,7 @@ from livestrain_wire.messages import (
     StatusReply,
     StatusRequest,
     StopRequest,
+    VectorMapInfo,
 )
 
 R = TypeVar("R", bound=Reply)
@@ -55,6 +58,14 @@ class Pattern(NamedTuple):
     pixels: NDArray[Any]
     """(rows, columns) [counts]."""
     about: PatternReply
+
+
+class VectorMap(NamedTuple):
+    """A Bragg vector map."""
+
+    pixels: NDArray[Any]
+    """(rows, columns) summed intensity [counts]."""
+    about: VectorMapInfo
 
 
 def new_id() -> str:
@@ -119,13 +130,31 @@ class Control:
         """The diffraction pattern of one scan position, and what was found in it."""
         answer = self.request(FrameRequest(id=new_id(), scan_id=scan_id, row=row, column=column))
         found = _expect(FrameReply, answer.reply)
-        return Frame(_pixels(answer.payload, found.dtype, found.shape), found)
+        return Frame(pixels_of(answer.payload, found.dtype, found.shape), found)
 
     def pattern(self, kind: Literal["sum", "largest"] = "sum", scan_id: str | None = None) -> Pattern:
         """The summed or largest pattern of the scan so far."""
         answer = self.request(PatternRequest(id=new_id(), scan_id=scan_id, kind=kind), slow=True)
         about = _expect(PatternReply, answer.reply)
-        return Pattern(_pixels(answer.payload, about.dtype, about.shape), about)
+        return Pattern(pixels_of(answer.payload, about.dtype, about.shape), about)
+
+    def bragg_vector_map(self, sampling: int = 1, centred: bool = True, scan_id: str | None = None) -> VectorMap:
+        """
+        The Bragg vector map of the positions analysed so far.
+
+        Parameters
+        ----------
+        sampling
+            Pixels of the map per detector pixel, along each axis.
+        centred
+            Subtract the centre of each position, so that the descan is out.
+        scan_id
+            The current or last scan if not given.
+        """
+        request = BraggVectorMapRequest(id=new_id(), scan_id=scan_id, sampling=sampling, centred=centred)
+        answer = self.request(request, slow=True)
+        about = _expect(BraggVectorMapReply, answer.reply).about
+        return VectorMap(pixels_of(answer.payload, about.dtype, about.shape), about)
 
     def calibrate(
         self,
@@ -219,12 +248,3 @@ def _expect(kind: type[R], reply: Reply) -> R:
     if not isinstance(reply, kind):
         raise UnexpectedReply(f"expected {kind.__name__}, found {type(reply).__name__}")
     return reply
-
-
-def _pixels(payload: bytes, dtype: str, shape: tuple[int, int]) -> NDArray[Any]:
-    try:
-        return np.frombuffer(payload, np.dtype(dtype).newbyteorder("<")).reshape(shape)
-    except (TypeError, ValueError) as error:
-        raise WireError(
-            f"expected {shape[0]} x {shape[1]} pixels of {dtype:.20}, found {len(payload)} bytes"
-        ) from error

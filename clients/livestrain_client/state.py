@@ -237,6 +237,23 @@ class MapState:
         self._known.fill(False)
 
 
+def pixels_of(payload: bytes, dtype: str, shape: tuple[int, int]) -> NDArray[Any]:
+    """
+    An image from its bytes, (rows, columns).
+
+    Raises
+    ------
+    WireError
+        If they are not so many pixels.
+    """
+    try:
+        return np.frombuffer(payload, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise WireError(
+            f"expected {shape[0]} x {shape[1]} pixels of {dtype:.20}, found {len(payload)} bytes"
+        ) from error
+
+
 def _value_dtype(info: MapInfo) -> np.dtype[Any]:
     dtype = _number_type(info.dtype)
     if dtype is None:

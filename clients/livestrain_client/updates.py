@@ -1,10 +1,12 @@
 """What a subscriber is told, one type for each kind of news."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
 
 from livestrain_client.state import MapState
-from livestrain_wire.messages import Event, PlanChanged, Progress, Run, ScanEnded, ScanStarted
+from livestrain_wire.messages import Event, PlanChanged, Progress, Run, ScanEnded, ScanStarted, VectorMapInfo
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,15 @@ class MapChanged:
     """(first flat position, count) of the positions that may differ from before."""
     map: MapState
     """The whole map, changed already."""
+
+
+@dataclass(frozen=True)
+class VectorMapChanged:
+    """A new Bragg vector map."""
+
+    pixels: NDArray[Any]
+    """(rows, columns) summed intensity [counts]."""
+    about: VectorMapInfo
 
 
 @dataclass(frozen=True)
@@ -71,5 +82,13 @@ class Reconnected:
 
 
 Update: TypeAlias = (
-    MapChanged | ProgressChanged | EventSeen | ScanBegan | PlanReplaced | ScanFinished | Stale | Reconnected
+    MapChanged
+    | VectorMapChanged
+    | ProgressChanged
+    | EventSeen
+    | ScanBegan
+    | PlanReplaced
+    | ScanFinished
+    | Stale
+    | Reconnected
 )

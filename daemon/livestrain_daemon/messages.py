@@ -206,6 +206,17 @@ class PatternTask(Task):
     """The blocks that are finished."""
 
 
+class VectorMapTask(Task):
+    """The Bragg vector map of all analysed positions."""
+
+    type: Literal["map_vectors"] = "map_vectors"
+    revision: Count
+    sampling: int = 1
+    centred: bool = True
+    dtype: Literal["float32", "float64"] = "float64"
+    """Of the pixels in the answer."""
+
+
 class StopWorker(Message):
     """Exit after what has been acknowledged."""
 
@@ -250,6 +261,15 @@ FROM_INTAKE = by_type(
 )
 TO_INTAKE = by_type(SetArmed, Released, ResumeScan, CloseScan, StopIntake)
 TO_WORKER = by_type(
-    SyncTask, PingTask, OpenRevisionTask, PrepareTask, AnalyseTask, CalibrateTask, MedianTask, PatternTask, StopWorker
+    SyncTask,
+    PingTask,
+    OpenRevisionTask,
+    PrepareTask,
+    AnalyseTask,
+    CalibrateTask,
+    MedianTask,
+    PatternTask,
+    VectorMapTask,
+    StopWorker,
 )
 FROM_WORKER = by_type(WorkerReady, TaskDone, TaskFailed)

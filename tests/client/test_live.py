@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from helpers.waiting import wait_until
 from helpers.wire_daemon import WireDaemon
-from helpers.wire_scan import WireScan
+from helpers.wire_scan import WireScan, vector_map_info
 from livestrain_client import live as live_module
 from livestrain_client.live import Live
 from livestrain_client.updates import (
@@ -21,9 +21,18 @@ from livestrain_client.updates import (
     ScanFinished,
     Stale,
     Update,
+    VectorMapChanged,
 )
 from livestrain_wire.codec import encode
-from livestrain_wire.messages import MapPatch, Published, ScanEnded, ScanStarted, SnapshotRequest
+from livestrain_wire.messages import (
+    BraggVectorMap,
+    MapPatch,
+    Published,
+    ScanEnded,
+    ScanStarted,
+    SnapshotRequest,
+    VectorMapInfo,
+)
 
 SHAPE = (12, 10)
 POSITIONS = 120
@@ -94,6 +103,41 @@ def test_a_scan_from_its_start_to_its_end(daemon: WireDaemon) -> None:
         assert live.progress.stored == POSITIONS
         assert live.ended is not None
         assert live.faults == {}
+
+
+def test_the_bragg_vector_map_is_taken_as_it_comes(daemon: WireDaemon) -> None:
+    about = vector_map_info(dtype="float32")
+    with joined(daemon) as live:
+        daemon.begin(maps())
+        follow_until(live, PlanReplaced)
+        before = live.vector_map
+        assert before is None
+        publish_vector_map(daemon, about, np.full((8, 8), 2.0, np.float32).tobytes())
+        [*_, last] = follow_until(live, VectorMapChanged)
+        assert isinstance(last, VectorMapChanged)
+        assert live.vector_map is last
+        assert last.pixels.tolist() == [[2.0] * 8] * 8
+        assert last.about == about
+        daemon.begin(maps(), "scan-2")
+        follow_until(live, ScanBegan)
+        after = live.vector_map
+        assert after is None
+
+
+def test_a_bragg_vector_map_of_a_wrong_size_is_counted_and_not_taken(daemon: WireDaemon) -> None:
+    with joined(daemon) as live:
+        daemon.begin(maps())
+        follow_until(live, PlanReplaced)
+        publish_vector_map(daemon, vector_map_info(), b"short")
+        wait_until(lambda: live.poll(0.01) is not None and live.faults == {"WireError": 1}, 10, "the fault")
+        assert live.vector_map is None
+
+
+def publish_vector_map(daemon: WireDaemon, about: VectorMapInfo, payload: bytes) -> None:
+    assert daemon.scan is not None
+    scan_id = daemon.scan.start.scan_id
+    message = BraggVectorMap(epoch=daemon.epoch, sequence=1, scan_id=scan_id, about=about)
+    daemon.publish_raw(f"{scan_id}/image/bragg_vectors".encode(), encode(message), payload)
 
 
 def test_joining_in_the_middle_ends_with_the_same_bits(daemon: WireDaemon) -> None:

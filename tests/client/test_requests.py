@@ -50,6 +50,12 @@ def test_a_frame_and_a_pattern_come_as_arrays(control: Control) -> None:
     assert control.pattern("largest").pixels.sum() == 64
 
 
+def test_a_bragg_vector_map_comes_as_an_array(control: Control) -> None:
+    found = control.bragg_vector_map(sampling=2)
+    assert found.pixels.shape == (16, 16)
+    assert found.pixels.sum() == found.about.intensity == 256.0
+
+
 def test_a_calibration_sends_the_vacuum_probe_along(daemon: WireDaemon, control: Control) -> None:
     probe = np.eye(8)
     assert control.calibrate(vacuum_probe=probe).revision is None

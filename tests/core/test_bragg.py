@@ -70,7 +70,7 @@ def test_intensity_is_conserved_and_every_vector_is_counted_once(seed: int, samp
     shift = np.random.default_rng(seed).normal(0, 1.5, (len(where), 2))
     shift[:unknown] = np.nan
     found = bragg_vector_map(where, intensity, SHAPE, sampling, shift)
-    there: NDArray[np.bool_] = np.isfinite(where).all(axis=-1)
+    there = np.asarray(np.isfinite(where).all(axis=-1))
     assert found.counts.sum() == there.sum()
     assert found.counts[UNCENTRED] == there[:unknown].sum()
     assert found.intensities.sum() == pytest.approx(intensity[there].sum(dtype=np.float64), rel=1e-12)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_wire.messages import (
+    BraggVectorMapReply,
+    BraggVectorMapRequest,
     CalibrateReply,
     CalibrateRequest,
     FrameReply,
@@ -25,6 +27,7 @@ from livestrain_wire.messages import (
     ScanEnded,
     ScanStart,
     ScanStarted,
+    VectorMapInfo,
 )
 
 
@@ -65,6 +68,21 @@ class WireScan:
         return tuple((first + int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
+def vector_map_info(sampling: int = 1, dtype: str = "float64") -> VectorMapInfo:
+    """A Bragg vector map of 8 x 8 detector pixels, one count in each of its own."""
+    side = 8 * sampling
+    return VectorMapInfo(
+        revision=1,
+        shape=(side, side),
+        dtype=dtype,
+        sampling=sampling,
+        origin=(3.5, 3.5),
+        positions=4,
+        vectors=side**2,
+        intensity=float(side**2),
+    )
+
+
 def canned_reply(request: Request, scan: WireScan, epoch: str) -> tuple[Message, bytes | None]:
     """Plausible replies to requests that need an analysis."""
     about: dict[str, Any] = {"id": request.id, "epoch": epoch, "scan_id": scan.start.scan_id}
@@ -75,6 +93,9 @@ def canned_reply(request: Request, scan: WireScan, epoch: str) -> tuple[Message,
         case PatternRequest():
             about |= {"kind": request.kind, "shape": (8, 8), "dtype": "float64", "positions": 256}
             return PatternReply(**about), np.ones(64).tobytes()
+        case BraggVectorMapRequest():
+            found_map = vector_map_info(request.sampling)
+            return BraggVectorMapReply(**about, about=found_map), np.ones(found_map.shape).tobytes()
         case CalibrateRequest():
             found = {"centre": [3.5, 3.25], "radius_px": 2.0, "g1": [0.0, 3.0], "g2": None, "reason": ""}
             revision = scan.revision + 1 if request.apply else None

@@ -25,6 +25,8 @@ from livestrain_wire.messages.control import (
     REPLIES,
     REQUESTS,
     ArmRequest,
+    BraggVectorMapReply,
+    BraggVectorMapRequest,
     CalibrateReply,
     CalibrateRequest,
     Done,
@@ -51,6 +53,7 @@ from livestrain_wire.messages.control import (
 from livestrain_wire.messages.frames import FRAME_MESSAGES, Frames, ScanEnd, ScanStart
 from livestrain_wire.messages.maps import (
     MAP_MESSAGES,
+    BraggVectorMap,
     Event,
     Heartbeat,
     MapInfo,
@@ -63,6 +66,7 @@ from livestrain_wire.messages.maps import (
     ScanEnded,
     ScanStarted,
     StageCounts,
+    VectorMapInfo,
 )
 
 __all__ = [
@@ -72,6 +76,9 @@ __all__ = [
     "REPLIES",
     "REQUESTS",
     "ArmRequest",
+    "BraggVectorMap",
+    "BraggVectorMapReply",
+    "BraggVectorMapRequest",
     "CalibrateReply",
     "CalibrateRequest",
     "Count",
@@ -120,6 +127,7 @@ __all__ = [
     "StatusReply",
     "StatusRequest",
     "StopRequest",
+    "VectorMapInfo",
     "WorkerStatus",
     "by_type",
 ]

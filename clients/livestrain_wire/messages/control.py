@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from livestrain_wire.messages.base import Count, Message, Name, RefusalReason, Run, ScanId, Shape2, by_type
-from livestrain_wire.messages.maps import PlanChanged, Progress, ScanEnded, ScanStarted
+from livestrain_wire.messages.maps import PlanChanged, Progress, ScanEnded, ScanStarted, VectorMapInfo
 
 
 class Request(Message):
@@ -49,6 +49,17 @@ class PatternRequest(Request):
     type: Literal["pattern"] = "pattern"
     scan_id: ScanId | None = None
     kind: Literal["sum", "largest"] = "sum"
+
+
+class BraggVectorMapRequest(Request):
+    """The Bragg vector map of the positions analysed so far; replied by `BraggVectorMapReply`."""
+
+    type: Literal["bragg_vector_map"] = "bragg_vector_map"
+    scan_id: ScanId | None = None
+    sampling: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
+    """Pixels of the map per detector pixel, along each axis."""
+    centred: bool = True
+    """Subtract the centre of each position, so that the descan is out."""
 
 
 class CalibrateRequest(Request):
@@ -241,6 +252,14 @@ class PatternReply(Reply):
     """Positions that are in it: whole blocks only."""
 
 
+class BraggVectorMapReply(Reply):
+    """A Bragg vector map; the payload holds its pixels, little-endian, row by row."""
+
+    type: Literal["bragg_vector_map_reply"] = "bragg_vector_map_reply"
+    scan_id: ScanId
+    about: VectorMapInfo
+
+
 class CalibrateReply(Reply):
     """What a calibration found; nothing is applied unless asked for."""
 
@@ -276,6 +295,7 @@ REQUESTS = by_type(
     SnapshotRequest,
     FrameRequest,
     PatternRequest,
+    BraggVectorMapRequest,
     CalibrateRequest,
     ReferenceRequest,
     PlanRequest,
@@ -291,6 +311,7 @@ REPLIES = by_type(
     SnapshotReply,
     FrameReply,
     PatternReply,
+    BraggVectorMapReply,
     CalibrateReply,
     ReferenceReply,
     PlanReply,

@@ -1,10 +1,10 @@
 """Maps out: PUB, port 5551."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from livestrain_wire.messages.base import Count, Message, Name, Run, ScanId, by_type
+from livestrain_wire.messages.base import Count, Message, Name, Run, ScanId, Shape2, by_type
 from livestrain_wire.messages.frames import ScanStart
 
 
@@ -90,6 +90,54 @@ class MapWhole(MapValues):
     first: bool = True
 
 
+class VectorMapInfo(BaseModel):
+    """
+    What a Bragg vector map holds: the bilinear histogram of the places of all disks, weighted by their intensities.
+
+    Pixel i of the map along an axis lies at (i + 1/2) / ``sampling`` - 1/2 on the detector [px]. The sum over the map
+    is ``intensity``, to rounding; what is not in it is counted apart.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    revision: Count
+    """The plan revision whose vectors they are."""
+    shape: Shape2
+    """Pixels of the map (rows, columns)."""
+    dtype: str
+    sampling: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
+    """Pixels of the map per detector pixel, along each axis."""
+    centred_by: str = ""
+    """The map of centres that were subtracted, so that the descan is out; empty: none."""
+    origin: tuple[float, float]
+    """Where the direct beam lies in a centred map: the centre of the plan (row, column) on the detector [px]."""
+    positions: Count
+    """Analysed positions that were looked at."""
+    vectors: Count
+    """Bragg vectors in the map."""
+    intensity: float
+    """Their summed intensity [counts]."""
+    outside: Count = 0
+    """Bragg vectors that lie off the detector after centring."""
+    outside_intensity: float = 0.0
+    without_centre: Count = 0
+    """Bragg vectors at positions whose centre is not known."""
+    without_centre_intensity: float = 0.0
+
+
+class BraggVectorMap(Published):
+    """
+    The Bragg vector map so far; topic ``scan-id/image/bragg_vectors``; the payload holds its pixels, row by row.
+
+    Published at 256, 512, 1024, ... analysed positions and after the last one. At any time it can be asked for with a
+    `BraggVectorMapRequest`.
+    """
+
+    type: Literal["vector_map"] = "vector_map"
+    scan_id: ScanId
+    about: VectorMapInfo
+
+
 class StageCounts(BaseModel):
     """How far a stage is; the counts add up to the scan's positions."""
 
@@ -171,5 +219,7 @@ class Heartbeat(Published):
     """UTC [ns]."""
 
 
-MAP_MESSAGES = by_type(ScanStarted, PlanChanged, MapPatch, MapWhole, Progress, Event, ScanEnded, Heartbeat)
+MAP_MESSAGES = by_type(
+    ScanStarted, PlanChanged, MapPatch, MapWhole, BraggVectorMap, Progress, Event, ScanEnded, Heartbeat
+)
 """What the publisher sends."""

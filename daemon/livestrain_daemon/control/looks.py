@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from livestrain_daemon.control.socket import Answer, Refuse
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.dispatch.pool import WorkerPool
-from livestrain_daemon.messages import PatternTask, TaskDone
+from livestrain_daemon.messages import PatternTask, TaskDone, VectorMapTask
 from livestrain_daemon.plan import REDUCTION
 from livestrain_daemon.publish.feed import little_endian
 from livestrain_daemon.scan.derived import read_maps
@@ -18,17 +18,23 @@ from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.scans import Scans
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scanfolder import FrameState, ResultState, runs_of
+from livestrain_daemon.vectors import vector_kind
 from livestrain_wire.messages import (
+    BraggVectorMapReply,
+    BraggVectorMapRequest,
     FrameReply,
     FrameRequest,
     PatternReply,
     PatternRequest,
     StatusReply,
     StatusRequest,
+    VectorMapInfo,
 )
 
 PATTERN_SECONDS = 60.0
 """Adding the blocks of a scan may take so long [s]."""
+MOST_PIXELS = 1 << 24
+"""No larger Bragg vector map is made."""
 
 
 def status(request: StatusRequest, scans: Scans, pool: WorkerPool, around: Surroundings, armed: bool) -> StatusReply:
@@ -108,6 +114,38 @@ def pattern(request: PatternRequest, scan: LiveScan, around: Surroundings, answe
             dtype=found.result["dtype"],
             positions=positions,
         )
+        answer(reply, payload)
+
+    lost = lambda reason, suspect: refuse("internal", reason)  # noqa: E731
+    around.jobs.submit(Job(task=task, done=done, lost=lost, limit_seconds=PATTERN_SECONDS))
+
+
+def bragg_vector_map(
+    request: BraggVectorMapRequest, scan: LiveScan, around: Surroundings, answer: Answer, refuse: Refuse
+) -> None:
+    """The Bragg vector map of all analysed positions; a worker makes it."""
+    revision = scan.revision
+    rows, columns = scan.opened.start.frame_shape
+    if revision is None or vector_kind(revision.results.layout.outputs) is None:
+        refuse("no_such_map", "the plan looks for no disks")
+        return
+    if rows * columns * request.sampling**2 > MOST_PIXELS:
+        refuse("bad_request", f"expected at most {MOST_PIXELS} pixels, found {request.sampling}^2 x {rows} x {columns}")
+        return
+    number = revision.plan.revision
+
+    def task(serial: int) -> VectorMapTask:
+        return VectorMapTask(
+            number=serial,
+            folder=str(scan.folder),
+            revision=number,
+            sampling=request.sampling,
+            centred=request.centred,
+        )
+
+    def done(found: TaskDone, payload: bytes) -> None:
+        about = VectorMapInfo.model_validate(found.result)
+        reply = BraggVectorMapReply(id=request.id, epoch=around.publisher.epoch, scan_id=scan.id, about=about)
         answer(reply, payload)
 
     lost = lambda reason, suspect: refuse("internal", reason)  # noqa: E731

@@ -16,6 +16,7 @@ from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scanfolder import FrameState
 from livestrain_wire.messages import (
     ArmRequest,
+    BraggVectorMapRequest,
     CalibrateReply,
     CalibrateRequest,
     Done,
@@ -109,6 +110,8 @@ class Requests:
                 looks.frame(request, hand.scan, self._epoch, answer, refuse)
             case PatternRequest():
                 looks.pattern(request, hand.scan, self._around, answer, refuse)
+            case BraggVectorMapRequest():
+                looks.bragg_vector_map(request, hand.scan, self._around, answer, refuse)
             case CalibrateRequest():
                 self._calibrate(hand, request, payload, answer, refuse)
             case ReferenceRequest():

@@ -27,6 +27,7 @@ from livestrain_daemon.scan.planner import Planner, recorded_plan
 from livestrain_daemon.scan.referencer import Referencer
 from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scan.vectormapper import VectorMapper
 from livestrain_daemon.scanfolder import has_rebooted, read_journal, revisions
 from livestrain_wire.messages import Message, ReferenceInfo
 
@@ -40,12 +41,14 @@ class ScanInHand:
     scan: LiveScan
     planner: Planner
     referencer: Referencer
+    vector_mapper: VectorMapper
 
     def step(self) -> None:
         """Looks after what no message tells of."""
         self.scan.step()
         self.planner.step()
         self.referencer.step()
+        self.vector_mapper.step()
         if not self.scan.final and self._complete:
             self.scan.finish()
 
@@ -53,7 +56,8 @@ class ScanInHand:
     def _complete(self) -> bool:
         if self.planner.hopeless:
             return self.scan.stopped_coming
-        return self.scan.analysed_all and self.planner.settled and self.referencer.settled and self.scan.feed.idle
+        settled = self.planner.settled and self.referencer.settled and self.vector_mapper.settled
+        return self.scan.analysed_all and settled and self.scan.feed.idle
 
 
 class Scans:
@@ -208,7 +212,10 @@ class Scans:
             return
         self.opened_total += 1
         self._scans[opened.scan_id] = ScanInHand(
-            scan, Planner(scan, self._surroundings), Referencer(scan, self._surroundings)
+            scan,
+            Planner(scan, self._surroundings),
+            Referencer(scan, self._surroundings),
+            VectorMapper(scan, self._surroundings),
         )
         scan.announcer.opened(opened)
         try:

@@ -23,6 +23,7 @@ from livestrain_daemon.messages import (
     PrepareTask,
     SyncTask,
     Task,
+    VectorMapTask,
 )
 from livestrain_daemon.plan import DIFFRACTION, parse_plan, pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import (
@@ -37,6 +38,7 @@ from livestrain_daemon.scanfolder import (
     provenance,
     revisions,
 )
+from livestrain_daemon.vectors import vector_map
 from livestrain_daemon.worker.revision import OpenRevision
 from livestrain_wire.messages import Run
 
@@ -211,6 +213,14 @@ def _add_blocks(task: PatternTask) -> Outcome:
     return Outcome(result={"shape": list(pattern.shape), "dtype": pattern.dtype.name}, payload=pattern.tobytes())
 
 
+def _map_vectors(task: VectorMapTask) -> Outcome:
+    about, image = vector_map(Path(task.folder), task.revision, task.sampling, task.centred)
+    return Outcome(
+        result={**about.model_dump(mode="json"), "dtype": task.dtype},
+        payload=image.astype(np.dtype(task.dtype).newbyteorder("<")).tobytes(),
+    )
+
+
 def _sync(task: SyncTask) -> Outcome:
     with ResultsFile(open_results(Path(task.folder), task.revision)) as results:
         results.sync()
@@ -221,6 +231,7 @@ ONCE: dict[type[Task], Callable[[Any], Outcome]] = {
     OpenRevisionTask: _open_revision,
     MedianTask: _median,
     PatternTask: _add_blocks,
+    VectorMapTask: _map_vectors,
     SyncTask: _sync,
 }
 """Tasks that need nothing to be kept open."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from livestrain_core.bragg import bragg_vector_map
 from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
 from livestrain_core.lattice import Lattice, fit_lattice
@@ -25,6 +26,7 @@ def warm(dtypes: tuple[str, ...] = ("uint16",)) -> None:
     for h in (-1, 0, 1):
         for k in (-1, 0, 1):
             pattern += 40.0 * ((rows - 32 - 18 * h) ** 2 + (columns - 32 - 18 * k) ** 2 <= 16)
+    bragg_vector_map(np.zeros((1, 1, 2)), np.zeros((1, 1)), (64, 64))
     for dtype in dtypes:
         frames = np.repeat(pattern[None], 16, axis=0).astype(dtype)
         calibrate(frames, None, None)

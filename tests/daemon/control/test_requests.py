@@ -9,7 +9,7 @@ import zmq
 
 from daemon.control.clients import Counter, reply_of
 from daemon.desk import EVERYTHING, Desk
-from daemon.small_scan import CAMERA, POSITIONS, SCAN, frames
+from daemon.small_scan import CAMERA, POSITIONS, SCAN, frames, known_plan, lay_out
 from livestrain_daemon.config import WorkersConfig
 from livestrain_daemon.control.requests import MOST_POSITIONS, Requests
 from livestrain_daemon.control.socket import Control
@@ -20,6 +20,8 @@ from livestrain_simulator.patterns import vacuum_probe
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import (
     ArmRequest,
+    BraggVectorMapReply,
+    BraggVectorMapRequest,
     CalibrateReply,
     CalibrateRequest,
     Done,
@@ -129,6 +131,7 @@ REQUESTS_ABOUT_A_SCAN: list[Request] = [
     SnapshotRequest(id="1", scan_id="small", name="total"),
     FrameRequest(id="2", row=0, column=0),
     PatternRequest(id="3"),
+    BraggVectorMapRequest(id="8"),
     CalibrateRequest(id="4"),
     ReferenceRequest(id="5", median=True),
     PlanRequest(id="6", changes={}, based_on=0),
@@ -251,6 +254,32 @@ def test_a_pattern_holds_whole_blocks_only(window: Window) -> None:
     window.desk.store((250, 20))
     window.desk.work()
     assert window.get(PatternReply, PatternRequest(id="2")).positions == 256
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("sampling", [1, 3])
+def test_the_bragg_vector_map_of_the_whole_scan(looked_at: Window, sampling: int, centred: bool) -> None:
+    reply, payload = looked_at.ask(BraggVectorMapRequest(id="1", sampling=sampling, centred=centred))
+    assert isinstance(reply, BraggVectorMapReply)
+    about = reply.about
+    image = np.frombuffer(payload, about.dtype).reshape(about.shape)
+    assert image.shape == tuple(sampling * side for side in CAMERA.shape)
+    assert about.centred_by == ("centre" if centred else "")
+    assert about.positions == POSITIONS
+    assert image.sum() == pytest.approx(about.intensity, rel=1e-12)
+    # nine disks a position
+    assert about.vectors + about.outside + about.without_centre == 9 * POSITIONS
+
+
+def test_a_bragg_vector_map_too_large_is_refused(window: Window) -> None:
+    desk = window.desk
+    desk.open(frame_shape=(2048, 2048))
+    plan = known_plan()
+    hand = desk.scans.newest
+    assert hand is not None
+    lay_out(hand.scan.folder, plan)
+    hand.scan.begin_revision(plan)
+    assert window.refused(BraggVectorMapRequest(id="1", sampling=3))[0] == "bad_request"
 
 
 def test_a_snapshot_over_the_wire(looked_at: Window) -> None:
