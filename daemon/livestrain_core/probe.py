@@ -57,6 +57,28 @@ def disk(probe: Probe, dr: Float64, dc: Float64) -> Float64:
     return np.asarray(0.5 - 0.5 * np.tanh((np.hypot(dr, dc) - probe.radius_px) / edge), np.float64)
 
 
+def disk_slopes(probe: Probe, dr: Float64, dc: Float64) -> tuple[Float64, Float64]:
+    """
+    Change of a disk's pixels when its centre moves.
+
+    Parameters
+    ----------
+    probe
+        Radius and edge [px].
+    dr, dc
+        Distance of each pixel from the centre [px].
+
+    Returns
+    -------
+    (array, array)
+        Derivative with respect to the centre's row and column [1/px].
+    """
+    edge = np.sqrt(probe.edge_px**2 + PIXEL_VARIANCE)
+    distance = np.maximum(np.hypot(dr, dc), 1e-9)
+    fall = 0.5 / edge / np.cosh(np.minimum((distance - probe.radius_px) / edge, 300.0)) ** 2
+    return fall * dr / distance, fall * dc / distance
+
+
 def measure_probe(image: Image, usable: Usable | None = None) -> MeasuredProbe:
     """
     Centre, radius and edge of the brightest disk of an image.

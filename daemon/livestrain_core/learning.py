@@ -1,0 +1,231 @@
+"""
+Statistics of the contrast inside disks, learned from a few frames of the scan.
+
+A variance component is right when the squared residuals that it explains are as large as it promises. Each round
+multiplies every component by the root of that ratio (restricted maximum likelihood by fixed-point iteration,
+doi:10.1093/biomet/58.3.545 for the likelihood), displacement, intensity and background of each disk projected out.
+"""
+
+from dataclasses import dataclass, replace
+from math import pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_core.dynamical import SHELLS, USUAL, Contrast, mode_values, reduction, shell_terms
+from livestrain_core.probe import Probe, disk, disk_slopes
+from livestrain_core.templates import window_half
+from livestrain_core.types import Float64, Frames, Usable
+
+# pixels of all windows together that are looked at, and windows that it takes to learn anything
+MOST_PIXELS = 120_000
+FEWEST_WINDOWS = 24
+# disks fainter than this part of the bright ones say nothing about contrast
+LEAST_BRIGHTNESS = 0.05
+# a window with more pixels hidden than this is not looked at
+MOST_HIDDEN = 0.05
+OUTER_ROUNDS = 4
+INNER_ROUNDS = 8
+# bounds of what is believed: relative contrast, and electrons in a pixel of a bright disk
+CONTRAST_BOUNDS = (1e-4, 1.0)
+ROUGHNESS_BOUNDS = (1e-3, 1.0)
+MOST_ELECTRONS = 1e7
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Disks cut out of the frames, n of p pixels, in units of the counts."""
+
+    values: Float64
+    """(n, p) counts, zero where hidden."""
+    seen: NDArray[np.bool_]
+    """(n, p)"""
+    flat: Float64
+    """(n, p) the disk expected there, of unit height."""
+    free: Float64
+    """(n, 6, p) displacement, disk, plane; times the disk's height where it belongs to the disk."""
+    modes: Float64
+    """(n, k, p) contrast modes times the disk's height."""
+    height: Float64
+    """(n,) counts per pixel of the disk above its background."""
+    background: Float64
+    """(n,) counts per pixel."""
+
+
+def learn_contrast(frames: Frames, usable: Usable | None, position: Float64, probe: Probe) -> Contrast:
+    """
+    Contrast, roughness and counting statistics of a scan.
+
+    Parameters
+    ----------
+    frames : (n, rows, columns)
+        Patterns [counts].
+    usable : (rows, columns), optional
+        False where a pixel must not be looked at.
+    position : (n, m, 2)
+        Disks as the lattices of the frames predict them, NaN where there are none (row, column) [px].
+    probe
+        Radius and edge [px].
+
+    Returns
+    -------
+    Contrast
+        `USUAL` where too few disks can be seen.
+
+    Notes
+    -----
+    The modes of a contrast that is the same at all frequencies serve as a fixed basis; the amplitude of each shell
+    of the spectrum is a variance component in it. Nothing depends on the scale of the counts.
+    """
+    seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
+    mixing = reduction(probe, USUAL.amplitude)
+    windows = _windows(frames, seen, position, probe, mixing)
+    if windows is None:
+        return USUAL
+    shells = _shell_covariances(probe, mixing)
+    counts_per_electron = 1.0
+    amplitude, roughness = np.square(USUAL.amplitude), USUAL.roughness**2
+    for number in range(OUTER_ROUNDS):
+        power = 1.0 if number == 0 else 0.5
+        weights = _weights(windows, counts_per_electron, roughness)
+        amplitude = _learn_amplitudes(windows, weights, shells, amplitude)
+        ratio, rough = _noise_ratios(windows, weights, np.einsum("l,lij->ij", amplitude, shells))
+        counts_per_electron *= ratio**power
+        roughness = float(np.clip(roughness * rough**power, *np.square(ROUGHNESS_BOUNDS)))
+        counts_per_electron = max(counts_per_electron, float(np.median(windows.height)) / MOST_ELECTRONS)
+    background = float(np.median(windows.background)) / counts_per_electron
+    return Contrast(tuple(float(a) for a in np.sqrt(amplitude)), roughness**0.5, 1.0 / counts_per_electron, background)
+
+
+def _windows(frames: Frames, usable: Usable, position: Float64, probe: Probe, mixing: Float64) -> _Windows | None:
+    half = window_half(probe)
+    middle = np.rint(np.where(np.isfinite(position), position, -1e6)).astype(np.int64)
+    inside = ((middle >= half) & (middle + half < frames.shape[1:])).all(axis=2)
+    frame, number = np.nonzero(inside)
+    pixels = (2 * half + 1) ** 2
+    step = max(len(frame) * pixels // (2 * MOST_PIXELS), 1)
+    frame, number = frame[::step], number[::step]
+    offset = np.stack(np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    at = middle[frame, number][:, None] + offset
+    values = np.asarray(frames[frame[:, None], at[..., 0], at[..., 1]], np.float64)
+    seen = usable[at[..., 0], at[..., 1]] & np.isfinite(values)
+    values = np.where(seen, values, 0.0)
+    distance = at - position[frame, number][:, None]
+    height, background = _brightness(values, seen, distance, probe, half)
+    good = (height > _faintest(height, background, probe)) & ((~seen).mean(axis=1) <= MOST_HIDDEN)
+    chosen = np.flatnonzero(good)
+    if len(chosen) < FEWEST_WINDOWS:
+        return None
+    chosen = chosen[:: max(len(chosen) * pixels // MOST_PIXELS, 1)]
+    return _modelled(values[chosen], seen[chosen], distance[chosen], height[chosen], background[chosen], probe, mixing)
+
+
+def _brightness(
+    values: Float64, seen: NDArray[np.bool_], distance: Float64, probe: Probe, half: int
+) -> tuple[Float64, Float64]:
+    """Height of each disk over its background, and the background, by least squares [counts/px]."""
+    dr, dc = distance[..., 0], distance[..., 1]
+    terms = np.stack([disk(probe, dr, dc), np.ones_like(dr), dr / half, dc / half], axis=1)
+    weighted = terms * seen[:, None]
+    normal = weighted @ terms.transpose(0, 2, 1) + 1e-9 * np.eye(4)
+    solved = np.linalg.solve(normal, weighted @ values[..., None])[..., 0]
+    return solved[:, 0], np.maximum(solved[:, 1], 0.0)
+
+
+def _faintest(height: Float64, background: Float64, probe: Probe) -> float:
+    """Least height of a disk that says something about contrast: bright, and far above the scatter of faint ones."""
+    del background, probe
+    return max(LEAST_BRIGHTNESS * float(np.quantile(height, 0.8)), 1e-30)
+
+
+def _modelled(
+    values: Float64,
+    seen: NDArray[np.bool_],
+    distance: Float64,
+    height: Float64,
+    background: Float64,
+    probe: Probe,
+    mixing: Float64,
+) -> _Windows:
+    dr, dc = distance[..., 0], distance[..., 1]
+    scale = height[:, None]
+    flat = disk(probe, dr, dc)
+    slope_r, slope_c = disk_slopes(probe, dr, dc)
+    plane = np.ones_like(flat), dr / probe.radius_px, dc / probe.radius_px
+    free = np.stack([scale * slope_r, scale * slope_c, scale * flat, *plane], axis=1)
+    modes = np.stack([mode_values(probe, mixing, *d.T) for d in distance]) * scale[:, None]
+    # the background under a disk is never nothing, or its empty pixels would weigh without limit
+    least = 0.02 * float(np.median(background)) + 1e-4 * float(np.median(height))
+    return _Windows(values, seen, flat, free, modes, height, np.maximum(background, least))
+
+
+def _shell_covariances(probe: Probe, mixing: Float64) -> Float64:
+    """Covariance (shells, k, k) of the modes' coefficients for each shell of unit amplitude."""
+    pitch = min(0.08 * probe.radius_px, 0.5)
+    axis = np.arange(-1.6 * probe.radius_px, 1.6 * probe.radius_px + pitch, pitch)
+    dr, dc = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
+    flat = disk(probe, dr, dc)
+    terms, shell = shell_terms(dr / probe.radius_px, dc / probe.radius_px)
+    modes = mixing @ terms * flat
+    normal = modes @ modes.T
+    coefficients = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), modes @ (terms * flat).T)
+    return np.stack([coefficients[:, shell == k] @ coefficients[:, shell == k].T for k in range(len(SHELLS))])
+
+
+def _weights(windows: _Windows, counts_per_electron: float, roughness: float) -> Float64:
+    disk_counts = windows.height[:, None] * windows.flat
+    noise = counts_per_electron * (disk_counts + windows.background[:, None])
+    return np.asarray(windows.seen / (noise + roughness * disk_counts**2), np.float64)
+
+
+def _learn_amplitudes(windows: _Windows, weights: Float64, shells: Float64, amplitude: Float64) -> Float64:
+    """Squared amplitudes of the shells after some rounds with these weights."""
+    gram, seen = _projected(windows, weights)
+    unit = np.eye(gram.shape[1])
+    for _ in range(INNER_ROUNDS):
+        covariance = np.einsum("l,lij->ij", amplitude, shells)
+        inverse = np.linalg.inv(unit + gram @ covariance)
+        shown = (inverse @ seen[..., None])[..., 0]
+        promised = (inverse @ gram).sum(axis=0)
+        explained = np.einsum("ni,lij,nj->l", shown, shells, shown, optimize=True)
+        expected = np.einsum("ij,lji->l", promised, shells)
+        amplitude = amplitude * np.sqrt(explained / np.maximum(expected, 1e-300))
+        amplitude = np.clip(amplitude, *np.square(CONTRAST_BOUNDS))
+    return np.asarray(amplitude, np.float64)
+
+
+def _projected(windows: _Windows, weights: Float64) -> tuple[Float64, Float64]:
+    """Normal matrix (n, k, k) and right side (n, k) of the modes, the free terms projected out."""
+    free, modes = windows.free, windows.modes
+    free_weighted, modes_weighted = free * weights[:, None], modes * weights[:, None]
+    inner = _scaled_inverse(free_weighted @ free.transpose(0, 2, 1))
+    mixed = modes_weighted @ free.transpose(0, 2, 1)
+    gram = modes_weighted @ modes.transpose(0, 2, 1) - mixed @ inner @ mixed.transpose(0, 2, 1)
+    values = windows.values[..., None]
+    right = modes_weighted @ values - mixed @ inner @ (free_weighted @ values)
+    return gram, right[..., 0]
+
+
+def _scaled_inverse(matrix: Float64) -> Float64:
+    """Inverse of symmetric matrices (n, k, k) whose rows differ widely in size."""
+    diagonal = np.sqrt(np.einsum("nii->ni", matrix))
+    scale = 1.0 / np.maximum(diagonal, 1e-150)
+    both = scale[:, :, None] * scale[:, None]
+    return np.asarray(np.linalg.inv(matrix * both + 1e-12 * np.eye(matrix.shape[1])) * both, np.float64)
+
+
+def _noise_ratios(windows: _Windows, weights: Float64, covariance: Float64) -> tuple[float, float]:
+    """What the residuals show over what was promised, for counting noise and for roughness."""
+    terms = np.concatenate([windows.modes, windows.free], axis=1)
+    weighted = terms * weights[:, None]
+    normal = weighted @ terms.transpose(0, 2, 1)
+    k = windows.modes.shape[1]
+    normal[:, :k, :k] += np.linalg.inv(covariance + 1e-12 * np.eye(k) * np.trace(covariance))
+    inverse = _scaled_inverse(normal)
+    solved = inverse @ (weighted @ windows.values[..., None])
+    left = weights * (windows.values - (solved.transpose(0, 2, 1) @ terms)[:, 0])
+    promised = weights - np.einsum("nkp,nkp->np", weighted, inverse @ weighted)
+    disk_counts = windows.height[:, None] * windows.flat
+    noise, rough = disk_counts + windows.background[:, None], disk_counts**2
+    ratios = [float((left**2 * v).sum() / (promised * v).sum()) for v in (noise, rough)]
+    return ratios[0], ratios[1]
