@@ -13,6 +13,7 @@ from livestrain_client.errors import RequestRefused, UnexpectedReply
 from livestrain_client.state import pixels_of
 from livestrain_wire.messages import (
     ArmRequest,
+    Axes,
     BraggVectorMapReply,
     BraggVectorMapRequest,
     CalibrateReply,
@@ -190,9 +191,10 @@ class Control:
         median: bool = False,
         revert_to: int | None = None,
         scan_id: str | None = None,
+        axes: Axes | None = None,
     ) -> ReferenceReply:
         """
-        Choose what strain is measured against; give exactly one of the first four.
+        Choose what strain is measured against; give one of the first four, or ``axes``, or both.
 
         Parameters
         ----------
@@ -206,9 +208,18 @@ class Control:
             A reference revision to go back to.
         scan_id
             The current or last scan if not given.
+        axes
+            Of the strain components: the detector's, the scan's, or along g1 of the reference; as they are if not
+            given.
         """
         request = ReferenceRequest(
-            id=new_id(), scan_id=scan_id, region=region, values=values, median=median or None, revert_to=revert_to
+            id=new_id(),
+            scan_id=scan_id,
+            region=region,
+            values=values,
+            median=median or None,
+            revert_to=revert_to,
+            axes=axes,
         )
         return _expect(ReferenceReply, self.request(request, slow=True).reply)
 

@@ -63,6 +63,8 @@ class MapState:
     def renew(self) -> None:
         """Forget everything, as after a restart of the daemon; a snapshot is wanted."""
         self.reference_revision = 0
+        self.axes = ""
+        """Axes of the components, for maps that have some."""
         self.sequence = 0
         """Everything up to this message of the map's topic is in."""
         self._ahead: set[int] = set()
@@ -193,6 +195,7 @@ class MapState:
             self.reference_revision = message.reference_revision
             # All values come again: those of chunks that were read before, too, as their sequence is older.
             self._void()
+        self.axes = message.axes
         at = 0
         for first, count in message.runs:
             self._flat[first : first + count] = values[at : at + count]

@@ -24,6 +24,8 @@ class Detector:
     """Largest distance from the centre that belongs to it [px]."""
     centre: Point | None = None
     """Fixed centre (row, column) [px]; None follows the measured centre of each frame."""
+    predicted: bool = False
+    """True: without a fixed centre, take the predicted one of each frame instead of the measured one."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,12 @@ class Virtual:
 
 
 def measure(
-    frames: Frames, usable: Usable | None, guess_centre: Point, radius_px: float, detectors: tuple[Detector, ...]
+    frames: Frames,
+    usable: Usable | None,
+    guess_centre: Point,
+    radius_px: float,
+    detectors: tuple[Detector, ...],
+    predicted: Float64 | None = None,
 ) -> Virtual:
     """
     Total, centre of mass, bright-field centre and virtual detectors of each frame.
@@ -58,6 +65,8 @@ def measure(
         Its radius [px].
     detectors : (k,)
         Virtual detectors.
+    predicted : (n, 2), optional
+        Centre of each frame for the detectors that want the predicted one; `guess_centre` if not given [px].
 
     Returns
     -------
@@ -75,34 +84,38 @@ def measure(
     n, _, columns = frames.shape
     masked = usable is not None and not bool(np.all(usable))
     keep = np.ascontiguousarray(usable, np.bool_) if usable is not None and masked else np.ones((1, 1), np.bool_)
-    geometry = np.array([_row(d) for d in detectors], np.float64).reshape(-1, 4)
+    geometry = np.array([_row(d) for d in detectors], np.float64).reshape(-1, 5)
+    if predicted is None:
+        predicted = np.tile(np.array(guess_centre, np.float64), (n, 1))
     guess = np.array([*guess_centre, CENTRE_RADII * radius_px], np.float64)
     out = Virtual(np.empty(n), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, len(detectors))))
     accumulator = np.uint32 if frames.dtype.kind == "u" and frames.dtype.itemsize <= 2 else None
     wide = np.float64 if frames.dtype.kind == "f" else np.uint64
     column_sums = np.empty(columns, accumulator or wide)
     arrays = (out.total, out.centre_of_mass, out.centre, out.sums)
-    _measure(frames, keep, masked, guess, geometry, column_sums, wide(0), arrays)
+    places = np.ascontiguousarray(predicted, np.float64)
+    _measure(frames, (keep, masked), guess, (geometry, places), column_sums, wide(0), arrays)
     return out
 
 
-def _row(detector: Detector) -> tuple[float, float, float, float]:
+def _row(detector: Detector) -> tuple[float, float, float, float, float]:
     centre = detector.centre or (np.nan, np.nan)
-    return detector.inner_px, detector.outer_px, centre[0], centre[1]
+    return detector.inner_px, detector.outer_px, centre[0], centre[1], float(detector.predicted)
 
 
 @njit(cache=True, nogil=True)
 def _measure(
     frames: Frames,
-    keep: Usable,
-    masked: bool,
+    pixels: tuple[Usable, bool],
     guess: Float64,
-    geometry: Float64,
+    where: tuple[Float64, Float64],
     column_sums: NDArray[Any],
     zero: Any,
     out: tuple[Float64, Float64, Float64, Float64],
 ) -> None:
     total, centre_of_mass, centre, sums = out
+    keep, masked = pixels
+    geometry, predicted = where
     frame = frames[0].copy()
     for i in range(frames.shape[0]):
         if masked:
@@ -114,9 +127,10 @@ def _measure(
         total[i] = _moments(frame, column_sums, zero, centre_of_mass[i])
         _bright_field_centre(frame, guess, zero, centre[i])
         for k in range(geometry.shape[0]):
-            inner, outer, r0, c0 = geometry[k]
+            inner, outer, r0, c0, wants_predicted = geometry[k]
             if np.isnan(r0):
-                r0, c0 = centre[i, 0], centre[i, 1]
+                source = predicted if wants_predicted else centre
+                r0, c0 = source[i, 0], source[i, 1]
             sums[i, k] = _annulus_sum(frame, r0, c0, inner * inner, outer * outer, zero)
 
 

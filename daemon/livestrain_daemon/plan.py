@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from livestrain_daemon.errors import PlanError
+from livestrain_daemon.geometry import Axes, DescanPlan, EllipsePlan, PixelSizePlan, PlanPart, ScanAxesPlan, Source
 from livestrain_wire.messages import Count, Name, Run
 
 Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
@@ -22,12 +23,6 @@ REDUCTION = "reduction"
 """The stage that adds whole blocks of frames: summed and largest pattern."""
 
 
-class PlanPart(BaseModel):
-    """A part of a plan."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class DetectorPlan(PlanPart):
     """A virtual detector: a disk (``inner`` 0) or an annulus."""
 
@@ -36,8 +31,9 @@ class DetectorPlan(PlanPart):
     outer: Pixels
     unit: Literal["radius", "px"] = "radius"
     """What inner and outer count: radii of the disk that the calibration measured, or pixels."""
-    centre: tuple[Pixels, Pixels] | None = None
-    """Fixed centre (row, column) [px]; None follows the centre measured in each frame."""
+    centre: tuple[Pixels, Pixels] | Literal["descan"] | None = None
+    """Fixed centre (row, column) [px]; "descan" takes it from the calibration's plane over the scan; None follows the
+    centre measured in each frame."""
 
     @model_validator(mode="after")
     def _outer_beyond_inner(self) -> "DetectorPlan":
@@ -49,7 +45,8 @@ class DetectorPlan(PlanPart):
 class CalibrationPlan(PlanPart):
     """What the calibration found, and from what."""
 
-    source: Literal["automatic", "command", "given"] = "automatic"
+    source: Source = "automatic"
+    """Of everything in here that does not say otherwise."""
     positions: tuple[Count, ...] = ()
     """Flat scan positions that it looked at."""
     vacuum_probe: bool = False
@@ -73,6 +70,14 @@ class CalibrationPlan(PlanPart):
     """Typical misfit of disks to the lattice during calibration [px]."""
     reason: str = ""
     """Why there is no lattice."""
+    descan: DescanPlan | None = None
+    """The centre as a plane over the scan; None where it is not known."""
+    ellipse: EllipsePlan | None = None
+    """The detector's elliptic distortion; None where it is not known, and then not corrected."""
+    scan_axes: ScanAxesPlan | None = None
+    """How the scan lies to the detector; None where it is not known."""
+    pixel_size: PixelSizePlan | None = None
+    """What a pixel is; None where it is not known."""
 
     @model_validator(mode="after")
     def _whole_lattice(self) -> "CalibrationPlan":
@@ -98,6 +103,8 @@ class Plan(PlanPart):
     """Pixels that no analysis may use, as runs over the flat frame."""
     stages: dict[str, tuple[str, ...]]
     """The analyses of each stage, by name, in order."""
+    axes: Axes = "detector"
+    """Along what strain is given first; a reference may choose others."""
 
     @model_validator(mode="after")
     def _no_name_twice(self) -> "Plan":
@@ -110,6 +117,12 @@ class Plan(PlanPart):
     def _something_to_do(self) -> "Plan":
         if DIFFRACTION not in self.stages or not all(self.stages.values()):
             raise ValueError(f"stages need a stage {DIFFRACTION}, and each an analysis, found {dict(self.stages)}")
+        return self
+
+    @model_validator(mode="after")
+    def _known_axes(self) -> "Plan":
+        if self.axes == "scan" and self.calibration.scan_axes is None:
+            raise ValueError("axes along the scan need calibration.scan_axes")
         return self
 
     def usable_pixels(self, frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:

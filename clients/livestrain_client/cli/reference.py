@@ -1,4 +1,5 @@
 import re
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,6 +14,15 @@ from livestrain_wire.messages import ReferenceReply
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
+
+class Along(StrEnum):
+    """Axes by the names that the daemon knows."""
+
+    detector = "detector"
+    scan = "scan"
+    g1 = "g1"
+
+
 REGION = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
 
 
@@ -25,21 +35,26 @@ def reference(
     median: Annotated[bool, typer.Option("--median", help="The median over all good positions.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Go back to the reference before.")] = False,
     revert_to: Annotated[int | None, typer.Option(min=0, help="Go back to this reference revision.")] = None,
+    axes: Annotated[
+        Along | None, typer.Option(help="Give strain along the detector, the scan, or g1 of the reference.")
+    ] = None,
     control: ControlEndpoint = CONTROL_ENDPOINT,
     json: Json = False,
     deadline: Deadline = 5.0,
 ) -> None:
-    """Choose what strain is measured against; without an option, tell what it is."""
+    """Choose what strain is measured against, and along which axes; without an option, tell what it is."""
     if sum([region is not None, values is not None, median, undo, revert_to is not None]) > 1:
         raise typer.BadParameter("choose one of --region, --values, --median, --undo and --revert-to")
+    if axes is not None and (undo or revert_to is not None):
+        raise typer.BadParameter("--undo and --revert-to bring back the axes, too; set --axes afterwards")
     rectangle = None if region is None else parse_region(region)
     with Control(control, deadline) as asking:
         if undo:
             revert_to = _revision_before(asking)
-        if rectangle is None and values is None and not median and revert_to is None:
+        if rectangle is None and values is None and not median and revert_to is None and axes is None:
             _tell(asking, json)
             return
-        reply = asking.reference(rectangle, values, median, revert_to)
+        reply = asking.reference(rectangle, values, median, revert_to, axes=None if axes is None else axes.value)
     _tell_changed(reply, json)
 
 

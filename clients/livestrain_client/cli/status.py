@@ -9,6 +9,8 @@ from livestrain_wire.messages import PlanChanged, ReferenceInfo, StatusReply
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
+ALONG = {"detector": "the detector", "scan": "the scan", "g1": "g1"}
+
 
 @app.command()
 def status(control: ControlEndpoint = CONTROL_ENDPOINT, json: Json = False, deadline: Deadline = 5.0) -> None:
@@ -68,6 +70,7 @@ def reference_line(reference: ReferenceInfo) -> str:
     g1_row, g1_column, g2_row, g2_column = reference.vectors
     line = f"revision {reference.revision} ({reference.kind}): "
     line += f"g1 ({g1_row:.3f}, {g1_column:.3f})  g2 ({g2_row:.3f}, {g2_column:.3f}) px"
+    line += f"  along {ALONG[reference.axes]}"
     if reference.region is not None:
         first_row, first_column, row_after, column_after = reference.region
         line += f"  region {first_row}:{row_after},{first_column}:{column_after}"

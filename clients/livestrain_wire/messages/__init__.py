@@ -6,10 +6,14 @@ that a newer sender of the same major version can be read.
 """
 
 from livestrain_wire.messages.base import (
+    IDENTITY,
     PROTOCOL_VERSION,
+    Axes,
     Count,
     Encoding,
+    Flip,
     FrameDtype,
+    Matrix,
     Message,
     Name,
     Order,
@@ -71,11 +75,13 @@ from livestrain_wire.messages.maps import (
 
 __all__ = [
     "FRAME_MESSAGES",
+    "IDENTITY",
     "MAP_MESSAGES",
     "PROTOCOL_VERSION",
     "REPLIES",
     "REQUESTS",
     "ArmRequest",
+    "Axes",
     "BraggVectorMap",
     "BraggVectorMapReply",
     "BraggVectorMapRequest",
@@ -85,6 +91,7 @@ __all__ = [
     "Done",
     "Encoding",
     "Event",
+    "Flip",
     "FrameDtype",
     "FrameReply",
     "FrameRequest",
@@ -94,6 +101,7 @@ __all__ = [
     "MapPatch",
     "MapValues",
     "MapWhole",
+    "Matrix",
     "Message",
     "Name",
     "Order",

@@ -17,7 +17,13 @@ FrameDtype = Literal["uint8", "uint16", "uint32", "float32"]
 Encoding = Literal["raw", "bslz4", "lz4"]
 Order = Literal["raster", "serpentine", "explicit"]
 Run = tuple[Count, Count]
+Axes = Literal["detector", "scan", "g1"]
+Flip = Literal["none", "rows", "columns", "transpose"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Matrix = tuple[Finite, Finite, Finite, Finite]
 RefusalReason = Literal["bad_request", "no_scan", "no_such_map", "not_stored", "no_calibration", "outdated", "internal"]
+
+IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0)
 
 
 class Message(BaseModel):

@@ -4,7 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from livestrain_wire.messages.base import Count, Message, Name, RefusalReason, Run, ScanId, Shape2, by_type
+from livestrain_wire.messages.base import (
+    IDENTITY,
+    Axes,
+    Count,
+    Matrix,
+    Message,
+    Name,
+    RefusalReason,
+    Run,
+    ScanId,
+    Shape2,
+    by_type,
+)
 from livestrain_wire.messages.maps import PlanChanged, Progress, ScanEnded, ScanStarted, VectorMapInfo
 
 
@@ -79,9 +91,9 @@ class CalibrateRequest(Request):
 
 class ReferenceRequest(Request):
     """
-    Choose what strain is measured against; replied by `ReferenceReply`.
+    Choose what strain is measured against, and along which axes it is given; replied by `ReferenceReply`.
 
-    Exactly one of ``region``, ``values``, ``median`` and ``revert_to``.
+    One of ``region``, ``values``, ``median`` and ``revert_to``, or ``axes``, or ``axes`` with one of the first three.
     """
 
     type: Literal["reference"] = "reference"
@@ -94,12 +106,16 @@ class ReferenceRequest(Request):
     """True: the median over all good positions, kept up to date."""
     revert_to: Count | None = None
     """Undo: a reference revision to go back to; naming it makes the request safe to repeat."""
+    axes: Axes | None = None
+    """Axes of the strain components; None: as they are, or those of the reference that is gone back to."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "ReferenceRequest":
         given = [self.region is not None, self.values is not None, self.median is True, self.revert_to is not None]
-        if sum(given) != 1:
-            raise ValueError("exactly one of region, values, median and revert_to is needed")
+        if sum(given) != 1 and (any(given) or self.axes is None):
+            raise ValueError("exactly one of region, values, median and revert_to is needed, or axes alone")
+        if self.axes is not None and self.revert_to is not None:
+            raise ValueError("revert_to brings its own axes")
         return self
 
 
@@ -177,6 +193,14 @@ class ReferenceInfo(BaseModel):
     region: tuple[Count, Count, Count, Count] | None = None
     positions: Count = 0
     """Good positions that it is the median of."""
+    axes: Axes = "detector"
+    """Axes of the strain components: the detector's, the scan's, or along g1 of the reference."""
+    to_axes: Matrix = IDENTITY
+    """Row by row, what takes a direction on the detector to these axes: e = A e_detector A^T; theta changes its sign
+    with the determinant."""
+    distortion: Matrix = IDENTITY
+    """Row by row, D of the detector: lattice vectors are D times the true ones, these vectors too; it is taken out
+    before strain is computed."""
 
 
 class StatusReply(Reply):
@@ -212,6 +236,8 @@ class SnapshotReply(Reply):
     name: Name
     revision: Count
     reference_revision: Count = 0
+    axes: Axes | Literal[""] = ""
+    """Axes of the components, for maps that have some."""
     sequence: Count
     first: Count
     count: Count

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from livestrain_wire.messages.base import Count, Message, Name, Run, ScanId, Shape2, by_type
+from livestrain_wire.messages.base import Axes, Count, Message, Name, Run, ScanId, Shape2, by_type
 from livestrain_wire.messages.frames import ScanStart
 
 
@@ -34,6 +34,8 @@ class MapInfo(BaseModel):
     """Usual largest magnitude, for a first colour range."""
     derived: bool = False
     """True where the map depends on the reference, too, and so can be republished whole."""
+    description: str = ""
+    """What it is, in words."""
 
 
 class ScanStarted(Published):
@@ -68,6 +70,8 @@ class MapValues(Published):
     revision: Count
     reference_revision: Count = 0
     """The reference that derived values were computed with; 0 for maps that need none."""
+    axes: Axes | Literal[""] = ""
+    """Axes of the components, for maps that have some."""
     runs: tuple[Run, ...]
     """(first flat position, count) of each run of positions."""
     dtype: str

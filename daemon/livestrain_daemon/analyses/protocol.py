@@ -21,6 +21,8 @@ class FrameKind:
     shape: tuple[int, int]
     """(rows, columns)"""
     dtype: np.dtype[Any]
+    scan_shape: tuple[int, int] = (1, 1)
+    """Scan positions (rows, columns); flat position p is at (p // columns, p % columns)."""
 
 
 class Prepared(Protocol):

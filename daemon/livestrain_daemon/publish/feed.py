@@ -95,6 +95,7 @@ class MapFeed:
                 "name": info.name,
                 "revision": revision.plan.revision,
                 "reference_revision": reference.revision if info.derived and reference else 0,
+                "axes": reference.axes if info.derived and reference else "",
                 "runs": runs,
                 "dtype": info.dtype,
             }

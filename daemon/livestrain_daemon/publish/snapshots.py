@@ -58,6 +58,7 @@ def snapshot(request: SnapshotRequest, scan: LiveScan, publisher: Publisher) -> 
         name=info.name,
         revision=revision.plan.revision,
         reference_revision=reference.revision if info.derived and reference else 0,
+        axes=reference.axes if info.derived and reference else "",
         sequence=publisher.sequence(Topic(scan.id, "map", info.name)),
         first=request.first,
         count=count,

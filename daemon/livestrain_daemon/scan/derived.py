@@ -1,32 +1,68 @@
-"""Maps that are derived, never stored: strain and rotation from lattice vectors and a reference."""
+"""Maps that are derived, never stored: strain, rotation and their errors from lattice vectors and a reference."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.axes import along, covariance_along
 from livestrain_core.strain import strain
+from livestrain_core.strain_error import standard_errors, strain_covariance
 from livestrain_daemon.scanfolder import Output, ResultsFile
-from livestrain_wire.messages import MapInfo, ReferenceInfo
+from livestrain_wire.messages import IDENTITY, MapInfo, Matrix, ReferenceInfo
 
 STRAIN_LIMIT = 0.03
 ROTATION_LIMIT = float(np.radians(3.0))
-
-DERIVED = (
-    MapInfo(name="e_xx", dtype="float32", colours="diverging", limit=STRAIN_LIMIT, derived=True),
-    MapInfo(name="e_yy", dtype="float32", colours="diverging", limit=STRAIN_LIMIT, derived=True),
-    MapInfo(name="e_xy", dtype="float32", colours="diverging", limit=STRAIN_LIMIT, derived=True),
-    MapInfo(name="theta", dtype="float32", unit="rad", colours="diverging", limit=ROTATION_LIMIT, derived=True),
-)
-DERIVED_NAMES = frozenset(info.name for info in DERIVED)
+STRAIN_ERROR_LIMIT = 0.003
+ROTATION_ERROR_LIMIT = float(np.radians(0.3))
+COMPONENTS = {
+    "e_xx": "along x",
+    "e_yy": "along y",
+    "e_xy": "tensor shear, half the engineering shear",
+    "theta": "rotation from x towards y",
+}
+"""Each map of strain, and what it is along the axes of the reference."""
+ERRORS = {f"{name}_error": name for name in COMPONENTS}
+"""Each map of a standard error, and the map that it belongs to."""
 MOST_VALUES = 4
 """Maps with more values per position are stored, and told on request, but not published."""
 
 
+def _strain_info(name: str, what: str) -> MapInfo:
+    rotation = name == "theta"
+    return MapInfo(
+        name=name,
+        dtype="float32",
+        unit="rad" if rotation else "",
+        colours="diverging",
+        limit=ROTATION_LIMIT if rotation else STRAIN_LIMIT,
+        derived=True,
+        description=f"{what}, against the reference and on its axes (right polar decomposition, exact)",
+    )
+
+
+def _error_info(name: str, component: str) -> MapInfo:
+    rotation = component == "theta"
+    return MapInfo(
+        name=name,
+        dtype="float32",
+        unit="rad" if rotation else "",
+        limit=ROTATION_ERROR_LIMIT if rotation else STRAIN_ERROR_LIMIT,
+        derived=True,
+        description=f"standard error of {component}, from the covariance of the lattice; the reference is exact",
+    )
+
+
+DERIVED = tuple(_strain_info(name, what) for name, what in COMPONENTS.items())
+DERIVED_ERRORS = tuple(_error_info(name, component) for name, component in ERRORS.items())
+DERIVED_NAMES = frozenset((*COMPONENTS, *ERRORS))
+
+
 def warm() -> None:
     """Compiles what the main process computes itself, so that its loop need not stop for it later."""
-    lattice = np.eye(2)
+    lattice, nothing = np.eye(2), np.zeros((1, 21), np.float32)
     strain(lattice[None], lattice)
+    covariance_along(strain_covariance(lattice[None], lattice, nothing), lattice)
 
 
 def published_maps(outputs: dict[str, Output]) -> tuple[MapInfo, ...]:
@@ -39,11 +75,13 @@ def published_maps(outputs: dict[str, Output]) -> tuple[MapInfo, ...]:
             unit=output.unit,
             colours=output.colours,
             limit=output.limit,
+            description=output.description,
         )
         for output in outputs.values()
         if not output.per_block and int(np.prod(output.shape, dtype=np.int64)) <= MOST_VALUES
     )
-    return (DERIVED + stored) if "g1" in outputs else stored
+    derived = DERIVED if "g1" in outputs else ()
+    return (*derived, *(DERIVED_ERRORS if derived and "covariance" in outputs else ()), *stored)
 
 
 def read_maps(
@@ -59,18 +97,35 @@ def read_maps(
     """
     values: dict[str, NDArray[Any]] = {}
     if DERIVED_NAMES.intersection(names):
-        values.update(_strain_maps(results, reference, first, count))
+        if reference is None or "g1" not in results.layout.outputs:
+            raise KeyError("strain")
+        g = np.stack([results.read("g1", first, count), results.read("g2", first, count)], axis=1)
+        if not COMPONENTS.keys().isdisjoint(names):
+            values.update(_strain_maps(g, reference))
+        if not ERRORS.keys().isdisjoint(names):
+            values.update(_error_maps(g, results.read("covariance", first, count), reference))
     for name in names:
         if name not in DERIVED_NAMES:
             values[name] = results.read(name, first, count)
     return values
 
 
-def _strain_maps(
-    results: ResultsFile, reference: ReferenceInfo | None, first: int, count: int
+def _strain_maps(g: NDArray[np.float64], reference: ReferenceInfo) -> dict[str, NDArray[Any]]:
+    found = strain(g, _matrix(reference.vectors), _matrix(reference.distortion))
+    if reference.to_axes != IDENTITY:
+        found = along(found, _matrix(reference.to_axes))
+    return {name: getattr(found, name).astype(np.float32) for name in COMPONENTS}
+
+
+def _error_maps(
+    g: NDArray[np.float64], covariance: NDArray[np.float32], reference: ReferenceInfo
 ) -> dict[str, NDArray[Any]]:
-    if reference is None or "g1" not in results.layout.outputs:
-        raise KeyError("strain")
-    g = np.stack([results.read("g1", first, count), results.read("g2", first, count)], axis=1)
-    found = strain(g, np.array(reference.vectors).reshape(2, 2))
-    return {name: getattr(found, name).astype(np.float32) for name in DERIVED_NAMES}
+    found = strain_covariance(g, _matrix(reference.vectors), covariance, _matrix(reference.distortion))
+    if reference.to_axes != IDENTITY:
+        found = covariance_along(found, _matrix(reference.to_axes))
+    errors = standard_errors(found)
+    return {name: getattr(errors, component).astype(np.float32) for name, component in ERRORS.items()}
+
+
+def _matrix(values: Matrix) -> NDArray[np.float64]:
+    return np.array(values).reshape(2, 2)

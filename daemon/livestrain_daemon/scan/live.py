@@ -13,6 +13,7 @@ from livestrain_daemon.messages import ScanClosed, ScanOpened, SyncTask
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.publish.feed import MapFeed
 from livestrain_daemon.scan.announcer import Announcer, Standing
+from livestrain_daemon.scan.axes import resolved
 from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
@@ -160,7 +161,9 @@ class LiveScan:
     def adopt_reference(self, info: ReferenceInfo) -> ReferenceInfo:
         """Strain is measured against this from now on; the maps that depend on it go out again."""
         before = self.references.current
-        adopted = self.references.adopt(info)
+        adopted = self.references.adopt(
+            info if self.revision is None else resolved(info, self.revision.plan.calibration)
+        )
         if adopted != before:
             self.note("reference", reference=adopted.model_dump(mode="json"))
             self.feed.reference_changed(self.seen.positions)
@@ -270,8 +273,11 @@ class LiveScan:
         self.references.restart_medians()
         if self.references.follows_data or self.references.current is None:
             vectors = (*calibration.g1, *calibration.g2)
-            region = self.references.region
-            self.adopt_reference(ReferenceInfo(revision=0, kind="plan", vectors=vectors, region=region))
+            region, axes = self.references.region, self.references.axes(plan.axes)
+            self.adopt_reference(ReferenceInfo(revision=0, kind="plan", vectors=vectors, region=region, axes=axes))
+        else:
+            # the same vectors may mean something else under this plan's axes and distortion
+            self.adopt_reference(self.references.current)
 
     @property
     def _standing(self) -> Standing:

@@ -7,7 +7,7 @@ from livestrain_daemon.messages import MedianTask, TaskDone
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.references import Region, spans_area
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_wire.messages import ReferenceInfo, ReferenceRequest
+from livestrain_wire.messages import Axes, ReferenceInfo, ReferenceRequest
 
 TASK_LIMIT_SECONDS = 60.0
 
@@ -60,8 +60,10 @@ class Referencer:
             refuse("the scan has no lattice")
         elif request.region is not None and (request.region[2] > rows or request.region[3] > columns):
             refuse(f"expected a region within {rows} x {columns} positions, found {request.region}")
+        elif request.axes == "scan" and self._scan.revision.plan.calibration.scan_axes is None:
+            refuse("how the scan lies to the detector is not known; tell it with livestrain calibrate --rotation")
         elif request.values is not None:
-            info = ReferenceInfo(revision=0, kind="values", vectors=request.values)
+            info = ReferenceInfo(revision=0, kind="values", vectors=request.values, axes=request.axes or self._axes)
             self._adopt_given(info, adopted, refuse)
         elif request.revert_to is not None:
             earlier = self._scan.references.get(request.revert_to)
@@ -69,8 +71,22 @@ class Referencer:
                 refuse(f"there is no reference revision {request.revert_to}")
             else:
                 self._adopt_given(earlier, adopted, refuse)
+        elif request.axes is not None and request.region is None and not request.median:
+            self._turn(request.axes, adopted, refuse)
         else:
-            self._median(request.region, adopted, refuse)
+            self._median(request.region, adopted, refuse, axes=request.axes)
+
+    @property
+    def _axes(self) -> Axes:
+        return self._scan.references.axes("detector")
+
+    def _turn(self, axes: Axes, adopted: Adopted, refuse: Refuse) -> None:
+        """The same reference along other axes."""
+        current = self._scan.references.current
+        if current is None:
+            refuse("there is no reference yet")
+        else:
+            adopted(self._scan.adopt_reference(current.model_copy(update={"axes": axes})))
 
     def _adopt_given(self, info: ReferenceInfo, adopted: Adopted, refuse: Refuse) -> None:
         if not spans_area(info.vectors):
@@ -84,7 +100,7 @@ class Referencer:
         before = self._scan.references.current
 
         def still_wanted() -> bool:
-            return self._scan.references.current == before
+            return _same_but_for_axes(self._scan.references.current, before)
 
         def done(info: ReferenceInfo) -> None:
             self._measured_last = state
@@ -100,6 +116,7 @@ class Referencer:
         adopted: Adopted,
         refuse: Refuse,
         still_wanted: Callable[[], bool] = lambda: True,
+        axes: Axes | None = None,
     ) -> None:
         revision = self._scan.revision
         if revision is None:
@@ -114,7 +131,7 @@ class Referencer:
         def done(answer: TaskDone, payload: bytes) -> None:
             self._running -= 1
             if still_wanted():
-                self._take_median(answer, number, region, adopted, refuse)
+                self._take_median(answer, number, (region, axes), adopted, refuse)
             else:
                 refuse("somebody has chosen another reference meanwhile")
 
@@ -125,8 +142,14 @@ class Referencer:
         self._jobs.submit(Job(task=task, done=done, lost=lost, limit_seconds=TASK_LIMIT_SECONDS))
 
     def _take_median(
-        self, answer: TaskDone, revision: int, region: Region | None, adopted: Adopted, refuse: Refuse
+        self,
+        answer: TaskDone,
+        revision: int,
+        wanted: tuple[Region | None, Axes | None],
+        adopted: Adopted,
+        refuse: Refuse,
     ) -> None:
+        region, axes = wanted
         if self._scan.forgotten:
             refuse("the scan is no longer in memory")
         elif self._scan.revision is None or self._scan.revision.plan.revision != revision:
@@ -143,6 +166,7 @@ class Referencer:
                 vectors=answer.result["vectors"],
                 region=region,
                 positions=answer.result["positions"],
+                axes=axes or self._axes,
             )
             adopted(self._scan.adopt_reference(info))
 
@@ -151,3 +175,9 @@ class Referencer:
         if revision is None:
             return (0, 0)
         return (revision.plan.revision, revision.positions_done.counts().analysed)
+
+
+def _same_but_for_axes(one: ReferenceInfo | None, other: ReferenceInfo | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.kind, one.vectors, one.region) == (other.kind, other.vectors, other.region)

@@ -6,7 +6,7 @@ import numpy as np
 
 from livestrain_core.errors import SingularLattice
 from livestrain_core.strain import strain
-from livestrain_wire.messages import ReferenceInfo
+from livestrain_wire.messages import Axes, ReferenceInfo
 
 Vectors = tuple[float, float, float, float]
 """g1 row, g1 column, g2 row, g2 column [px]."""
@@ -75,6 +75,10 @@ class References:
     def follows_data(self) -> bool:
         """False where a user has given values."""
         return self.current is not None and self.current.kind != "values"
+
+    def axes(self, otherwise: Axes) -> Axes:
+        """The axes that hold; before the first reference, those given."""
+        return self.current.axes if self.current is not None else otherwise
 
     @property
     def region(self) -> Region | None:

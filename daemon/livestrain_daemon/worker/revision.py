@@ -49,7 +49,7 @@ class OpenRevision:
         self.frames = FrameReader(open_frames(folder))
         self.results = ResultsFile(layout)
         frame_layout = self.frames.layout
-        self._kind = FrameKind(frame_layout.frame_shape, frame_layout.dtype)
+        self._kind = FrameKind(frame_layout.frame_shape, frame_layout.dtype, frame_layout.scan_shape)
         self._batch = max(1, BATCH_BYTES // frame_layout.frame_bytes)
         self._buffer = np.empty((max(self._batch, 1), *frame_layout.frame_shape), frame_layout.dtype)
         self._prepared: dict[str, list[tuple[str, Prepared]]] = {}

@@ -105,7 +105,7 @@ def _open_revision(task: OpenRevisionTask) -> Outcome:
     plan = parse_plan(task.plan)
     layout = open_frames(folder)
     if plan.revision not in revisions(folder):
-        stages = stage_outputs(plan, FrameKind(layout.frame_shape, layout.dtype))
+        stages = stage_outputs(plan, FrameKind(layout.frame_shape, layout.dtype, layout.scan_shape))
         create_results(folder, plan.revision, layout.scan_shape, stages, plan.model_dump(mode="json"), provenance())
     revision = OpenRevision(folder, plan.revision)
     try:

@@ -5,11 +5,13 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.small_scan import LATTICE, POSITIONS, SPECIMEN, known_plan, lay_out, stored_scan
-from livestrain_daemon.scan.derived import DERIVED_NAMES, published_maps, read_maps
+from livestrain_daemon.scan.derived import COMPONENTS, DERIVED_NAMES, ERRORS, published_maps, read_maps
 from livestrain_daemon.scanfolder import Output, ResultsFile, open_results
 from livestrain_wire.messages import ReferenceInfo
 
 Values = NDArray[np.float64]
+COVARIANCE = (0.01**2 * np.eye(6))[np.triu_indices(6)].astype(np.float32)
+"""Lattice vectors good to a hundredth of a pixel."""
 
 
 def twin(g: Values, reference: Values) -> dict[str, Values]:
@@ -41,12 +43,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> ResultsFile:
     vectors = SPECIMEN.vectors().reshape(-1, 2, 2)
     found.write("g1", 0, vectors[:, 0])
     found.write("g2", 0, vectors[:, 1])
+    found.write("covariance", 0, np.tile(COVARIANCE, (POSITIONS, 1)))
     return found
 
 
 def test_strain_against_the_unstrained_lattice_is_what_the_specimen_has(results: ResultsFile) -> None:
-    found = read_maps(sorted(DERIVED_NAMES), results, reference(LATTICE.vectors()), 0, POSITIONS)
-    for name in DERIVED_NAMES:
+    found = read_maps(list(COMPONENTS), results, reference(LATTICE.vectors()), 0, POSITIONS)
+    for name in COMPONENTS:
         assert found[name].dtype == np.float32
         np.testing.assert_allclose(found[name], getattr(SPECIMEN, name).ravel(), atol=1e-7)
 
@@ -54,9 +57,9 @@ def test_strain_against_the_unstrained_lattice_is_what_the_specimen_has(results:
 def test_strain_equals_its_numpy_twin(results: ResultsFile) -> None:
     rng = np.random.default_rng(3)
     turned = LATTICE.vectors() + rng.normal(0, 0.4, (2, 2))
-    found = read_maps(sorted(DERIVED_NAMES), results, reference(turned), 40, 100)
+    found = read_maps(list(COMPONENTS), results, reference(turned), 40, 100)
     expected = twin(SPECIMEN.vectors().reshape(-1, 2, 2)[40:140], turned)
-    for name in DERIVED_NAMES:
+    for name in COMPONENTS:
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
 
 
@@ -68,6 +71,32 @@ def test_a_rotated_reference_gives_rotation_and_no_strain(results: ResultsFile) 
     found = read_maps(sorted(DERIVED_NAMES), results, reference(middle @ rotation.T), position, 1)
     assert found["theta"][0] == pytest.approx(-angle, abs=1e-6)
     assert max(abs(float(found[name][0])) for name in ("e_xx", "e_yy", "e_xy")) < 1e-6
+
+
+def test_the_errors_of_a_square_lattice_are_those_of_its_vectors(results: ResultsFile) -> None:
+    found = read_maps([*ERRORS, "e_xx"], results, reference(LATTICE.vectors()), 0, POSITIONS)
+    # to first order e_xx is -dg1 along g1 over its length, and shear and rotation the mean of two such angles
+    length = float(np.hypot(*LATTICE.vectors()[0]))
+    for name, expected in (
+        ("e_xx_error", 1.0),
+        ("e_yy_error", 1.0),
+        ("e_xy_error", 0.5**0.5),
+        ("theta_error", 0.5**0.5),
+    ):
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], expected * 0.01 / length, rtol=0.03)
+
+
+def test_other_axes_and_a_distortion_are_those_of_the_reference(results: ResultsFile) -> None:
+    plain = reference(LATTICE.vectors())
+    before = read_maps([*COMPONENTS, *ERRORS], results, plain, 0, POSITIONS)
+    flipped = plain.model_copy(update={"axes": "scan", "to_axes": (0.0, 1.0, 1.0, 0.0)})
+    after = read_maps([*COMPONENTS, *ERRORS], results, flipped, 0, POSITIONS)
+    for name, old, sign in (("e_xx", "e_yy", 1), ("e_yy", "e_xx", 1), ("e_xy", "e_xy", 1), ("theta", "theta", -1)):
+        np.testing.assert_array_equal(after[name], sign * before[old])
+        np.testing.assert_allclose(after[f"{name}_error"], before[f"{old}_error"], rtol=1e-6)
+    bent = plain.model_copy(update={"distortion": (1.02, 0.0, 0.0, 1 / 1.02)})
+    assert np.abs(read_maps(["e_xy"], results, bent, 0, POSITIONS)["e_xy"] - before["e_xy"]).max() > 1e-5
 
 
 def test_a_position_without_a_lattice_has_no_strain(results: ResultsFile) -> None:
@@ -96,5 +125,21 @@ def test_a_plan_with_a_lattice_publishes_strain_and_leaves_large_and_block_outpu
 
 
 def test_a_plan_without_a_lattice_publishes_what_is_stored() -> None:
-    outputs = {"total": Output("total", dtype="float64"), "wide": Output("wide", (5,)), "pair": Output("pair", (2, 2))}
+    outputs = {
+        "total": Output("total", dtype="float64", description="all"),
+        "wide": Output("wide", (5,)),
+        "pair": Output("pair", (2, 2)),
+    }
     assert [info.name for info in published_maps(outputs)] == ["total", "pair"]
+
+
+def test_each_map_says_what_it_is(results: ResultsFile) -> None:
+    infos = {info.name: info for info in published_maps(results.layout.outputs)}
+    assert "along x" in infos["e_xx"].description
+    assert infos["theta_error"].unit == "rad"
+    assert all(info.description for info in infos.values())
+
+
+def test_an_analysis_without_a_covariance_gives_strain_without_errors() -> None:
+    outputs = {name: Output(name, (2,), "float64", description="a vector") for name in ("g1", "g2")}
+    assert [info.name for info in published_maps(outputs)] == [*COMPONENTS, "g1", "g2"]
