@@ -90,7 +90,7 @@ def vector_map(folder: Path, revision: int, sampling: int, centred: bool) -> tup
         If the revision has no Bragg vectors.
     """
     frame_shape = open_frames(folder).frame_shape
-    with ResultsFile(open_results(folder, revision)) as results:
+    with ResultsFile(open_results(folder, revision), read_only=True) as results:
         layout = results.layout
         if vector_kind(layout.outputs) is None:
             raise NotAScan(f"{layout.path}: holds no Bragg vectors")

@@ -13,6 +13,7 @@ HELP = {
     "stop": "End the scan in progress, or the daemon.",
     "calibrate": "Find the centre, disk radius and lattice again.",
     "reference": "Choose what strain is measured against.",
+    "export": "Write results for py4DSTEM, HyperSpy, ImageJ, as pictures or a table.",
     "simulate": "Make a scan of a specimen with known strain.",
     "replay": "Stream a recorded scan as a detector would.",
     "config": "Show or check the configuration.",

@@ -49,15 +49,20 @@ class ResultsFile:
     Any number of processes may have it open; each position's values and each ledger row have one writer at a time.
     While it lives, HDF5 opens the file for reading only.
 
+    Parameters
+    ----------
+    read_only
+        Never write: a file that may not be written can be read.
+
     Raises
     ------
     StorageError
         If the file cannot be opened, or another program has it open for writing.
     """
 
-    def __init__(self, layout: ResultsLayout) -> None:
+    def __init__(self, layout: ResultsLayout, read_only: bool = False) -> None:
         self.layout = layout
-        self._descriptor = files.open_shared(layout.path, os.O_RDWR)
+        self._descriptor = files.open_shared(layout.path, os.O_RDONLY if read_only else os.O_RDWR)
         self._maps: dict[str, _Place] = {}
         self._blocks: dict[str, _Place] = {}
         for name, output in layout.outputs.items():

@@ -1,0 +1,13 @@
+from livestrain_daemon.errors import DaemonError, StorageError
+
+
+class ExportError(StorageError):
+    """An export that cannot be written: it exists already, or the disk refuses."""
+
+
+class NothingToExport(DaemonError):
+    """The scan does not hold what was asked for; names what it does hold."""
+
+
+class MissingLibrary(DaemonError):
+    """A format that needs a library which is not installed; names the extra."""

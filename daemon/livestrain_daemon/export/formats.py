@@ -1,0 +1,98 @@
+"""The formats by name, and how their files get to the disk: whole, or not at all."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from livestrain_daemon.export.csv_table import pieces as csv_pieces
+from livestrain_daemon.export.errors import ExportError
+from livestrain_daemon.export.exported import Exported
+from livestrain_daemon.export.hspy import pieces as hspy_pieces
+from livestrain_daemon.export.pieces import Piece
+from livestrain_daemon.export.png import pieces as png_pieces
+from livestrain_daemon.export.py4dstem import pieces as py4dstem_pieces
+from livestrain_daemon.export.tiff import pieces as tiff_pieces
+from livestrain_daemon.scanfolder.files import reason
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way of writing a scan."""
+
+    pieces: Callable[[Exported], Iterable[Piece]]
+    suffix: str
+    """Of its files."""
+    many: bool = False
+    """True where it makes a folder of files, one for each map."""
+
+
+FORMATS: dict[str, Format] = {
+    "py4dstem": Format(py4dstem_pieces, ".h5"),
+    "hspy": Format(hspy_pieces, ".hspy"),
+    "tiff": Format(tiff_pieces, ".tif", many=True),
+    "png": Format(png_pieces, ".png", many=True),
+    "csv": Format(csv_pieces, ".csv"),
+}
+"""By the name that the command line gives them."""
+
+
+def write_scan(scan: Exported, to: str, output: Path | None = None, force: bool = False) -> list[Path]:
+    """
+    Write a scan in a format.
+
+    Parameters
+    ----------
+    scan
+        What `read_scan` found.
+    to
+        One of `FORMATS`.
+    output
+        The file, or the folder for a format of many files; None: named after scan and revision, in the working
+        folder. An existing folder gets a file of that name.
+    force
+        Replace files that exist.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    ExportError
+        If something exists already, or cannot be written; no half-made file is left.
+    """
+    form = FORMATS[to]
+    name = f"{scan.scan_id}-r{scan.revision:04d}"
+    place = output or Path(f"{name}-{to}" if form.many else name + form.suffix)
+    if not form.many and place.is_dir():
+        place /= name + form.suffix
+    pieces = [(place / piece.name if form.many else place, piece) for piece in form.pieces(scan)]
+    existing = [path for path, _ in pieces if path.exists()]
+    if existing and not force:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise ExportError(f"{existing[0]}{more}: exists already; --force replaces it")
+    _make_folder(place if form.many else place.parent)
+    for path, piece in pieces:
+        _write(path, piece)
+    return [path for path, _ in pieces]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"{folder}: cannot be made: {reason(error)}") from error
+
+
+def _write(path: Path, piece: Piece) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        piece.write(partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        text = reason(error) if isinstance(error, OSError) else str(error)
+        raise ExportError(f"{path}: cannot be written: {' '.join(text.split()):.200}") from error
+    finally:
+        partial.unlink(missing_ok=True)
