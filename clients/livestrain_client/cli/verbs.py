@@ -24,6 +24,7 @@ HELP = {
 
 EXTRAS = {
     "livestrain_client.rig": "demo",
+    "livestrain_bench": "daemon",
     "livestrain_core": "daemon",
     "livestrain_daemon": "daemon",
     "livestrain_simulator": "simulator",

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from livestrain_client.errors import Unavailable
 from livestrain_client.live import Live
+from livestrain_client.rig.benches import add_installed
 from livestrain_client.rig.load import Load, cpu_seconds, settled_parts
 from livestrain_client.rig.processes import (
     DaemonProcess,
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
 )
+add_installed(app)
 
 COLUMNS = 256
 """Scan columns of a benchmark; the rows follow from the number of frames."""

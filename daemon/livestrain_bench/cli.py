@@ -1,0 +1,90 @@
+"""The verbs `bench disks` and `bench workers` of the command line."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class EstimatorOption(StrEnum):
+    """How lattices are fitted."""
+
+    fast = "fast"
+    precise = "precise"
+
+
+class PeerOption(StrEnum):
+    """Others that can do the same work."""
+
+    libertem = "libertem"
+
+
+Cases = Annotated[Path, typer.Option(help="Folder of case files.", exists=True, file_okay=False)]
+Only = Annotated[str, typer.Option(help="Cases whose name contains this.")]
+Estimator = Annotated[EstimatorOption, typer.Option(help="How lattices are fitted.")]
+Peer = Annotated[PeerOption | None, typer.Option(help="Who does the same work beside us.")]
+Repeats = Annotated[int, typer.Option(min=1, help="How often everything is timed; the best counts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command("disks")
+def disks_verb(
+    cases: Cases,
+    estimator: Estimator = EstimatorOption.fast,
+    peer: Peer = None,
+    only: Only = "",
+    repeats: Repeats = 5,
+    json: Json = False,
+) -> None:
+    """Strain of synthetic scans with known truth: errors against the Cramer-Rao bound, and speed on one thread."""
+    from livestrain_bench.case import case_files, read_case
+    from livestrain_bench.disks import bench
+    from livestrain_bench.errors import NoCases
+    from livestrain_bench.tables import as_json, console, disks_table, explain_disks
+
+    files = case_files(cases, only)
+    results = []
+    for path in files:
+        case = read_case(path)
+        if case.lattice is None:
+            typer.echo(f"{case.name}: a polycrystal has no strain here; see bench detect", err=True)
+            continue
+        typer.echo(f"{case.name} ...", err=True)
+        results.append(bench(case, case.lattice, estimator.value, peer is not None, repeats))
+    if not results:
+        raise NoCases(f"{cases} has no case of a single crystal")
+    if json:
+        typer.echo(as_json({"cases": [result.facts() for result in results]}))
+        return
+    out = console()
+    out.print(disks_table(results), highlight=False)
+    explain_disks(out)
+
+
+@app.command("workers")
+def workers_verb(
+    cases: Cases,
+    estimator: Estimator = EstimatorOption.fast,
+    workers: Annotated[int, typer.Option(min=2, max=256, help="Processes at a time.")] = 2,
+    only: Only = "",
+    repeats: Repeats = 5,
+    json: Json = False,
+) -> None:
+    """Disks and strain in several processes at a time, against one of them alone."""
+    from livestrain_bench.case import case_files
+    from livestrain_bench.tables import as_json
+    from livestrain_bench.workers import scaling
+
+    found = [(path, scaling(path, estimator.value, workers, repeats)) for path in case_files(cases, only)]
+    if json:
+        facts = [{"case": path.stem, "estimator": estimator.value, **one.facts()} for path, one in found]
+        typer.echo(as_json({"cases": facts}))
+        return
+    for path, one in found:
+        typer.echo(
+            f"{path.stem:28} 1: {one.fps_one:,.0f} frames/s   {one.workers}: {one.fps_all:,.0f} frames/s   "
+            f"{one.gain:.2f} x"
+        )
