@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
@@ -12,6 +13,7 @@ from livestrain_client.connection import CONTROL_ENDPOINT, Answer, ControlSocket
 from livestrain_client.errors import RequestRefused, UnexpectedReply
 from livestrain_client.state import pixels_of
 from livestrain_wire.messages import (
+    ApplyCalibrationRequest,
     ArmRequest,
     Axes,
     BraggVectorMapReply,
@@ -21,6 +23,7 @@ from livestrain_wire.messages import (
     Done,
     FrameReply,
     FrameRequest,
+    GivenValues,
     PatternReply,
     PatternRequest,
     PlanReply,
@@ -39,6 +42,7 @@ from livestrain_wire.messages import (
 
 R = TypeVar("R", bound=Reply)
 
+GIVEN_NOTHING = GivenValues()
 SLOW_SECONDS = 60.0
 """Time that requests which compute something may take [s]."""
 SLOW_REPEAT = 10.0
@@ -67,6 +71,17 @@ class VectorMap(NamedTuple):
     pixels: NDArray[Any]
     """(rows, columns) summed intensity [counts]."""
     about: VectorMapInfo
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a scan beside what its frames show."""
+
+    values: GivenValues = GIVEN_NOTHING
+    keep: bool = False
+    """Leave centre, disk, lattice and descan as they are in the plan."""
+    ring_image: ArrayLike | None = None
+    """(rows, columns) pattern with the ring that ``values`` names; else the mean of the frames [counts]."""
 
 
 def new_id() -> str:
@@ -163,26 +178,44 @@ class Control:
         vacuum_probe: ArrayLike | None = None,
         positions: Sequence[int] | None = None,
         scan_id: str | None = None,
+        *,
+        known: Known | None = None,
     ) -> CalibrateReply:
         """
-        Find the centre, disk radius and lattice again.
+        Propose a calibration: centre, disk, lattice and descan as the frames show them.
 
         Parameters
         ----------
         apply
-            Make a new plan of it; else only tell.
+            Make a new plan of it at once; else `apply_calibration` can.
         vacuum_probe : (rows, columns), optional
             Image of the probe without a specimen, of the frame's shape [counts].
         positions
             Flat scan positions to look at; the usual ones if not given.
         scan_id
             The current or last scan if not given.
+        known
+            What is known beside what the frames show.
         """
+        known = known or Known()
         request = CalibrateRequest(
-            id=new_id(), scan_id=scan_id, apply=apply, positions=None if positions is None else tuple(positions)
+            id=new_id(),
+            scan_id=scan_id,
+            apply=apply,
+            positions=None if positions is None else tuple(positions),
+            keep=known.keep,
+            given=known.values,
+            vacuum_probe=vacuum_probe is not None,
+            ring_image=known.ring_image is not None,
         )
-        probe = None if vacuum_probe is None else np.asarray(vacuum_probe).astype("<f4").tobytes()
-        return _expect(CalibrateReply, self.request(request, probe, slow=True).reply)
+        images = [np.asarray(image).astype("<f4") for image in (vacuum_probe, known.ring_image) if image is not None]
+        payload = b"".join(image.tobytes() for image in images) if images else None
+        return _expect(CalibrateReply, self.request(request, payload, slow=True).reply)
+
+    def apply_calibration(self, proposal: str, scan_id: str | None = None) -> CalibrateReply:
+        """Make a new plan of a calibration that was proposed; doing it twice is doing it once."""
+        request = ApplyCalibrationRequest(id=new_id(), scan_id=scan_id, proposal=proposal)
+        return _expect(CalibrateReply, self.request(request, slow=True).reply)
 
     def reference(
         self,

@@ -49,6 +49,8 @@ class Calibration:
     """Empty, or one sentence on why there is no lattice."""
     broken: NDArray[np.int64]
     """(k, 2) usable pixels that turned out hot or dead; tracking does better without them (row, column)."""
+    centres: Float64
+    """(n, 2) centre in each frame, of the lattice if there is one, else of the direct beam; NaN where none [px]."""
 
 
 def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image | None = None) -> Calibration:
@@ -87,6 +89,9 @@ def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image 
     peaks = _survey(frames, seen, shifts, measured)
     found = _first_lattice(peaks, measured)
     result = _without(measured, found) if isinstance(found, str) else _tracked(frames, seen, measured, found)
+    if result.lattice is None and _visible(seen, measured) >= LEAST_VISIBLE:
+        centres = measure(frames, seen, measured.centre, measured.probe.radius_px, ()).centre
+        result = replace(result, centres=centres)
     return replace(result, broken=np.argwhere(bad))
 
 
@@ -238,7 +243,7 @@ def _tracked(frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lat
     wander = float(np.nanpercentile(off, 99.5))
     search = float(np.clip(np.ceil(1.5 * wander + 2.0), LEAST_SEARCH_PX, max(farthest, 1.0)))
     residual = float(np.median(fit.residual_px[fitted]))
-    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "", NOTHING)
+    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "", NOTHING, fit.centre)
 
 
 def _round(
@@ -262,4 +267,7 @@ def _median(fit: LatticeFit) -> Lattice:
 
 
 def _without(measured: MeasuredProbe, reason: str) -> Calibration:
-    return Calibration(measured.probe, measured.centre, None, NOTHING, LEAST_SEARCH_PX, float("nan"), reason, NOTHING)
+    nowhere = np.empty((0, 2))
+    return Calibration(
+        measured.probe, measured.centre, None, NOTHING, LEAST_SEARCH_PX, float("nan"), reason, NOTHING, nowhere
+    )

@@ -13,6 +13,9 @@ SECTORS = 72
 LEAST_USABLE = 0.5
 # a ring must stand above its ends by so many of its standard errors
 LEAST_SIGNIFICANCE = 3.0
+# in so many of its sectors, by this part of where it is strongest; the disks of a crystal leave gaps
+LEAST_WHOLE = 0.85
+LEAST_HEIGHT = 0.15
 
 
 @dataclass(frozen=True)
@@ -67,18 +70,26 @@ def radial_maxima(image: Image, usable: Usable | None, centre: Point, ring: Ring
     if usable is not None:
         good &= np.asarray(usable, np.bool_)
     area = np.pi * (ring.outer_px**2 - ring.inner_px**2) / SECTORS
-    points = []
+    points, heights = [], []
     for k in range(SECTORS):
         here = good & (sector == k)
         if here.sum() < max(LEAST_USABLE * area, 8):
             continue
-        radius = _summit(distance[here], np.asarray(image[here], np.float64), ring)
-        if radius is not None:
-            middle = float(angle[here].mean())
-            points.append((centre[0] + radius * np.cos(middle), centre[1] + radius * np.sin(middle)))
-    if not points:
+        radius, height = _summit(distance[here], np.asarray(image[here], np.float64), ring)
+        middle = float(angle[here].mean())
+        points.append((centre[0] + radius * np.cos(middle), centre[1] + radius * np.sin(middle)))
+        heights.append(height)
+    found = np.array(points).reshape(-1, 2)
+    # the median, as a stray spot would raise the largest
+    good_sectors = np.array(heights) > LEAST_HEIGHT * float(np.median([0.0, *heights]))
+    if not good_sectors.any():
         raise EllipseUnknown(f"no ring stands out between {ring.inner_px:g} and {ring.outer_px:g} px")
-    return np.array(points, np.float64)
+    if good_sectors.mean() < LEAST_WHOLE:
+        raise EllipseUnknown(
+            f"only {int(good_sectors.sum())} of {len(found)} sectors have the ring: it may be of one crystal, which "
+            "cannot tell an elliptic distortion from its own strain"
+        )
+    return found[good_sectors]
 
 
 def points_on_rings(points: Float64, centre: Point, rings: tuple[Ring, ...]) -> tuple[Float64, NDArray[np.int64]]:
@@ -108,25 +119,26 @@ def points_on_rings(points: Float64, centre: Point, rings: tuple[Ring, ...]) -> 
     return points[number >= 0], number[number >= 0]
 
 
-def _summit(distance: Float64, counts: Float64, ring: Ring) -> float | None:
-    """Radius at which a sector is brightest; None where that is no maximum."""
+def _summit(distance: Float64, counts: Float64, ring: Ring) -> tuple[float, float]:
+    """Radius at which a sector is brightest, and by how much more than at its ends; no height where it is not."""
     low, high = ring.inner_px, ring.outer_px
-    summit = None
-    for _ in range(3):
+    summit, height = np.nan, 0.0
+    for sweep in range(3):
         here = (distance >= low) & (distance <= high)
         if here.sum() < 8:
-            return summit
+            break
         x = (distance[here] - (low + high) / 2) / ((high - low) / 2)
         design = np.stack([np.ones_like(x), x, x * x], axis=1)
         solved, rest, rank, _ = np.linalg.lstsq(design, counts[here], rcond=None)
         if rank < 3 or not len(rest):
-            return summit
+            break
         curvature_error = np.sqrt(rest[0] / max(len(x) - 3, 1) * np.linalg.inv(design.T @ design)[2, 2])
         at = -solved[1] / (2 * solved[2]) if solved[2] < 0 else np.inf
         if abs(at) > 0.9 or -solved[2] < LEAST_SIGNIFICANCE * curvature_error:
-            return summit
+            break
         summit = float((low + high) / 2 + at * (high - low) / 2)
+        height = float(-solved[2]) if sweep == 0 else height
         # a parabola fits the top of a ring better than its feet
         reach = max(0.6 * (high - low) / 2, 2.0)
         low, high = max(summit - reach, ring.inner_px), min(summit + reach, ring.outer_px)
-    return summit
+    return summit, height

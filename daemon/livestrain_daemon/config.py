@@ -6,11 +6,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from livestrain_daemon.errors import ConfigError
+from livestrain_daemon.geometry import Axes, Flip
 from livestrain_daemon.plan import DetectorPlan
+from livestrain_wire.messages.given import Degrees, Finite, GivenValues, Known, Ratio
 
 
 def _with_port(endpoint: str) -> str:
@@ -93,6 +95,41 @@ class AnalysisConfig(Section):
         DetectorPlan(name="dark_field", inner=1.5, outer=6.0),
     )
     """Virtual detectors."""
+    axes: Axes = "detector"
+    """Along what strain is given first: the detector, the scan (its rotation must be known), or g1 of the reference."""
+
+
+class CalibrationConfig(Section):
+    """What is known of the detector and the specimen, beside what is found in frames; nothing set: not known."""
+
+    rotation_deg: Degrees | None = None
+    """From the detector to the scan, after the flip, from axis 0 towards axis 1 [degrees]."""
+    flip: Flip | None = None
+    """What is done to directions on the detector before: axis 0 (rows) or axis 1 (columns) reversed, or exchanged."""
+    pixel_size: Known | None = None
+    """A detector pixel, in the unit of the next key."""
+    pixel_size_unit: Literal["mrad", "1/nm"] = "mrad"
+    semiangle_mrad: Known | None = None
+    """Convergence semi-angle; the disks' radius then gives the pixel size [mrad]."""
+    spacing_nm: Known | None = None
+    """Distance of the lattice planes of g1 or g2, which gives the pixel size [nm]."""
+    spacing_of: Literal["g1", "g2"] = "g1"
+    ellipse: tuple[Ratio, Degrees] | None = None
+    """Elliptic distortion: long over short axis, and the long one's angle from axis 0 towards axis 1 [degrees]."""
+    lattice_shape: tuple[Known, Degrees] | None = None
+    """abs(g1) / abs(g2) and angle [degrees] of the crystal: the lattice that the calibration finds counts as unstrained
+    and tells the elliptic distortion."""
+    descan: tuple[Finite, Finite, Finite, Finite, Finite, Finite] | None = None
+    """Centre at scan position (0, 0), its change per scan row, its change per scan column, each (row, column) [px]."""
+
+    @model_validator(mode="after")
+    def _one_source_each(self) -> "CalibrationConfig":
+        self.values()
+        return self
+
+    def values(self) -> GivenValues:
+        """The same as a request gives it."""
+        return GivenValues(**self.model_dump())
 
 
 class PublishConfig(Section):
@@ -131,8 +168,16 @@ class Config(BaseSettings):
     spool: SpoolConfig = SpoolConfig()
     workers: WorkersConfig = WorkersConfig()
     analysis: AnalysisConfig = AnalysisConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     publish: PublishConfig = PublishConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _known_axes(self) -> "Config":
+        calibration = self.calibration
+        if self.analysis.axes == "scan" and calibration.rotation_deg is None and calibration.flip is None:
+            raise ValueError("analysis.axes: the scan's axes need calibration.rotation_deg or calibration.flip")
+        return self
 
     @classmethod
     def settings_customise_sources(

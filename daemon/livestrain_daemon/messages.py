@@ -173,12 +173,23 @@ class AnalyseTask(Task):
 
 
 class CalibrateTask(Task):
-    """Find centre, disk and lattice on these positions; the vacuum probe, if any, follows as a payload part."""
+    """
+    Find centre, disk, lattice and descan on these positions.
+
+    Images follow as one payload part: the vacuum probe if ``vacuum_probe``, then the ring's if ``ring_image``.
+    """
 
     type: Literal["calibrate_on"] = "calibrate_on"
     positions: tuple[Count, ...]
-    probe_shape: tuple[int, int] | None = None
+    source: Literal["automatic", "command"] = "automatic"
+    """Who wants it."""
+    vacuum_probe: bool = False
     unusable: tuple[Run, ...] = ()
+    keep: dict[str, Any] | None = None
+    """A calibration to keep instead of finding one."""
+    ring: tuple[float, float] | None = None
+    """Inner and outer radius around a ring that tells the elliptic distortion [px]."""
+    ring_image: bool = False
 
 
 class MedianTask(Task):

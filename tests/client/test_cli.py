@@ -1,6 +1,9 @@
 """The command: verbs from entry points, output for people and machines, exit codes."""
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from livestrain_client.cli import calibrate, exits, reference, run, status, stop
 from livestrain_client.cli.calibrate import parse_positions
 from livestrain_client.cli.reference import parse_region
 from livestrain_client.errors import BadRegion
-from livestrain_wire.messages import CalibrateRequest, ReferenceRequest, StopRequest
+from livestrain_wire.messages import ApplyCalibrationRequest, CalibrateRequest, ReferenceRequest, StopRequest
 
 VERBS = ("watch", "status", "stop", "calibrate", "reference")
 SHAPE = (8, 10)
@@ -165,13 +168,88 @@ def test_calibrate_shows_and_applies_only_when_told(
     assert "(3.5, 3.25)" in told.out
     assert "nothing is changed" in told.err
     np.save(tmp_path / "probe.npy", np.ones((8, 8)))
-    options = ["--apply", "--vacuum-probe", str(tmp_path / "probe.npy"), "--positions", "0:80:16", "--json"]
+    options = ["--yes", "--vacuum-probe", str(tmp_path / "probe.npy"), "--positions", "0:80:16", "--json"]
     assert run(["calibrate", *options]) == exits.OK
     assert json.loads(capsys.readouterr().out)["revision"] == 2
     asked = [request for request in daemon.requests if isinstance(request, CalibrateRequest)]
-    assert [request.apply for request in asked] == [False, False, True]
+    assert [request.apply for request in asked] == [False, False]
     assert asked[-1].positions == (0, 16, 32, 48, 64)
-    assert len(daemon.payloads[-1]) == 4 * 64
+    assert asked[-1].vacuum_probe
+    (applied,) = (request for request in daemon.requests if isinstance(request, ApplyCalibrationRequest))
+    assert applied.proposal == "abc"
+    assert len(daemon.payloads[daemon.requests.index(asked[-1])]) == 4 * 64
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], ["--dry-run", "--yes"], ["--json"], []])
+def test_calibrate_changes_nothing_without_a_word_of_a_person(daemon: WireDaemon, options: list[str]) -> None:
+    assert run(["calibrate", *options]) == exits.OK
+    assert not [request for request in daemon.requests if isinstance(request, ApplyCalibrationRequest)]
+
+
+@pytest.mark.parametrize(("answer", "applied"), [("y\n", 1), ("\n", 0)])
+def test_calibrate_asks_a_person_at_a_terminal(daemon: WireDaemon, answer: str, applied: int) -> None:
+    person, terminal = pty.openpty()
+    code = "from livestrain_client.cli import run; raise SystemExit(run(['calibrate']))"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(person, 4096)
+        assert b"disk radius" in shown
+        os.write(person, answer.encode())
+        with contextlib.suppress(OSError):  # the terminal is gone with its process
+            while os.read(person, 4096):
+                pass
+        assert process.wait(30) == exits.OK
+    os.close(person)
+    assert len([one for one in daemon.requests if isinstance(one, ApplyCalibrationRequest)]) == applied
+
+
+def test_calibrate_shows_every_quantity_with_its_source(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert daemon.scan is not None
+    assert run(["calibrate"]) == exits.OK
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "disk radius 2 px found on request: 2 frames",
+        "g1 to g2 90.00 degrees",
+        "broken pixels 3",
+        "axis 0 reversed, then turned by -12.5 degrees configuration: as given",
+        "1.02000 to 1, long axis at 30.0 degrees, 0.1 px off found on request: a ring",
+        "(0.01, 0) px per row",
+        "0.125 1/nm",
+    ):
+        assert text in shown
+
+
+def test_what_is_known_goes_with_the_request(daemon: WireDaemon, tmp_path: Path) -> None:
+    np.save(tmp_path / "ring.npy", np.ones((8, 8)))
+    options = ["--keep", "--rotation", "-12.5", "--flip", "columns", "--spacing", "0.192", "--spacing-of", "g2"]
+    options += ["--ring", "10", "20", "--ring-image", str(tmp_path / "ring.npy")]
+    assert run(["calibrate", *options]) == exits.OK
+    (asked,) = (request for request in daemon.requests if isinstance(request, CalibrateRequest))
+    assert (asked.keep, asked.ring_image, asked.vacuum_probe) == (True, True, False)
+    given = asked.given
+    assert (given.rotation_deg, given.flip, given.spacing_nm, given.spacing_of) == (-12.5, "columns", 0.192, "g2")
+    assert given.ring == (10.0, 20.0)
+    assert len(daemon.payloads[daemon.requests.index(asked)]) == 4 * 64
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--pixel-size", "1", "--spacing", "0.2"],
+        ["--pixel-size", "-1"],
+        ["--ellipse", "1.1", "0", "--ring", "10", "20"],
+        ["--ellipse", "0.9", "0"],
+        ["--ring", "20", "10"],
+        ["--rotation", "1000"],
+        ["--flip", "sideways"],
+        ["--ring-image", "pyproject.toml"],
+    ],
+)
+def test_what_cannot_be_known_is_a_usage_error(daemon: WireDaemon, options: list[str]) -> None:
+    assert run(["calibrate", *options]) == exits.USAGE
+    assert not daemon.requests
 
 
 def test_a_vacuum_probe_that_is_none_is_a_usage_error(daemon: WireDaemon, tmp_path: Path) -> None:
@@ -199,9 +277,12 @@ def test_reference_is_set_and_undone(daemon: WireDaemon, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out)["reference"]["vectors"] == [0.0, 3.0, 3.5, -1.0]
     assert run(["reference", "--revert-to", "2"]) == exits.OK
     assert run(["reference", "--median"]) == exits.OK
+    assert run(["reference", "--axes", "scan"]) == exits.OK
+    assert run(["reference", "--axes", "g1", "--region", "0:4,2:10"]) == exits.OK
     asked = [request for request in daemon.requests if isinstance(request, ReferenceRequest)]
     assert asked[0].region == (0, 2, 4, 10)
-    assert [request.revert_to for request in asked] == [None, None, 2, None]
+    assert [request.revert_to for request in asked] == [None, None, 2, None, None, None]
+    assert [request.axes for request in asked] == [None, None, None, None, "scan", "g1"]
 
 
 def test_a_wrong_reference_is_a_usage_error_and_none_is_no_data(
@@ -209,6 +290,8 @@ def test_a_wrong_reference_is_a_usage_error_and_none_is_no_data(
 ) -> None:
     assert run(["reference", "--region", "4:4,0:2"]) == exits.USAGE
     assert run(["reference", "--median", "--undo"]) == exits.USAGE
+    assert run(["reference", "--axes", "sideways"]) == exits.USAGE
+    assert run(["reference", "--axes", "scan", "--undo"]) == exits.USAGE
     assert not daemon.requests
     assert run(["reference"]) == exits.NO_DATA
     assert run(["reference", "--undo"]) == exits.NO_DATA

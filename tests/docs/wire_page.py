@@ -2,9 +2,9 @@
 
 from docs.source import Described, aliases_of, classes_of, code, prose, table
 from livestrain_wire import codec, messages
-from livestrain_wire.messages import base, control, frames, maps
+from livestrain_wire.messages import base, control, frames, given, maps
 
-MODULES = (base, frames, maps, control)
+MODULES = (base, frames, maps, given, control)
 
 INTRODUCTION = f"""\
 # Wire protocol, version {messages.PROTOCOL_VERSION}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_wire.messages import (
+    ApplyCalibrationRequest,
     BraggVectorMapReply,
     BraggVectorMapRequest,
     CalibrateReply,
@@ -97,9 +98,26 @@ def canned_reply(request: Request, scan: WireScan, epoch: str) -> tuple[Message,
             found_map = vector_map_info(request.sampling)
             return BraggVectorMapReply(**about, about=found_map), np.ones(found_map.shape).tobytes()
         case CalibrateRequest():
-            found = {"centre": [3.5, 3.25], "radius_px": 2.0, "g1": [0.0, 3.0], "g2": None, "reason": ""}
+            found = {
+                "centre": [3.5, 3.25],
+                "radius_px": 2.0,
+                "edge_px": 0.5,
+                "g1": [0.0, 3.0],
+                "g2": [-3.5, 0.0],
+                "hk": [[0, 0], [0, 1], [1, 0]],
+                "search_px": 2.0,
+                "broken": [[3, 2], [9, 1]],
+                "positions": [0, 16],
+                "source": "command",
+                "scan_axes": {"source": "given", "how": "as given", "rotation_deg": -12.5, "flip": "rows"},
+                "ellipse": {"source": "command", "how": "a ring", "ratio": 1.02, "angle_deg": 30.0, "residual_px": 0.1},
+                "descan": {"source": "automatic", "how": "", "per_row": [0.01, 0.0], "per_column": [0.0, -0.02]},
+                "pixel_size": {"source": "command", "how": "d = 0.2 nm", "size": 0.125, "unit": "1/nm"},
+            }
             revision = scan.revision + 1 if request.apply else None
-            return CalibrateReply(**about, calibration=found, revision=revision), None
+            return CalibrateReply(**about, calibration=found, revision=revision, proposal="abc"), None
+        case ApplyCalibrationRequest():
+            return CalibrateReply(**about, calibration={}, revision=scan.revision + 1, proposal=request.proposal), None
         case PlanRequest() | ReanalyseRequest():
             return PlanReply(**about, revision=scan.revision, plan={"revision": scan.revision}), None
     raise AssertionError(f"no reply to {request.type}")

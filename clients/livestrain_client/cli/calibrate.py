@@ -1,52 +1,127 @@
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from pydantic import ValidationError
+from rich.table import Table
+from rich.text import Text
 
+from livestrain_client.cli import known as options
+from livestrain_client.cli.found import calibration_rows
 from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
-from livestrain_client.cli.output import as_json, messages, results, show_fields
+from livestrain_client.cli.output import as_json, messages, results
 from livestrain_client.connection import CONTROL_ENDPOINT
-from livestrain_client.requests import Control
-from livestrain_wire.messages import CalibrateReply
+from livestrain_client.requests import Control, Known
+from livestrain_wire.messages import CalibrateReply, GivenValues
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+
+PIPE_COLUMNS = 200
 
 
 @app.command()
 def calibrate(
-    apply: Annotated[bool, typer.Option("--apply", help="Analyse with what is found, as a new plan revision.")] = False,
-    vacuum_probe: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A .npy file: the probe without a specimen.")
-    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "--apply", "-y", help="Apply it without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and neither ask nor apply.")] = False,
+    vacuum_probe: options.VacuumProbe = None,
     positions: Annotated[
         str | None, typer.Option(help="Flat scan positions to look at, such as 0,64,128 or 0:4096:64.")
     ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Set only what the options below say.")] = False,
+    rotation: options.Rotation = None,
+    flip: options.Flip = None,
+    pixel_size: options.PixelSize = None,
+    unit: options.Unit = options.PixelUnit.mrad,
+    semiangle: options.Semiangle = None,
+    spacing: options.Spacing = None,
+    spacing_of: options.SpacingOf = options.VectorName.g1,
+    ellipse: options.Ellipse = None,
+    known_lattice: options.KnownLattice = None,
+    ring: options.Ring = None,
+    ring_image: options.RingImage = None,
+    descan: options.Descan = None,
     control: ControlEndpoint = CONTROL_ENDPOINT,
     json: Json = False,
     deadline: Deadline = 5.0,
 ) -> None:
-    """Find the centre, disk radius and lattice again; changes nothing without --apply."""
-    probe = None if vacuum_probe is None else read_probe(vacuum_probe)
+    """
+    Find the centre, disk radius and lattice again; shows what is found before it is applied.
+
+    On a terminal it then asks; elsewhere nothing is changed without --yes.
+    """
+    if ring_image is not None and ring is None:
+        raise typer.BadParameter("--ring-image needs --ring: where is the ring?")
+    given = given_values(
+        rotation_deg=rotation,
+        flip=flip,
+        pixel_size=pixel_size,
+        pixel_size_unit=unit,
+        semiangle_mrad=semiangle,
+        spacing_nm=spacing,
+        spacing_of=spacing_of,
+        ellipse=ellipse,
+        lattice_shape=known_lattice,
+        ring=ring,
+        descan=descan,
+    )
+    known = Known(given, keep, None if ring_image is None else read_image(ring_image))
+    probe = None if vacuum_probe is None else read_image(vacuum_probe)
     looked_at = None if positions is None else parse_positions(positions)
     with Control(control, deadline) as asking:
-        found = asking.calibrate(False, probe, looked_at)
+        found = asking.calibrate(False, probe, looked_at, known=known)
         if not json:
-            show_fields(calibration_fields(found), results())
-        if apply:
-            found = asking.calibrate(True, probe, looked_at)
+            _show(found)
+        if not dry_run and (yes or (not json and _wanted(found))):
+            found = asking.apply_calibration(found.proposal, found.scan_id)
     if json:
         typer.echo(as_json(found))
-    elif found.revision is not None:
-        messages().print(f"applied as plan revision {found.revision}", highlight=False)
     else:
-        messages().print("nothing is changed; --apply makes a new plan revision of it", highlight=False)
+        messages().print(outcome(found), highlight=False)
 
 
-def calibration_fields(reply: CalibrateReply) -> dict[str, str]:
-    """What was found, field by field."""
-    return {name: _text(value) for name, value in reply.calibration.items() if value not in (None, "", [], ())}
+def outcome(reply: CalibrateReply) -> str:
+    """What has become of a proposal, in one line."""
+    if reply.revision is not None:
+        return f"applied as plan revision {reply.revision}"
+    return "nothing is changed; --yes makes a new plan revision of it"
+
+
+def found_table(reply: CalibrateReply) -> Table:
+    """What was found, a row for each quantity."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "found", "from"):
+        table.add_column(title, overflow="fold")
+    for row in calibration_rows(reply.calibration):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def given_values(**fields: object) -> GivenValues:
+    """What the options say, checked."""
+    try:
+        return GivenValues.model_validate({name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise typer.BadParameter(f"{where + ': ' if where else ''}{first['msg']}") from error
+
+
+def _show(reply: CalibrateReply) -> None:
+    console = results()
+    if not console.is_terminal:
+        # in a pipe there is no width to keep to
+        console.width = PIPE_COLUMNS
+    console.print(found_table(reply), highlight=False)
+
+
+def _wanted(found: CalibrateReply) -> bool:
+    """Asks, where there is a person to ask and something to apply."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or not found.calibration.get("g1"):
+        return False
+    return typer.confirm("Analyse with this, as a new plan revision?")
 
 
 def parse_positions(text: str) -> list[int]:
@@ -64,22 +139,12 @@ def parse_positions(text: str) -> list[int]:
     return found
 
 
-def read_probe(path: Path) -> NDArray[Any]:
+def read_image(path: Path) -> NDArray[Any]:
     """A (rows, columns) image from a .npy file."""
     try:
-        probe = np.load(path, allow_pickle=False)
+        image = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise typer.BadParameter(f"{path} is not a .npy file: {error}") from error
-    if not isinstance(probe, np.ndarray) or probe.ndim != 2 or probe.dtype.kind not in "buif":
+    if not isinstance(image, np.ndarray) or image.ndim != 2 or image.dtype.kind not in "buif":
         raise typer.BadParameter(f"{path} holds no image of numbers")
-    return probe
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        if len(value) > 8:
-            return f"{len(value)}: {_text(value[:4])[:-1]}, ..)"
-        return "(" + ", ".join(_text(part) for part in value) + ")"
-    return str(value)
+    return image

@@ -28,6 +28,7 @@ from livestrain_wire.messages.base import (
 from livestrain_wire.messages.control import (
     REPLIES,
     REQUESTS,
+    ApplyCalibrationRequest,
     ArmRequest,
     BraggVectorMapReply,
     BraggVectorMapRequest,
@@ -55,6 +56,7 @@ from livestrain_wire.messages.control import (
     WorkerStatus,
 )
 from livestrain_wire.messages.frames import FRAME_MESSAGES, Frames, ScanEnd, ScanStart
+from livestrain_wire.messages.given import GivenValues
 from livestrain_wire.messages.maps import (
     MAP_MESSAGES,
     BraggVectorMap,
@@ -80,6 +82,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "REPLIES",
     "REQUESTS",
+    "ApplyCalibrationRequest",
     "ArmRequest",
     "Axes",
     "BraggVectorMap",
@@ -96,6 +99,7 @@ __all__ = [
     "FrameReply",
     "FrameRequest",
     "Frames",
+    "GivenValues",
     "Heartbeat",
     "MapInfo",
     "MapPatch",

@@ -17,6 +17,7 @@ from livestrain_wire.messages.base import (
     Shape2,
     by_type,
 )
+from livestrain_wire.messages.given import GivenValues
 from livestrain_wire.messages.maps import PlanChanged, Progress, ScanEnded, ScanStarted, VectorMapInfo
 
 
@@ -76,9 +77,11 @@ class BraggVectorMapRequest(Request):
 
 class CalibrateRequest(Request):
     """
-    Find the centre, disk radius and lattice again; replied by `CalibrateReply`.
+    Propose a calibration: centre, disk, lattice and descan as the frames show them; replied by `CalibrateReply`.
 
-    A payload part may follow: the vacuum probe, float32, little-endian, of the frame's shape.
+    A payload part may follow, of images of the frame's shape, float32, little-endian, one after the other: the vacuum
+    probe if ``vacuum_probe`` is true, then the pattern with the ring if ``ring_image`` is true. A payload with neither
+    said is a vacuum probe.
     """
 
     type: Literal["calibrate"] = "calibrate"
@@ -86,7 +89,22 @@ class CalibrateRequest(Request):
     positions: tuple[Count, ...] | None = None
     """Flat positions to calibrate on; None: the usual ones."""
     apply: bool = False
-    """Make a new plan of it; else only tell."""
+    """Make a new plan of it at once; else `ApplyCalibrationRequest` can."""
+    keep: bool = False
+    """Leave what frames can tell as it is in the plan, and set only what is given."""
+    given: GivenValues = GivenValues()
+    """What is known otherwise."""
+    vacuum_probe: bool = False
+    ring_image: bool = False
+
+
+class ApplyCalibrationRequest(Request):
+    """Make a new plan of a proposed calibration, once; replied by `CalibrateReply` with the revision."""
+
+    type: Literal["apply_calibration"] = "apply_calibration"
+    scan_id: ScanId | None = None
+    proposal: Annotated[str, Field(min_length=1, max_length=64)]
+    """As `CalibrateReply` told; refused as outdated once another plan holds."""
 
 
 class ReferenceRequest(Request):
@@ -293,6 +311,8 @@ class CalibrateReply(Reply):
     scan_id: ScanId
     calibration: dict[str, Any]
     """The plan's calibration, field by field."""
+    proposal: str = ""
+    """Names it, to apply it with `ApplyCalibrationRequest`."""
     revision: Count | None = None
     """The plan revision made of it, if it was applied."""
 
@@ -323,6 +343,7 @@ REQUESTS = by_type(
     PatternRequest,
     BraggVectorMapRequest,
     CalibrateRequest,
+    ApplyCalibrationRequest,
     ReferenceRequest,
     PlanRequest,
     ReanalyseRequest,

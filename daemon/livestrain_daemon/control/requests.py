@@ -3,21 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from livestrain_daemon.control import looks
+from livestrain_daemon.control.calibrating import Calibrations
 from livestrain_daemon.control.socket import Answer, Refuse
 from livestrain_daemon.dispatch.pool import WorkerPool
-from livestrain_daemon.plan import CalibrationPlan
 from livestrain_daemon.publish.snapshots import NoSuchMap, snapshot
 from livestrain_daemon.scan.scans import ScanInHand, Scans
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder import FrameState
 from livestrain_wire.messages import (
+    ApplyCalibrationRequest,
     ArmRequest,
     BraggVectorMapRequest,
-    CalibrateReply,
     CalibrateRequest,
     Done,
     FrameRequest,
@@ -36,9 +32,6 @@ from livestrain_wire.messages import (
     StatusRequest,
     StopRequest,
 )
-
-MOST_POSITIONS = 1024
-"""Frames that a worker calibrates on at most: it holds them all in memory."""
 
 
 class Requests:
@@ -70,6 +63,7 @@ class Requests:
         self._arm = arm
         self._stop = stop
         self._armed = True
+        self._calibrations = Calibrations(surroundings)
 
     def handle(self, request: Request, payload: bytes, answer: Answer) -> None:
         """Does what a request asks, and answers now or when a worker has done its part."""
@@ -113,7 +107,9 @@ class Requests:
             case BraggVectorMapRequest():
                 looks.bragg_vector_map(request, hand.scan, self._around, answer, refuse)
             case CalibrateRequest():
-                self._calibrate(hand, request, payload, answer, refuse)
+                self._calibrations.propose(hand, request, payload, answer, refuse)
+            case ApplyCalibrationRequest():
+                self._calibrations.apply(hand, request, answer, refuse)
             case ReferenceRequest():
                 self._reference(hand, request, answer, refuse)
             case PlanRequest():
@@ -168,58 +164,3 @@ class Requests:
                 plan=plan.model_dump(mode="json"),
             )
         )
-
-    def _calibrate(
-        self, hand: ScanInHand, request: CalibrateRequest, payload: bytes, answer: Answer, refuse: Refuse
-    ) -> None:
-        positions = request.positions or self._usual_positions(hand)
-        probe = self._around.given.vacuum_probe
-        if payload:
-            rows, columns = hand.scan.opened.start.frame_shape
-            if len(payload) != rows * columns * 4:
-                refuse(
-                    "bad_request", f"expected a vacuum probe of {rows} x {columns} float32, found {len(payload)} bytes"
-                )
-                return
-            probe = np.frombuffer(payload, "<f4").reshape(rows, columns)
-        if not positions:
-            refuse("not_stored", "no frame is stored yet")
-            return
-        if len(positions) > MOST_POSITIONS:
-            refuse("bad_request", f"expected at most {MOST_POSITIONS} positions, found {len(positions)}")
-            return
-
-        def found(calibration: CalibrationPlan) -> None:
-            self._calibrated(hand, request, calibration.model_copy(update={"source": "command"}), answer, refuse)
-
-        hand.planner.calibrate(positions, probe, found, lambda text: refuse("internal", text))
-
-    def _calibrated(
-        self, hand: ScanInHand, request: CalibrateRequest, calibration: CalibrationPlan, answer: Answer, refuse: Refuse
-    ) -> None:
-        def tell() -> None:
-            revision = hand.scan.revision.plan.revision if request.apply and hand.scan.revision else None
-            answer(
-                CalibrateReply(
-                    id=request.id,
-                    epoch=self._epoch,
-                    scan_id=hand.scan.id,
-                    calibration=calibration.model_dump(mode="json"),
-                    revision=revision,
-                )
-            )
-
-        if not request.apply:
-            tell()
-        elif calibration.g1 is None:
-            refuse("no_calibration", f"nothing to apply: {calibration.reason}")
-        else:
-            changes = {"calibration": calibration.model_dump(mode="json")}
-            hand.planner.change(changes, tell, lambda text: refuse("bad_request", text))
-
-    def _usual_positions(self, hand: ScanInHand) -> tuple[int, ...]:
-        stored: NDArray[np.intp] = np.flatnonzero(hand.scan.seen.states == FrameState.STORED)
-        most = self._around.config.analysis.calibration_positions
-        if len(stored) > most:
-            stored = stored[np.arange(most) * len(stored) // most]
-        return tuple(stored.tolist())

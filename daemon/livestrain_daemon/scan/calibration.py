@@ -1,7 +1,10 @@
 """When to calibrate a running scan, and on which of its positions."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +12,74 @@ from numpy.typing import NDArray
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.plan import CalibrationPlan, parse_calibration
 from livestrain_daemon.scanfolder import FrameState
-from livestrain_wire.messages import ScanStart
+from livestrain_wire.messages import GivenValues, ScanStart
 
+PROPOSALS = 32
+"""Proposals of a scan that are remembered."""
 GROWTH = 4
 """Each further attempt spreads its positions over so many times more of the scan."""
+NOTHING = GivenValues()
+"""Nothing is known beside what the frames tell."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A calibration that is wanted."""
+
+    positions: tuple[int, ...]
+    """Flat positions whose frames are looked at."""
+    source: Literal["automatic", "command"] = "automatic"
+    vacuum_probe: NDArray[np.float32] | None = None
+    """(rows, columns) [counts]"""
+    keep: bool = False
+    """Leave what frames can tell as it is in the plan."""
+    given: GivenValues = NOTHING
+    """What is known beside."""
+    ring_image: NDArray[np.float32] | None = None
+    """(rows, columns) the pattern with the ring that ``given`` names; None: the mean of the frames [counts]."""
+
+    def payload(self) -> bytes:
+        """The images, one after the other."""
+        images = (image for image in (self.vacuum_probe, self.ring_image) if image is not None)
+        return b"".join(np.ascontiguousarray(image, "<f4").tobytes() for image in images)
+
+
+class Proposals:
+    """Calibrations that were proposed and may be applied, each once."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[CalibrationPlan, int]] = OrderedDict()
+        self._applied: dict[str, int] = {}
+
+    def add(self, calibration: CalibrationPlan, based_on: int) -> str:
+        """
+        The name of a proposal; the same one for the same calibration.
+
+        Parameters
+        ----------
+        calibration
+            What is proposed.
+        based_on
+            The plan revision that it would change.
+        """
+        name = blake2b(f"{based_on} {calibration.model_dump_json()}".encode(), digest_size=8).hexdigest()
+        self._known[name] = (calibration, based_on)
+        self._known.move_to_end(name)
+        while len(self._known) > PROPOSALS:
+            self._applied.pop(self._known.popitem(last=False)[0], None)
+        return name
+
+    def get(self, name: str) -> tuple[CalibrationPlan, int] | None:
+        """A proposal and the revision that it would change; None if there is none of this name."""
+        return self._known.get(name)
+
+    def made(self, name: str) -> int | None:
+        """The revision that has been made of a proposal."""
+        return self._applied.get(name)
+
+    def note_applied(self, name: str, revision: int) -> None:
+        """A revision has been made of it."""
+        self._applied[name] = revision
 
 
 class CalibrationSchedule:

@@ -1,17 +1,25 @@
 """How a scan gets its plan: given, found by calibration, or changed by a user."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from livestrain_core.errors import EllipseUnknown
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import PlanError, StorageError
 from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
 from livestrain_daemon.plan import CalibrationPlan, Plan, changed, parse_plan, stages_for, unusable_runs
-from livestrain_daemon.scan.calibration import CalibrationSchedule, calibration_from, nominal_calibration
+from livestrain_daemon.scan.calibration import (
+    CalibrationSchedule,
+    Proposals,
+    Wish,
+    calibration_from,
+    nominal_calibration,
+)
+from livestrain_daemon.scan.known import inherited, with_known
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.surroundings import Surroundings
 
@@ -44,6 +52,8 @@ class Planner:
         self._busy = False
         self._opening = False
         self._attempts = 0
+        self.proposals = Proposals()
+        """Calibrations that may be applied."""
         self.hopeless = False
         """True when the scan will never get a plan."""
         self._why_not = ""
@@ -80,7 +90,7 @@ class Planner:
             if number == self._attempts:
                 self._give_up(reason)
 
-        self.calibrate(positions, self._probe, found, refuse)
+        self.calibrate(Wish(positions, vacuum_probe=self._probe), found, refuse)
 
     @property
     def _wants_lattice(self) -> bool:
@@ -90,40 +100,44 @@ class Planner:
         calibration = revision.plan.calibration
         return calibration.g1 is None and calibration.source == "automatic"
 
-    def calibrate(
-        self,
-        positions: tuple[int, ...],
-        probe: NDArray[np.float32] | None,
-        found: Found,
-        refuse: Refuse,
-    ) -> None:
+    def calibrate(self, wish: Wish, found: Found, refuse: Refuse) -> None:
         """
         Has a worker calibrate; exactly one of the callbacks is called later.
 
         Parameters
         ----------
-        positions
-            Flat positions whose frames it looks at.
-        probe : (rows, columns)
-            Image of the probe in vacuum [counts].
+        wish
+            What is wanted.
         found
-            Called with what was found.
+            Called with what was found, and all that is known beside.
         refuse
-            Called with the reason when nothing could be tried.
+            Called with the reason when nothing could be tried, or what is known does not fit what is found.
         """
-        frame_shape = self._scan.opened.start.frame_shape
+        revision = self._scan.revision
+        before = revision.plan.calibration if revision is not None else None
+        keep = before if wish.keep else None
+        if wish.keep and keep is None:
+            refuse("the scan has no plan yet that could be kept")
+            return
 
         def task(number: int) -> CalibrateTask:
             return CalibrateTask(
                 number=number,
                 folder=str(self._scan.folder),
-                positions=positions,
-                probe_shape=None if probe is None else (probe.shape[0], probe.shape[1]),
+                positions=wish.positions,
+                source=wish.source,
+                vacuum_probe=wish.vacuum_probe is not None,
                 unusable=self._unusable(),
+                keep=None if keep is None else keep.model_dump(mode="json"),
+                ring=wish.given.ring,
+                ring_image=wish.ring_image is not None,
             )
 
         def done(answer: TaskDone, payload: bytes) -> None:
-            found(calibration_from(answer.result, frame_shape, positions))
+            try:
+                found(self._completed(answer.result, wish, before))
+            except EllipseUnknown as error:
+                refuse(str(error))
 
         self._surroundings.jobs.submit(
             Job(
@@ -131,9 +145,33 @@ class Planner:
                 done=done,
                 lost=lambda reason, suspect: refuse(reason),
                 limit_seconds=TASK_LIMIT_SECONDS,
-                payload=b"" if probe is None else probe.astype("<f4").tobytes(),
+                payload=wish.payload(),
             )
         )
+
+    def _completed(self, result: Mapping[str, Any], wish: Wish, before: CalibrationPlan | None) -> CalibrationPlan:
+        """What a worker found, with what is known beside."""
+        if "refused" in result:
+            raise EllipseUnknown(str(result["refused"]))
+        start = self._scan.opened.start
+        calibration = calibration_from(result, start.frame_shape, wish.positions)
+        # the nominal radius says nothing about a pixel
+        start_known = start if result.get("calibration") else None
+        if before is None or wish.source == "automatic":
+            calibration = self._with_configured(calibration)
+        else:
+            calibration = inherited(calibration, before)
+        return with_known(calibration, wish.given, "command", start_known)
+
+    def _with_configured(self, calibration: CalibrationPlan) -> CalibrationPlan:
+        given = self._surroundings.config.calibration.values()
+        if calibration.g1 is None:
+            given = given.model_copy(update={"lattice_shape": None})
+        try:
+            return with_known(calibration, given, "given")
+        except EllipseUnknown as error:
+            self._scan.tell("ellipse_unknown", f"no elliptic distortion is corrected: {error}", "warning")
+            return with_known(calibration, given.model_copy(update={"lattice_shape": None}), "given")
 
     def plan_for(self, calibration: CalibrationPlan) -> Plan:
         """A plan with this calibration, and everything else as it was or as configured."""
@@ -146,6 +184,7 @@ class Planner:
             detectors=self._surroundings.config.analysis.detectors,
             unusable=self._unusable(),
             stages=stages_for(calibration),
+            axes=self._surroundings.config.analysis.axes,
         )
 
     def change(self, changes: dict[str, Any], done: Callable[[], None], refuse: Refuse) -> None:
@@ -222,7 +261,8 @@ class Planner:
         self._busy = False
         self._scan.tell("calibration_failed", f"calibration failed: {reason}", "error")
         if self._scan.revision is None and self._schedule.exhausted:
-            self.open(self.plan_for(nominal_calibration(self._scan.opened.start.frame_shape, (), reason)))
+            nominal = nominal_calibration(self._scan.opened.start.frame_shape, (), reason)
+            self.open(self.plan_for(self._with_configured(nominal)))
 
     def _unusable(self) -> tuple[tuple[int, int], ...]:
         return () if self._usable is None else unusable_runs(self._usable)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.calibrate import Calibration, calibrate
-from livestrain_core.errors import NoProbe, NoReference
+from livestrain_core.errors import NoReference
 from livestrain_core.strain import median_reference
 from livestrain_daemon.analyses import FrameKind, stage_outputs
 from livestrain_daemon.messages import (
@@ -25,11 +24,8 @@ from livestrain_daemon.messages import (
     Task,
     VectorMapTask,
 )
-from livestrain_daemon.plan import DIFFRACTION, parse_plan, pixels_outside, unusable_runs
+from livestrain_daemon.plan import DIFFRACTION, parse_plan
 from livestrain_daemon.scanfolder import (
-    FrameLayout,
-    FrameReader,
-    FrameState,
     ResultsFile,
     ResultState,
     create_results,
@@ -39,6 +35,7 @@ from livestrain_daemon.scanfolder import (
     revisions,
 )
 from livestrain_daemon.vectors import vector_map
+from livestrain_daemon.worker.calibrating import calibration_result
 from livestrain_daemon.worker.revision import OpenRevision
 from livestrain_wire.messages import Run
 
@@ -73,7 +70,7 @@ class Tasks:
                 self._revision(task.folder, task.revision).prepare()
                 return Outcome()
             case CalibrateTask():
-                return _calibrate(task, payload)
+                return Outcome(result=calibration_result(task, payload))
             case _:
                 return ONCE[type(task)](task)
 
@@ -113,66 +110,6 @@ def _open_revision(task: OpenRevisionTask) -> Outcome:
     finally:
         revision.close()
     return Outcome()
-
-
-def _calibrate(task: CalibrateTask, payload: bytes) -> Outcome:
-    layout = open_frames(Path(task.folder))
-    positions, frames = _stored_frames(layout, task.positions)
-    if not positions:
-        return Outcome(result={"reason": f"none of the {len(task.positions)} positions asked for is stored"})
-    probe: NDArray[np.float32] | None = None
-    if task.probe_shape is not None:
-        probe = np.frombuffer(payload, dtype="<f4").reshape(task.probe_shape)
-    usable = pixels_outside(task.unusable, layout.frame_shape)
-    try:
-        found = calibrate(frames, usable if task.unusable else None, probe)
-    except NoProbe as error:
-        return Outcome(result={"reason": str(error)})
-    return Outcome(result={"calibration": _as_fields(found, positions, probe is not None, layout.frame_shape)})
-
-
-def _as_fields(
-    found: Calibration, positions: list[int], vacuum_probe: bool, frame_shape: tuple[int, int]
-) -> dict[str, Any]:
-    """A calibration as the plan holds it."""
-    lattice = found.lattice
-    fields: dict[str, Any] = {
-        "positions": positions,
-        "vacuum_probe": vacuum_probe,
-        "centre": list(lattice.centre if lattice else found.centre),
-        "radius_px": found.probe.radius_px,
-        "edge_px": found.probe.edge_px,
-        "reason": found.reason,
-        "broken": unusable_runs(_without(found.broken, frame_shape)),
-    }
-    if lattice:
-        fields |= {
-            "g1": list(lattice.g1),
-            "g2": list(lattice.g2),
-            "hk": found.hk.tolist(),
-            "search_px": found.search_px,
-            "residual_px": found.residual_px,
-        }
-    return fields
-
-
-def _without(pixels: NDArray[np.int64], frame_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    kept = np.ones(frame_shape, dtype=np.bool_)
-    kept[pixels[:, 0], pixels[:, 1]] = False
-    return kept
-
-
-def _stored_frames(layout: FrameLayout, wanted: tuple[int, ...]) -> tuple[list[int], NDArray[Any]]:
-    """Those of the positions that are stored, and their frames; what goes from a ring meanwhile is left out."""
-    with FrameReader(layout) as reader:
-        stored = reader.ledger() == FrameState.STORED
-        positions = np.array([position for position in wanted if position < layout.positions], dtype=np.int64)
-        positions = positions[stored[positions]]
-        frames = np.empty((len(positions), *layout.frame_shape), layout.dtype)
-        for place, position in enumerate(positions.tolist()):
-            reader.read(position, 1, frames[place : place + 1])
-        still = reader.ledger()[positions] == FrameState.STORED
-    return positions[still].tolist(), frames[still]
 
 
 def _median(task: MedianTask) -> Outcome:

@@ -1,23 +1,15 @@
 """Every request on a real scan, over a real socket."""
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
-import zmq
 
-from daemon.control.clients import Counter, reply_of
-from daemon.desk import EVERYTHING, Desk
+from daemon.control.window import Window
 from daemon.small_scan import CAMERA, POSITIONS, SCAN, frames, known_plan, lay_out
-from livestrain_daemon.config import WorkersConfig
-from livestrain_daemon.control.requests import MOST_POSITIONS, Requests
-from livestrain_daemon.control.socket import Control
-from livestrain_daemon.dispatch.pool import WorkerPool
+from livestrain_daemon.control.calibrating import MOST_POSITIONS
 from livestrain_daemon.plan import parse_plan
-from livestrain_daemon.processes import spawn
 from livestrain_simulator.patterns import vacuum_probe
-from livestrain_wire.codec import encode
 from livestrain_wire.messages import (
     ArmRequest,
     BraggVectorMapReply,
@@ -35,7 +27,6 @@ from livestrain_wire.messages import (
     ReferenceReply,
     ReferenceRequest,
     Refused,
-    Reply,
     Request,
     SnapshotReply,
     SnapshotRequest,
@@ -44,87 +35,7 @@ from livestrain_wire.messages import (
     StopRequest,
 )
 
-R = TypeVar("R", bound=Reply)
 WHOLE_LATTICE: dict[str, Any] = {"g1": [10.0, 0.0], "g2": [0.0, 10.0]}
-
-
-class Window:
-    """A desk with a control socket."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.armed: list[bool] = []
-        self.stopped: list[str] = []
-        socket = desk.context.socket(zmq.ROUTER)
-        pool = WorkerPool(socket, WorkersConfig(), lambda identity: spawn("never", {}))
-        self.requests = Requests(desk.scans, pool, desk.around, self.armed.append, self.stopped.append)
-        self.counter = Counter(self.requests.handle)
-        self.control: Control = self.counter.control
-        self.client = self.counter.client()
-        self._number = 0
-
-    def ask(self, request: Request, *payload: bytes) -> tuple[Reply, bytes]:
-        """The reply, and its payload."""
-        self.client.send_multipart([encode(request), *payload])
-        for _ in range(2000):
-            self.control.turn()
-            self.desk.work()
-            if self.client.poll(5):
-                reply, rest = reply_of(self.client.recv_multipart())
-                assert reply.id == request.id
-                return reply, rest[0] if rest else b""
-        raise AssertionError("no reply came")
-
-    def get(self, kind: type[R], request: Request, *payload: bytes) -> R:
-        """The reply, of this kind."""
-        reply, _ = self.ask(request, *payload)
-        assert isinstance(reply, kind), reply
-        return reply
-
-    def refused(self, request: Request, *payload: bytes) -> tuple[str, str]:
-        """Why a request was refused."""
-        reply = self.get(Refused, request, *payload)
-        return reply.reason, reply.text
-
-    def change(self, **changes: Any) -> Request:
-        """A request to change the current plan."""
-        self._number += 1
-        newest = self.desk.scans.newest
-        assert newest is not None
-        assert newest.scan.revision is not None
-        based_on = newest.scan.revision.plan.revision
-        return PlanRequest(id=f"change-{self._number}", changes=changes, based_on=based_on)
-
-
-@pytest.fixture
-def window(desk: Desk) -> Iterator[Window]:
-    """Before the first scan."""
-    one = Window(desk)
-    yield one
-    one.counter.close()
-
-
-def after_a_scan(window: Window) -> Window:
-    window.desk.planned()
-    window.desk.store(*EVERYTHING)
-    window.desk.end()
-    window.desk.finish()
-    return window
-
-
-@pytest.fixture
-def analysed(window: Window) -> Window:
-    """After a scan."""
-    return after_a_scan(window)
-
-
-@pytest.fixture(scope="module")
-def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
-    """The same for tests that leave it as it is."""
-    with Desk(tmp_path_factory.mktemp("desk")) as desk:
-        one = Window(desk)
-        yield after_a_scan(one)
-        one.counter.close()
 
 
 REQUESTS_ABOUT_A_SCAN: list[Request] = [

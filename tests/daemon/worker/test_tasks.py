@@ -185,7 +185,7 @@ def test_the_calibration_finds_the_disks_that_were_drawn(scan: Path) -> None:
 
 def test_the_calibration_takes_the_radius_from_a_vacuum_probe(scan: Path) -> None:
     probe = vacuum_probe(CAMERA)
-    found = calibrate(scan, tuple(range(32)), probe.astype("<f4").tobytes(), probe_shape=probe.shape)["calibration"]
+    found = calibrate(scan, tuple(range(32)), probe.astype("<f4").tobytes(), vacuum_probe=True)["calibration"]
     assert isinstance(found, dict)
     assert found["vacuum_probe"] is True
     assert found["radius_px"] == pytest.approx(CAMERA.radius_px, abs=0.2)

@@ -1,0 +1,108 @@
+"""A calibration as a person reads it: what was found, and where each quantity comes from."""
+
+from collections.abc import Mapping, Sequence
+from math import atan2, degrees, hypot
+from typing import Any
+
+Row = tuple[str, str, str]
+"""Quantity, value, where it comes from."""
+SOURCES = {"automatic": "found by itself", "command": "found on request", "given": "configuration"}
+FLIPS = {
+    "none": "no flip",
+    "rows": "axis 0 reversed",
+    "columns": "axis 1 reversed",
+    "transpose": "axes exchanged",
+}
+
+
+def calibration_rows(calibration: Mapping[str, Any]) -> list[Row]:
+    """
+    The table of a calibration.
+
+    Parameters
+    ----------
+    calibration
+        The plan's calibration, field by field.
+    """
+    frames = _frames(calibration)
+    probe = "image of the probe in vacuum" if calibration.get("vacuum_probe") else frames
+    rows: list[Row] = [
+        ("centre", _vector(calibration.get("centre")), frames),
+        ("disk radius", _number(calibration.get("radius_px"), "px"), probe),
+        ("disk edge", _number(calibration.get("edge_px"), "px"), probe),
+        *_lattice_rows(calibration, frames),
+        ("broken pixels", str(sum(int(count) for _, count in calibration.get("broken") or ())), frames),
+        _descan_row(calibration.get("descan")),
+        _ellipse_row(calibration.get("ellipse")),
+        _axes_row(calibration.get("scan_axes")),
+        _pixel_row(calibration.get("pixel_size")),
+    ]
+    return rows
+
+
+def _lattice_rows(calibration: Mapping[str, Any], frames: str) -> list[Row]:
+    g1, g2 = calibration.get("g1"), calibration.get("g2")
+    if not g1 or not g2:
+        return [("lattice", "none", str(calibration.get("reason") or "none was found"))]
+    angle = degrees(atan2(g1[0] * g2[1] - g1[1] * g2[0], g1[0] * g2[0] + g1[1] * g2[1]))
+    rows: list[Row] = [
+        (name, f"{_vector(vector)}, length {hypot(*vector):.4g} px", frames)
+        for name, vector in (("g1", g1), ("g2", g2))
+    ]
+    return [
+        *rows,
+        ("g1 to g2", f"{angle:.2f} degrees, |g1| / |g2| = {hypot(*g1) / max(hypot(*g2), 1e-9):.4f}", ""),
+        ("disks", f"{len(calibration.get('hk') or ())}, each within {calibration.get('search_px', 0):.3g} px", frames),
+        ("misfit", _number(calibration.get("residual_px"), "px of the disks from the lattice"), frames),
+    ]
+
+
+def _descan_row(part: Mapping[str, Any] | None) -> Row:
+    if not part:
+        return ("descan", "not known", "the positions looked at tell no plane")
+    value = f"{_vector(part.get('per_row'))} per row, {_vector(part.get('per_column'))} per column"
+    if part.get("residual_px") is not None:
+        value += f", {part['residual_px']:.3g} px off"
+    return ("descan", value, _origin(part))
+
+
+def _ellipse_row(part: Mapping[str, Any] | None) -> Row:
+    if not part:
+        return ("ellipse", "not known, not corrected", "takes --ellipse, --known-lattice or --ring")
+    value = f"{part.get('ratio', 1.0):.5f} to 1, long axis at {part.get('angle_deg', 0.0):.1f} degrees"
+    if part.get("residual_px") is not None:
+        value += f", {part['residual_px']:.3g} px off"
+    return ("ellipse", value, _origin(part))
+
+
+def _axes_row(part: Mapping[str, Any] | None) -> Row:
+    if not part:
+        return ("scan axes", "not known", "takes --rotation or --flip")
+    flip = FLIPS.get(str(part.get("flip")), str(part.get("flip")))
+    return ("scan axes", f"{flip}, then turned by {part.get('rotation_deg', 0.0):g} degrees", _origin(part))
+
+
+def _pixel_row(part: Mapping[str, Any] | None) -> Row:
+    if not part:
+        return ("pixel", "not known", "takes --pixel-size, --semiangle or --spacing")
+    return ("pixel", f"{part.get('size', 0.0):.5g} {part.get('unit', '')}", _origin(part))
+
+
+def _origin(part: Mapping[str, Any]) -> str:
+    source = SOURCES.get(str(part.get("source")), str(part.get("source")))
+    return f"{source}: {part['how']}" if part.get("how") else source
+
+
+def _frames(calibration: Mapping[str, Any]) -> str:
+    source = SOURCES.get(str(calibration.get("source")), "")
+    positions: Sequence[int] = calibration.get("positions") or ()
+    frames = f"{len(positions)} frames from position {min(positions)} to {max(positions)}" if positions else ""
+    return ": ".join(text for text in (source, frames) if text)
+
+
+def _vector(value: Any) -> str:
+    return f"({value[0]:.4g}, {value[1]:.4g}) px" if value else "none"
+
+
+def _number(value: Any, unit: str) -> str:
+    return f"{value:.4g} {unit}" if isinstance(value, int | float) else "not measured"

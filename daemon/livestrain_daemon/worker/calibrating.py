@@ -1,0 +1,141 @@
+"""A calibration from some frames of a scan, as a worker does it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_core.calibrate import Calibration, calibrate
+from livestrain_core.descan import fit_centre_plane
+from livestrain_core.ellipse import ellipse_of_rings, ratio_and_angle
+from livestrain_core.errors import EllipseUnknown, NoDescan, NoProbe
+from livestrain_core.rings import Ring, radial_maxima
+from livestrain_daemon.messages import CalibrateTask
+from livestrain_daemon.plan import pixels_outside, unusable_runs
+from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, open_frames
+
+Fields = dict[str, Any]
+
+
+def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
+    """
+    What was found.
+
+    Returns
+    -------
+    dict
+        ``calibration``: the plan's calibration, field by field; without it, ``reason`` says why there is none.
+        ``refused``: why the ring that was asked for tells nothing.
+    """
+    layout = open_frames(Path(task.folder))
+    probe, ring_image = _images(task, payload, layout.frame_shape)
+    needs_frames = task.keep is None or (task.ring is not None and ring_image is None)
+    positions, frames = _stored_frames(layout, task.positions if needs_frames else ())
+    if needs_frames and not positions:
+        return {"reason": f"none of the {len(task.positions)} positions asked for is stored"}
+    usable = pixels_outside(task.unusable, layout.frame_shape) if task.unusable else None
+    if task.keep is not None:
+        fields = dict(task.keep)
+    else:
+        try:
+            found = calibrate(frames, usable, probe)
+        except NoProbe as error:
+            return {"reason": str(error)}
+        fields = {**_as_fields(found, positions, layout), "source": task.source, "vacuum_probe": probe is not None}
+        if fields["descan"]:
+            fields["descan"]["source"] = task.source
+    if task.ring is not None:
+        image = np.asarray(frames.mean(axis=0), np.float64) if ring_image is None else ring_image
+        where = f"{len(positions)} frames" if ring_image is None else "an image"
+        try:
+            fields["ellipse"] = {
+                **_ellipse(image, usable, fields["centre"], task.ring, where),
+                "source": task.source,
+            }
+        except EllipseUnknown as error:
+            return {"calibration": fields, "refused": str(error)}
+    return {"calibration": fields}
+
+
+def _images(
+    task: CalibrateTask, payload: bytes, shape: tuple[int, int]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    images = list(np.frombuffer(payload, dtype="<f4").reshape(-1, *shape))
+    probe = images.pop(0) if task.vacuum_probe else None
+    return probe, images.pop(0) if task.ring_image else None
+
+
+def _as_fields(found: Calibration, positions: list[int], layout: FrameLayout) -> Fields:
+    """A calibration as the plan holds it."""
+    lattice = found.lattice
+    fields: Fields = {
+        "positions": positions,
+        "centre": list(lattice.centre if lattice else found.centre),
+        "radius_px": found.probe.radius_px,
+        "edge_px": found.probe.edge_px,
+        "reason": found.reason,
+        "broken": unusable_runs(_without(found.broken, layout.frame_shape)),
+        "descan": _descan(found, positions, layout.scan_shape),
+    }
+    if lattice:
+        fields |= {
+            "g1": list(lattice.g1),
+            "g2": list(lattice.g2),
+            "hk": found.hk.tolist(),
+            "search_px": found.search_px,
+            "residual_px": found.residual_px,
+        }
+    return fields
+
+
+def _descan(found: Calibration, positions: list[int], scan_shape: tuple[int, int]) -> Fields | None:
+    """The plane of the centres; None where the positions do not tell one."""
+    where = np.stack(np.divmod(np.array(positions, np.int64), scan_shape[1]), axis=1)
+    if len(found.centres) != len(where):
+        return None
+    try:
+        plane = fit_centre_plane(where, found.centres)
+    except NoDescan:
+        return None
+    of = "lattices" if found.lattice else "direct beams"
+    return {
+        "origin": list(plane.origin),
+        "per_row": list(plane.per_row),
+        "per_column": list(plane.per_column),
+        "residual_px": plane.residual_px,
+        "how": f"centres of {plane.used} of {len(positions)} {of}",
+    }
+
+
+def _ellipse(
+    image: NDArray[Any], usable: NDArray[np.bool_] | None, centre: Any, ring: tuple[float, float], where: str
+) -> Fields:
+    points = radial_maxima(image, usable, (float(centre[0]), float(centre[1])), Ring(*ring))
+    found = ellipse_of_rings(points)
+    ratio, angle = ratio_and_angle(found.matrix)
+    return {
+        "ratio": ratio,
+        "angle_deg": float(np.degrees(angle)),
+        "residual_px": found.residual_px,
+        "how": f"ring from {ring[0]:g} to {ring[1]:g} px in {where}, {found.used} of {len(points)} sectors",
+    }
+
+
+def _without(pixels: NDArray[np.int64], frame_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    kept = np.ones(frame_shape, dtype=np.bool_)
+    kept[pixels[:, 0], pixels[:, 1]] = False
+    return kept
+
+
+def _stored_frames(layout: FrameLayout, wanted: tuple[int, ...]) -> tuple[list[int], NDArray[Any]]:
+    """Those of the positions that are stored, and their frames; what goes from a ring meanwhile is left out."""
+    with FrameReader(layout) as reader:
+        stored = reader.ledger() == FrameState.STORED
+        positions = np.array([position for position in wanted if position < layout.positions], dtype=np.int64)
+        positions = positions[stored[positions]]
+        frames = np.empty((len(positions), *layout.frame_shape), layout.dtype)
+        for place, position in enumerate(positions.tolist()):
+            reader.read(position, 1, frames[place : place + 1])
+        still = reader.ledger()[positions] == FrameState.STORED
+    return positions[still].tolist(), frames[still]

@@ -1,0 +1,173 @@
+"""A calibration proposed, looked at, applied once; with what is known beside the frames."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon.control.window import Window
+from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN
+from livestrain_core.ellipse import distortion_matrix
+from livestrain_daemon.plan import Plan, parse_plan
+from livestrain_daemon.scanfolder import read_journal
+from livestrain_simulator.patterns import vacuum_probe
+from livestrain_wire.messages import (
+    ApplyCalibrationRequest,
+    CalibrateReply,
+    CalibrateRequest,
+    GivenValues,
+    PlanReply,
+    ReferenceReply,
+    ReferenceRequest,
+)
+
+
+def plan_of(window: Window) -> Plan:
+    newest = window.desk.scans.newest
+    assert newest is not None
+    assert newest.scan.revision is not None
+    return newest.scan.revision.plan
+
+
+def proposed(window: Window, id_: str = "1", **given: Any) -> CalibrateReply:
+    """What is proposed when only these values are to be set."""
+    request = CalibrateRequest(id=id_, keep=True, given=GivenValues.model_validate(given))
+    return window.get(CalibrateReply, request)
+
+
+def ring(bent: NDArray[np.float64]) -> bytes:
+    """A halo of 22 px around the middle of the detector, as a payload."""
+    away = np.moveaxis(np.indices(CAMERA.shape), 0, -1) - np.array(CAMERA.centre)
+    radius = np.hypot(*np.moveaxis(away @ np.linalg.inv(bent).T, -1, 0))
+    image = np.random.default_rng(1).poisson(400 * np.exp(-((radius - 22.0) ** 2) / 18.0) + 40)
+    return bytes(image.astype("<f4").tobytes())
+
+
+def test_a_proposal_changes_nothing_and_is_applied_by_its_name(analysed: Window) -> None:
+    told = analysed.get(CalibrateReply, CalibrateRequest(id="1"))
+    assert (told.revision, plan_of(analysed).revision) == (None, 1)
+    applied = analysed.get(CalibrateReply, ApplyCalibrationRequest(id="2", proposal=told.proposal))
+    assert (applied.revision, applied.calibration) == (2, told.calibration)
+    assert plan_of(analysed).calibration.model_dump(mode="json") == told.calibration
+
+
+def test_applying_twice_is_applying_once(analysed: Window) -> None:
+    told = analysed.get(CalibrateReply, CalibrateRequest(id="1"))
+    revisions = [
+        analysed.get(CalibrateReply, ApplyCalibrationRequest(id=id_, proposal=told.proposal)).revision
+        for id_ in ("2", "3", "2")
+    ]
+    assert revisions == [2, 2, 2]
+    assert plan_of(analysed).revision == 2
+
+
+def test_a_proposal_made_for_an_older_plan_is_outdated(analysed: Window) -> None:
+    told = analysed.get(CalibrateReply, CalibrateRequest(id="1"))
+    analysed.get(PlanReply, analysed.change(detectors=[]))
+    reason, text = analysed.refused(ApplyCalibrationRequest(id="2", proposal=told.proposal))
+    assert reason == "outdated"
+    assert "plan revision 1" in text
+
+
+def test_a_proposal_that_nobody_made_is_refused(looked_at: Window) -> None:
+    assert looked_at.refused(ApplyCalibrationRequest(id="1", proposal="none"))[0] == "outdated"
+
+
+def test_the_descan_is_found_from_positions_all_over_the_scan_and_not_from_one_row(looked_at: Window) -> None:
+    descan = looked_at.get(CalibrateReply, CalibrateRequest(id="1")).calibration["descan"]
+    assert descan is not None
+    assert descan["source"] == "command"
+    # the simulated camera moves by so much over the whole scan
+    for way, count, total in (("per_row", SCAN[0], CAMERA.descan_px[0]), ("per_column", SCAN[1], CAMERA.descan_px[1])):
+        axis = 0 if way == "per_row" else 1
+        assert descan[way][axis] * count == pytest.approx(total, abs=0.15)
+    one_row = looked_at.get(CalibrateReply, CalibrateRequest(id="2", positions=tuple(range(SCAN[1]))))
+    assert one_row.calibration["descan"] is None
+
+
+def test_known_values_are_set_and_everything_else_is_kept(looked_at: Window) -> None:
+    before = plan_of(looked_at).calibration
+    told = proposed(looked_at, rotation_deg=-12.5, flip="rows", pixel_size=0.25).calibration
+    assert told["scan_axes"] == {"source": "command", "how": "as given", "rotation_deg": -12.5, "flip": "rows"}
+    assert told["pixel_size"] == {"source": "command", "how": "as given", "size": 0.25, "unit": "mrad"}
+    assert (told["centre"], told["g1"], told["source"]) == (list(before.centre), list(before.g1 or ()), before.source)
+
+
+def test_a_pixel_comes_from_the_semiangle_or_a_spacing(looked_at: Window) -> None:
+    radius = plan_of(looked_at).calibration.radius_px
+    told = proposed(looked_at, semiangle_mrad=2.0).calibration["pixel_size"]
+    assert (told["size"], told["unit"]) == (pytest.approx(2.0 / radius), "mrad")
+    told = proposed(looked_at, "2", spacing_nm=0.192).calibration["pixel_size"]
+    length = float(np.hypot(*LATTICE.vectors()[0]))
+    assert (told["size"], told["unit"]) == (pytest.approx(1 / (0.192 * length)), "1/nm")
+    assert "0.192 nm" in told["how"]
+
+
+def test_a_known_lattice_tells_the_ellipse(looked_at: Window) -> None:
+    told = proposed(looked_at, lattice_shape=(1.02, 90.0)).calibration["ellipse"]
+    assert told["ratio"] == pytest.approx(1.02, abs=1e-6)
+    reason, text = looked_at.refused(CalibrateRequest(id="2", keep=True, given=GivenValues(lattice_shape=(1.9, 45.0))))
+    assert (reason, "to 1" in text) == ("no_calibration", True)
+
+
+def test_a_ring_in_an_image_tells_the_ellipse(looked_at: Window) -> None:
+    request = CalibrateRequest(id="1", keep=True, ring_image=True, given=GivenValues(ring=(14, 30)))
+    told = looked_at.get(CalibrateReply, request, ring(distortion_matrix(1.03, np.radians(60)))).calibration["ellipse"]
+    assert told["ratio"] == pytest.approx(1.03, abs=0.004)
+    assert told["angle_deg"] == pytest.approx(60, abs=4)
+    assert told["how"].startswith("ring from 14 to 30 px in an image")
+
+
+def test_a_ring_through_the_disks_of_one_crystal_is_refused_in_words(looked_at: Window) -> None:
+    reason, text = looked_at.refused(CalibrateRequest(id="1", given=GivenValues(ring=(9, 19))))
+    assert reason == "no_calibration"
+    assert "one crystal" in text
+
+
+def test_probe_and_ring_come_in_one_payload(looked_at: Window) -> None:
+    probe = vacuum_probe(CAMERA).astype("<f4").tobytes()
+    request = CalibrateRequest(id="1", vacuum_probe=True, ring_image=True, given=GivenValues(ring=(14, 30)))
+    told = looked_at.get(CalibrateReply, request, probe + ring(np.eye(2))).calibration
+    assert told["vacuum_probe"] is True
+    assert told["ellipse"]["ratio"] == pytest.approx(1.0, abs=0.01)
+    assert looked_at.refused(request.model_copy(update={"id": "2"}), probe)[0] == "bad_request"
+
+
+def test_what_was_set_stays_through_a_new_calibration(analysed: Window) -> None:
+    descan = (31.0, 31.0, 0.01, 0.0, 0.0, 0.02)
+    told = proposed(analysed, rotation_deg=90.0, ellipse=(1.02, 10.0), descan=descan)
+    analysed.get(CalibrateReply, ApplyCalibrationRequest(id="2", proposal=told.proposal))
+    again = analysed.get(CalibrateReply, CalibrateRequest(id="3")).calibration
+    assert again["source"] == "command"
+    for part in ("scan_axes", "ellipse", "descan"):
+        assert again[part] == told.calibration[part]
+
+
+def test_a_new_ellipse_reaches_the_strain_maps(analysed: Window) -> None:
+    told = proposed(analysed, ellipse=(1.04, 0.0))
+    analysed.get(CalibrateReply, ApplyCalibrationRequest(id="2", proposal=told.proposal))
+    analysed.desk.finish()
+    reply = analysed.get(ReferenceReply, ReferenceRequest(id="3", axes="g1"))
+    assert reply.reference.distortion == pytest.approx((1.04**0.5, 0, 0, 1.04**-0.5))
+
+
+def test_the_plan_with_its_sources_is_in_the_journal(analysed: Window) -> None:
+    told = proposed(analysed, rotation_deg=5.0)
+    analysed.get(CalibrateReply, ApplyCalibrationRequest(id="2", proposal=told.proposal))
+    plans = [entry["plan"] for entry in read_journal(analysed.desk.folder / "small") if entry["kind"] == "plan"]
+    scan_axes = parse_plan(plans[-1]).calibration.scan_axes
+    assert scan_axes is not None
+    assert (scan_axes.source, scan_axes.rotation_deg) == ("command", 5.0)
+
+
+def test_nothing_can_be_kept_before_there_is_a_plan(window: Window) -> None:
+    window.desk.open()
+    window.desk.store((0, 20))
+    reason, text = window.refused(CalibrateRequest(id="1", keep=True, given=GivenValues(rotation_deg=5.0)))
+    assert (reason, text) == ("no_calibration", "the scan has no plan yet that could be kept")
+
+
+def test_all_positions_are_used_when_there_are_few(looked_at: Window) -> None:
+    told = looked_at.get(CalibrateReply, CalibrateRequest(id="1", positions=tuple(range(0, POSITIONS, 7))))
+    assert told.calibration["positions"] == list(range(0, POSITIONS, 7))
