@@ -1,0 +1,178 @@
+"""Where and with what disks are looked for: all that the tracking needs and that is the same in every frame."""
+
+from functools import lru_cache
+from math import ceil, floor, inf, pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_core.coarse import Room, Search, Seen, look
+from livestrain_core.lattice import Lattice, predict
+from livestrain_core.probe import Probe
+from livestrain_core.templates import CLASSES, Filters, filters
+from livestrain_core.tracking import Bank, Cover, Pixels, Task, Work
+from livestrain_core.types import Float32, Float64
+
+# strain and rotation move a disk by at most this part of its distance from the centre
+LARGEST_DEFORMATION = 0.06
+# disks are searched for in a frame binned by powers of two while their radius stays above this [bins]
+BINNED_RADIUS = 2.5
+# a disk and its annulus take pixels in whose middle is this much farther out than their radius [px]
+RIM_PX = 0.3
+# float32 numbers in a vector, in half of one, and in an unrolled loop
+VECTOR, HALF_VECTOR, LOOP = 16, 8, 64
+ROUNDS = 2
+
+
+@lru_cache(maxsize=8)
+def task_for(
+    shape: tuple[int, int], usable: bytes | None, lattice: Lattice, hk: bytes, probe: Probe, search_px: float
+) -> Task:
+    """
+    What tracking needs to know.
+
+    Parameters
+    ----------
+    shape : (2,)
+        Of a frame.
+    usable
+        Bytes of (rows, columns) booleans; None where every pixel can be used.
+    lattice
+        Lattice of the plan [px].
+    hk
+        Bytes of the float64 indices (m, 2) of the disks to look for.
+    probe
+        Radius and edge of a disk [px].
+    search_px
+        Half the side of the window around each predicted position [px].
+
+    Returns
+    -------
+    Task
+        For frames of counts without saturation; kept for the next call with the same arguments.
+    """
+    everywhere = np.ones(shape, np.bool_) if usable is None else np.frombuffer(usable, np.bool_).reshape(shape).copy()
+    indices = np.frombuffer(hk, np.float64).reshape(-1, 2).copy()
+    expected, bank = predict(lattice, indices), _bank(filters(probe))
+    step = 2 ** max(int(np.log2(probe.radius_px / BINNED_RADIUS)), 0)
+    # the middle of the windows is the nearest bin, which may be half a bin off
+    shifts = 2 * max(ceil((search_px + 0.5 * (step - 1)) / step), 1) + 1
+    ring = (ring_radius(probe, lattice) + RIM_PX) / step
+    # room for a window of either kind around a disk in the corner of a frame
+    reach = bank.columns + ceil(search_px) + 1
+    margin = _up(max(reach, (int(ring) + shifts) * step), max(VECTOR, step))
+    shown = np.zeros(tuple(_up(side + 2 * margin, max(VECTOR, step)) for side in shape), np.float32)
+    shown[margin : margin + shape[0], margin : margin + shape[1]] = everywhere
+    distance = np.hypot(*(expected - np.array(lattice.centre)).T)
+    # not farther than half-way to the next disk
+    farthest = np.minimum(1.0 + LARGEST_DEFORMATION * distance, max(_spacing(lattice) / 2 - 1, 1))
+    width = _up(shifts + 2 * int(ring), HALF_VECTOR)
+    size = shifts + 2 * int(ring) + 1, width
+    corners = np.floor((expected + margin + 0.5) / step).astype(np.int64) - shifts // 2 - int(ring)
+    # a disk far outside the frame is looked for where nothing is seen
+    corners = np.clip(corners, 0, np.array(shown.shape) // step - size)
+    (top, left), (bottom, right) = corners.min(axis=0), corners.max(axis=0) + size
+    search = Search(
+        step=step,
+        shifts=shifts,
+        window=size,
+        box=(int(top), int(bottom) - 1, int(left), int(right)),
+        inside=(margin // step, (margin + shape[0]) // step),
+        corners=corners,
+        origins=(corners + int(ring) + 0.5) * step - 0.5 - margin,
+        reach=np.ceil(farthest / step + 0.5 * (step > 1)).astype(np.int64),
+        start=int(ring) * (width + 1),
+        inner=_chords((probe.radius_px + RIM_PX) / step, width),
+        outer=_chords(ring, width),
+        area=pi * probe.radius_px**2,
+    )
+    seen = _unseen(len(indices), _up(shifts * width, LOOP))
+    pixels = Pixels(margin, everywhere, Cover(1 - shown, _flagged(shown, expected + margin, reach)), False, inf, 1.0)
+    task = Task(pixels, search, seen, bank, indices, ROUNDS)
+    look(shown, search, work_for(task).room, seen)
+    return task
+
+
+def work_for(task: Task) -> Work:
+    """
+    Room for the work on one frame at a time.
+
+    Parameters
+    ----------
+    task
+        What is the same in every frame.
+
+    Returns
+    -------
+    Work
+        Not to be shared between threads.
+    """
+    search, (m, length), image = task.search, task.seen.disk.shape, task.pixels.cover.hidden.shape
+    rows, columns = search.window
+    room = Room(
+        prefix=np.zeros((image[0] // search.step + 1, image[1] // search.step), np.float32),
+        line=np.empty(image[1], np.float32),
+        window=np.zeros((rows + length // columns + 1, columns), np.float32),
+        disk=np.empty((m, length), np.float32),
+        wide=np.empty((m, length), np.float32),
+        contrast=np.empty((m, length), np.float32),
+        joint=np.empty(length, np.float32),
+    )
+    return Work(
+        image=np.zeros(image, np.float32),
+        cover=Cover(np.empty(image, np.float32), np.empty(m, np.bool_)),
+        shown=np.empty(image, np.float32),
+        seen=_unseen(m, length),
+        room=room,
+        windows=np.zeros((2, task.bank.filters.shape[4]), np.float32),
+        found=(np.empty((m, 2)), np.empty(m), np.empty((m, 2))),
+        vectors=np.empty((3, 2)),
+        inverse=np.empty((3, 3)),
+    )
+
+
+def _unseen(m: int, length: int) -> Seen:
+    return Seen(*(np.empty((m, length), np.float32) for _ in range(4)))
+
+
+def _bank(table: Filters) -> Bank:
+    """Filters whose rows, and the whole, are filled up with zeros."""
+    size, lead = 2 * table.half + 1, table.bank.shape[:4]
+    columns = _up(size, HALF_VECTOR)
+    rows = np.zeros((*lead, size, columns), np.float32)
+    rows[..., :size] = table.bank.reshape(*lead, size, size)
+    bank = np.zeros((*lead, _up(size * columns, LOOP)), np.float32)
+    bank[..., : size * columns] = rows.reshape(*lead, -1)
+    limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
+    return Bank(table.half, columns, bank, table.noise, table.intensity_noise, limits)
+
+
+def _flagged(shown: Float32, places: Float64, reach: int) -> NDArray[np.bool_]:
+    """Whether anything is hidden within `reach` of each place (m, 2) in an image."""
+    first = np.maximum(np.rint(places).astype(np.int64) - reach, 0)
+    return np.array([(shown[r : r + 2 * reach + 1, c : c + 2 * reach + 1] == 0).any() for r, c in first], np.bool_)
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _spacing(lattice: Lattice) -> float:
+    g1, g2 = np.array(lattice.g1), np.array(lattice.g2)
+    return float(min(np.hypot(*g) for g in (g1, g2, g1 + g2, g1 - g2)))
+
+
+def ring_radius(probe: Probe, lattice: Lattice) -> int:
+    """Outer radius of the annulus that measures the background, short of the neighbouring disks [px]."""
+    wide = max(probe.radius_px * 1.35, probe.radius_px + 2.0)
+    return int(max(min(ceil(wide), floor(_spacing(lattice) - probe.radius_px)), ceil(probe.radius_px + 1.0)))
+
+
+def _chords(radius: float, width: int) -> NDArray[np.int64]:
+    """Offsets (first, one past the last row) of each column of a disk into flattened column sums, an even number."""
+    last = floor(radius)
+    columns = np.arange(-last, last + 1)
+    half = np.floor(np.sqrt(radius**2 - columns**2)).astype(np.int64)
+    chords = np.stack([-half * width + columns, (half + 1) * width + columns], axis=1)
+    # the offsets of an empty chord are the same, so that it adds nothing
+    return np.concatenate([chords, np.zeros((len(chords) % 2, 2), np.int64)])
