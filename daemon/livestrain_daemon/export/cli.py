@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-NO_DATA, UNAVAILABLE, IO = 3, 69, 74
+USAGE, NO_DATA, UNAVAILABLE, IO = 2, 3, 69, 74
 
 export_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -50,11 +50,11 @@ def export(
 ) -> None:
     """Write results for other programs; a scan in progress gives what it has so far, NaN where not measured."""
     from livestrain_daemon.errors import DaemonError, PlanError, StorageError
-    from livestrain_daemon.export import Choice, MissingLibrary, NothingToExport, read_scan, write_scan
+    from livestrain_daemon.export import BadChoice, Choice, MissingLibrary, NothingToExport, read_scan, write_scan
 
     chosen = None if maps is None else tuple(name.strip() for name in maps.split(",") if name.strip())
     along: Literal["detector", "scan", "g1"] | None = axes.value if axes else None
-    codes = {NothingToExport: NO_DATA, MissingLibrary: UNAVAILABLE, StorageError: IO, PlanError: IO}
+    codes = {BadChoice: USAGE, NothingToExport: NO_DATA, MissingLibrary: UNAVAILABLE, StorageError: IO, PlanError: IO}
     try:
         scan = read_scan(folder, Choice(revision, chosen, reference, along))
         written = write_scan(scan, to.value, output, force)

@@ -29,7 +29,7 @@ def header(scan: Exported) -> Iterator[str]:
     over = "over" if about["scan_is_over"] else "not over"
     yield f"{done} of {whole} positions analysed, the scan is {over}; nan: not measured"
     yield f"row, column: scan position from 0; step {_size(scan.sizes.step_nm)}"
-    yield "reason: fitted, or why there is no lattice, or what became of the position"
+    yield "why: fitted, or why there is no lattice, or what became of the position"
     if "strain" in about:
         told = about["strain"]
         yield f"axes of strain: {told['axes']}: {told['axes_are']}"
@@ -41,7 +41,7 @@ def header(scan: Exported) -> Iterator[str]:
 
 
 def _lines(scan: Exported) -> Iterator[str]:
-    yield ",".join(["row", "column", *(one.name for one in scan.maps), "reason"]) + "\n"
+    yield ",".join(["row", "column", *(one.name for one in scan.maps), "why"]) + "\n"
     rows, columns = scan.scan_shape
     for row in range(rows):
         values = np.array([one.values[row] for one in scan.maps]).reshape(len(scan.maps), columns)

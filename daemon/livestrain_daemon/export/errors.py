@@ -11,3 +11,7 @@ class NothingToExport(DaemonError):
 
 class MissingLibrary(DaemonError):
     """A format that needs a library which is not installed; names the extra."""
+
+
+class BadChoice(DaemonError):
+    """Something was asked for in words that mean nothing."""

@@ -6,6 +6,7 @@ References
 https://hyperspy.org/rosettasciio/file_specification/hspy.html
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_daemon.export.exported import Exported
+from livestrain_daemon.export.hdf5_file import made_in_memory
 from livestrain_daemon.export.pieces import Piece
 
 NONE = "_None_"
 """What stands for None."""
+MOST_TEXT = 30_000
+"""HDF5 attributes hold at most 64 KiB; longer text is cut, which it then says [characters]."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def pieces(scan: Exported) -> Iterable[Piece]:
     """One file with all signals."""
 
     def write(path: Path) -> None:
-        with h5py.File(path, "w") as file:
+        with made_in_memory(path) as file:
             file.attrs.update(file_format="HyperSpy", file_format_version="3.3")
             experiments = file.create_group("Experiments")
             for one in scan.maps:
@@ -126,14 +130,15 @@ def _add(
 
 
 def _add_facts(group: h5py.Group, facts: Mapping[str, Any]) -> None:
-    """Nested facts as groups and attributes; what HDF5 has no type for, as text."""
-    for key, value in facts.items():
-        name = str(key).replace("/", "_")
-        if isinstance(value, Mapping):
+    """Nested facts as groups and attributes; what HDF5 has no type for, as JSON."""
+    for name, value in facts.items():
+        # the sender's metadata may have names that HDF5 has not
+        if isinstance(value, Mapping) and name != "metadata":
             _add_facts(group.create_group(name), value)
         elif value is None:
             group.attrs[name] = NONE
-        elif isinstance(value, str | bool | int | float | np.bool_):
+        elif isinstance(value, bool | int | float | np.bool_):
             group.attrs[name] = value
         else:
-            group.attrs[name] = str(value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            group.attrs[name] = text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]} (cut)"

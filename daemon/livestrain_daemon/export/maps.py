@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from livestrain_daemon.export.errors import NothingToExport
 from livestrain_daemon.export.exported import MapImage
 from livestrain_daemon.plan import Plan
-from livestrain_daemon.scan.derived import published_maps, read_maps
+from livestrain_daemon.scan.derived import DERIVED_NAMES, published_maps, read_maps
 from livestrain_daemon.scanfolder import ResultsFile
 from livestrain_wire.messages import MapInfo, ReferenceInfo
 
@@ -44,6 +44,8 @@ def chosen_maps(source: Source, names: tuple[str, ...] | None) -> tuple[MapImage
         If there is no such map; names those there are.
     """
     there = dict(_images(source))
+    if source.reference is None and not DERIVED_NAMES.isdisjoint(names or ()):
+        raise NothingToExport(f"{source.results.layout.path}: has no lattice, so there is no strain")
     chosen = list(there) if names is None else [one for name in dict.fromkeys(names) for one in _alike(name, there)]
     wanted = list(dict.fromkeys(there[one][0].name for one in chosen))
     values = read_maps(wanted, source.results, source.reference, 0, source.results.layout.positions)

@@ -51,7 +51,7 @@ def _writer(scan: Exported, one: MapImage, strain_limit: float) -> Any:
             shown, cmap=_map_of(colours), vmin=factor * low, vmax=factor * high, interpolation="nearest"
         )
         axis.set_title(f"{one.name}\n{_subtitle(scan, one)}", fontsize=8)
-        _colour_bar(figure, axis, image, f"{one.name} [{unit}]")
+        _colour_bar(figure, axis, image, one.name if unit == "1" else f"{one.name} [{unit}]")
         if scan.sizes.step_nm:
             _scale_bar(axis, one.values.shape[1], scan.sizes.step_nm)
         figure.savefig(path, format="png")
@@ -66,9 +66,10 @@ def _bragg_writer(scan: Exported) -> Any:
         assert scan.bragg is not None  # noqa: S101 - for the type checker
         pixels = scan.bragg.pixels
         figure, axis = _figure(pixels.shape)
-        high = max(float(pixels.max()), 1e-300)
-        shown = np.where(pixels > 0, pixels, np.nan)
-        image = axis.imshow(shown, cmap=_map_of("magma"), norm=LogNorm(high / 1e4, high), interpolation="nearest")
+        high = max(float(pixels.max()), 1.0)
+        low = high / 1e4
+        norm = LogNorm(low, high)
+        image = axis.imshow(np.maximum(pixels, low), cmap=_map_of("magma"), norm=norm, interpolation="nearest")
         axis.set_title(f"Bragg vector map\n{scan.scan_id}, revision {scan.revision}", fontsize=8)
         _colour_bar(figure, axis, image, "intensity [counts]")
         figure.savefig(path, format="png")
@@ -131,7 +132,7 @@ def _map_of(name: str) -> Any:
 
 
 def _colour_bar(figure: Any, axis: Any, image: Any, label: str) -> None:
-    bar = figure.colorbar(image, ax=axis, shrink=0.85, pad=0.03, aspect=25)
+    bar = figure.colorbar(image, ax=axis, shrink=0.85, pad=0.03, aspect=25, extend="both")
     bar.set_label(label)
     bar.outline.set_visible(False)
 
@@ -147,9 +148,13 @@ def _scale_bar(axis: Any, columns: int, step_nm: float) -> None:
     """A bar of a round length below a third of the width, in the lower left corner."""
     length_nm = _round_below(columns * step_nm / 3)
     width = length_nm / step_nm / columns
-    axis.plot([0.06, 0.06 + width], [0.07, 0.07], transform=axis.transAxes, color="k", lw=3, solid_capstyle="butt")
     label = f"{length_nm:g} nm" if length_nm < 1000 else f"{length_nm / 1000:g} µm"
-    axis.text(0.06 + width / 2, 0.09, label, transform=axis.transAxes, ha="center", va="bottom", fontsize=8)
+    # on white, as the map may be as dark as the bar
+    box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5}
+    place = {"transform": axis.transAxes, "ha": "center", "va": "bottom", "fontsize": 8}
+    axis.text(0.04 + width / 2, 0.05, label, bbox=box, **place)
+    axis.plot([0.04, 0.04 + width], [0.035, 0.035], transform=axis.transAxes, color="w", lw=5, solid_capstyle="butt")
+    axis.plot([0.04, 0.04 + width], [0.035, 0.035], transform=axis.transAxes, color="k", lw=3, solid_capstyle="butt")
 
 
 def _round_below(value: float) -> float:

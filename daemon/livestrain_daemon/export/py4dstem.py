@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from livestrain_daemon.export import emd
 from livestrain_daemon.export.errors import NothingToExport
 from livestrain_daemon.export.exported import Exported
+from livestrain_daemon.export.hdf5_file import made_in_memory
 from livestrain_daemon.export.pieces import Piece
 from livestrain_daemon.vectors import Vectors
 
@@ -39,7 +40,7 @@ def pieces(scan: Exported) -> Iterable[Piece]:
     vectors = scan.vectors
 
     def write(path: Path) -> None:
-        with h5py.File(path, "w") as file:
+        with made_in_memory(path) as file:
             root = emd.add_root(file, "livestrain")
             node = emd.add_node(root, "braggvectors", "custom", "BraggVectors")
             _add_vectors(node, scan, vectors)

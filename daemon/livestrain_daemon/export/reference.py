@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from livestrain_core.errors import NoReference
 from livestrain_core.strain import median_reference
-from livestrain_daemon.export.errors import NothingToExport
+from livestrain_daemon.errors import NotAScan
+from livestrain_daemon.export.errors import BadChoice, NothingToExport
 from livestrain_daemon.export.exported import Choice
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.scan.axes import resolved
@@ -16,7 +17,7 @@ from livestrain_daemon.scan.references import Region, spans_area
 from livestrain_daemon.scanfolder import ResultsFile
 from livestrain_wire.messages import ReferenceInfo
 
-_REGION = re.compile(r"(?:region[ =:])?(\d+):(\d+),(\d+):(\d+)")
+_REGION = re.compile(r"(?:region)?\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)")
 
 
 def chosen_reference(
@@ -40,6 +41,8 @@ def chosen_reference(
 
     Raises
     ------
+    BadChoice
+        If the words for the reference mean nothing.
     NothingToExport
         If there is no such reference, or the axes are not known.
     """
@@ -58,9 +61,9 @@ def chosen_reference(
 def _vectors(
     wanted: str, results: ResultsFile, analysed: NDArray[np.bool_], plan: Plan, held: ReferenceInfo | None
 ) -> ReferenceInfo | None:
-    region = _REGION.fullmatch(wanted.replace(" ", "") if wanted[:1].isdigit() else wanted.strip())
+    region = _REGION.fullmatch(wanted.strip())
     if wanted not in {"recorded", "median", "plan"} and region is None:
-        raise NothingToExport(f"expected a reference recorded, median, plan or r0:r1,c0:c1, found {wanted!r:.60}")
+        raise BadChoice(f"expected a reference recorded, median, plan or r0:r1,c0:c1, found {wanted!r:.60}")
     if "g1" not in results.layout.outputs:
         if wanted == "recorded":
             return None
@@ -85,14 +88,18 @@ def _recorded(journal: list[dict[str, Any]], revision: int) -> ReferenceInfo | N
     """The last reference before the next plan; one that spans no area was never in use."""
     held: ReferenceInfo | None = None
     reached = False
-    for entry in journal:
-        if entry["kind"] == "plan":
-            now = int(entry["plan"]["revision"])
-            if reached and now != revision:
-                break
-            reached = now == revision
-        elif entry["kind"] == "reference":
-            held = ReferenceInfo.model_validate(entry["reference"])
+    try:
+        for entry in journal:
+            if entry["kind"] == "plan":
+                now = int(entry["plan"]["revision"])
+                if reached and now != revision:
+                    break
+                reached = now == revision
+            elif entry["kind"] == "reference":
+                held = ReferenceInfo.model_validate(entry["reference"])
+    except (KeyError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise NotAScan(f"the journal has an entry that cannot be understood: {text:.200}") from error
     return held if reached and held is not None and spans_area(held.vectors) else None
 
 

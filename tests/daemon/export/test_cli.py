@@ -1,0 +1,81 @@
+"""The verb export as a shell runs it."""
+
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from daemon.test_cli import livestrain
+from livestrain_daemon.export.cli import export_app
+
+USAGE, NO_DATA, IO = 2, 3, 74
+
+
+def ask(*arguments: object) -> Result:
+    """The verb within this process."""
+    return CliRunner().invoke(export_app, [str(argument) for argument in arguments])
+
+
+def test_the_verb_writes_and_says_what(folder: Path, tmp_path: Path) -> None:
+    done = livestrain(tmp_path, "export", str(folder), "--to", "csv", "--maps", "e_xx,theta", "--axes", "g1")
+    assert (done.returncode, done.stdout) == (0, "small-r0001.csv\n"), done.stderr
+    text = (tmp_path / "small-r0001.csv").read_text()
+    assert "axes of strain: g1" in text
+    assert "\nrow,column,e_xx,theta,why\n" in text
+
+
+def test_region_revision_and_output_are_taken(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "table.csv"
+    done = ask(folder, "--to", "csv", "--reference", "0:9,0:20", "--revision", "1", "--output", place)
+    assert (done.exit_code, done.stdout) == (0, f"{place}\n")
+    assert '"kind": "region"' in place.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--to", "csv", "--maps", "e_zz"], NO_DATA, "there is no map 'e_zz'"),
+        (["--to", "csv", "--revision", "3"], NO_DATA, "expected a revision among 1, found 3"),
+        (["--to", "csv", "--reference", "mean"], USAGE, "expected a reference"),
+        (["--to", "csv", "--reference", "0:99,0:2"], NO_DATA, "expected a region within 18 x 20"),
+        (["--to", "csv", "--axes", "scan"], NO_DATA, "does not say how the scan lies"),
+        (["--to", "csv", "--output", "/proc/nothing/out"], IO, "cannot be made"),
+        (["--to", "jpeg"], USAGE, "jpeg"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = ask(folder, *arguments)
+    assert done.exit_code == code
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_scan_and_what_has_no_lattice_is_said_in_a_line(
+    without_disks: Path, folder: Path, tmp_path: Path
+) -> None:
+    no_scan = ask(tmp_path, "--to", "png")
+    assert (no_scan.exit_code, no_scan.stderr.count("\n")) == (IO, 1)
+    assert "frames.h5: does not exist" in no_scan.stderr
+    no_lattice = ask(without_disks, "--to", "py4dstem", "--output", tmp_path / "out")
+    assert (no_lattice.exit_code, no_lattice.stderr.count("\n")) == (NO_DATA, 1)
+    no_strain = ask(without_disks, "--to", "csv", "--maps", "e_xx")
+    assert (no_strain.exit_code, "no lattice" in no_strain.stderr) == (NO_DATA, True)
+    damaged = copytree(folder, tmp_path / "damaged")
+    (damaged / "results-0001.h5").write_bytes(b"nothing of HDF5")
+    broken = ask(damaged, "--to", "csv")
+    assert (broken.exit_code, broken.stderr.count("\n")) == (IO, 1)
+
+
+def test_what_exists_is_kept_unless_forced(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "table.csv"
+    place.write_text("precious")
+    kept = ask(folder, "--to", "csv", "-o", place)
+    assert (kept.exit_code, place.read_text()) == (IO, "precious")
+    assert "--force" in kept.stderr
+    assert ask(folder, "--to", "csv", "-o", place, "--force").exit_code == 0
+    assert place.read_text().startswith("# scan small")
