@@ -105,6 +105,18 @@ def test_a_scan_can_be_opened_while_the_daemon_has_it(reader: Reader, capsys: py
     assert "unable to lock file" in said
 
 
+def test_a_scan_is_exported_in_every_format(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow("how-to/export.md")
+    said = capsys.readouterr().out
+    assert "# axes of strain: g1" in said
+    assert "1024 positions, largest strain" in said
+    assert "(256, 256): " in said
+    assert {"mine.h5", "mine.hspy", "mine.csv"} < {path.name for path in Path().iterdir()}
+    assert {path.stem for path in Path("mine-tiff").iterdir()} == {
+        *("e_xx", "e_yy", "e_xy", "theta", "bragg_vector_map")
+    }
+
+
 def test_a_file_opened_while_another_handle_is_open_is_not_fresh(tmp_path: Path) -> None:
     path = tmp_path / "file.h5"
     with h5py.File(path, "w") as file:
