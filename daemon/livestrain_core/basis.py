@@ -7,12 +7,17 @@ from livestrain_core.types import Float64
 
 # vectors from which pairs are made; the shortest ones come first
 MOST_SHORT_VECTORS = 24
-# of two lattices that explain the peaks almost equally well the coarser is the primitive one
-NEARLY = 0.92
+# a finer lattice explains more peaks by chance: each of its points without a peak costs this part of a mean peak
+EMPTY_POINT = 0.1
+# points count as far out as this part of the peaks
+INNER_PART = 0.75
 # vectors this much longer than the shortest still count as equally short
 SAME_LENGTH = 1.08
 # two vectors nearer than this to parallel span no lattice that could be told from a row
 LEAST_SINE = 0.25
+# bases that explain less than this part of the best one's are not refined, and how often the others are
+WORTH_REFINING = 0.3
+REFINEMENTS = 4
 
 
 def primitive_basis(
@@ -46,27 +51,29 @@ def primitive_basis(
 
     Notes
     -----
-    Every pair of short vectors, differences between peaks included, is tried as a basis. Among those that explain
-    nearly the most, the one with the largest cell wins; it is refined by least squares and reduced.
+    Every pair of short vectors, differences between peaks included, is tried as a basis and refined by least squares.
+    The one that explains the most peaks and leaves the fewest of its points empty wins; it is reduced.
     """
     peaks = np.asarray(candidates, np.float64).reshape(-1, 2)
     weight = np.ones(len(peaks)) if weights is None else np.asarray(weights, np.float64)
     short = _short_vectors(peaks, shortest_px, tolerance_px)
-    best: list[tuple[float, float, Float64]] = []
+    starts: list[tuple[float, Float64]] = []
     for a, b in combinations(range(len(short)), 2):
         basis = np.stack([short[a], short[b]])
-        area = abs(float(np.linalg.det(basis)))
-        if area > LEAST_SINE * np.hypot(*short[a]) * np.hypot(*short[b]):
-            best.append((float(weight @ explained(peaks, basis, tolerance_px)), area, basis))
-    if not best:
+        if _sine(basis) > LEAST_SINE:
+            starts.append((float(weight @ explained(peaks, basis, tolerance_px)), basis))
+    if not starts:
         raise SingularLattice(f"{len(peaks)} peaks have no two directions that span a lattice")
-    most = max(score for score, _, _ in best)
-    # areas within a few per cent are the same cell; the better explanation of them is the better start
-    largest = max(area for score, area, _ in best if score >= NEARLY * most)
-    _, _, basis = max((c for c in best if c[1] > 0.9 * largest and c[0] >= NEARLY * most), key=lambda c: c[0])
-    for _ in range(3):
-        basis = _refined(peaks, weight, basis, tolerance_px)
-    return reduced(basis)
+    # a basis of two noisy vectors misses the peaks far out; refined ones can be compared
+    worst = WORTH_REFINING * max(score for score, _ in starts)
+    best: list[tuple[float, Float64]] = []
+    for _, start in (one for one in starts if one[0] >= worst):
+        basis = start
+        for _ in range(REFINEMENTS):
+            basis = _refined(peaks, weight, basis, tolerance_px)
+        if _sine(basis) > LEAST_SINE / 2:
+            best.append((_worth(peaks, weight, basis, tolerance_px), basis))
+    return reduced(max(best, key=lambda one: one[0])[1])
 
 
 def explained(peaks: Float64, basis: Float64, tolerance_px: float) -> Float64:
@@ -127,6 +134,22 @@ def reduced(basis: Float64) -> Float64:
     first = max((i for i, _ in equal), key=lambda i: short[i][0] / lengths[i])
     second = max((j for i, j in equal if i == first), key=lambda j: float(short[first] @ short[j]) / lengths[j])
     return np.stack([short[first], short[second]])
+
+
+def _worth(peaks: Float64, weight: Float64, basis: Float64, tolerance_px: float) -> float:
+    """What a lattice explains, less what it leaves empty."""
+    fits = weight * explained(peaks, basis, tolerance_px)
+    distance = np.hypot(peaks[:, 0], peaks[:, 1])
+    reach = float(np.quantile(distance, INNER_PART))
+    mean = float(weight.mean())
+    points = np.pi * reach**2 / abs(float(np.linalg.det(basis))) - 1.0
+    empty = max(points - float(fits[distance <= reach].sum()) / mean, 0.0)
+    return float(fits.sum()) - EMPTY_POINT * mean * empty
+
+
+def _sine(basis: Float64) -> float:
+    """Sine of the angle between the vectors of a basis."""
+    return abs(float(np.linalg.det(basis))) / max(float(np.hypot(*basis[0]) * np.hypot(*basis[1])), 1e-12)
 
 
 def _short_vectors(peaks: Float64, shortest_px: float, tolerance_px: float) -> Float64:
