@@ -30,7 +30,7 @@ class Detector:
 
 @dataclass(frozen=True)
 class Virtual:
-    """What virtual detectors measured in n frames; unusable pixels count as zero."""
+    """What virtual detectors measured in n frames, without unusable pixels; NaN in a frame that lost every pixel."""
 
     total: Float64
     """(n,) all counts of the frame [counts]."""
@@ -40,6 +40,8 @@ class Virtual:
     """(n, 2) bright-field disk (row, column); NaN where nothing is near the guess [px]."""
     sums: Float64
     """(n, k) counts on each detector; NaN where it follows a centre that was not found [counts]."""
+    left_out: NDArray[np.uint32]
+    """(n,) usable pixels that the frame lost, not finite or saturated; they count in nothing else."""
 
 
 def measure(
@@ -49,6 +51,7 @@ def measure(
     radius_px: float,
     detectors: tuple[Detector, ...],
     predicted: Float64 | None = None,
+    saturation: float | None = None,
 ) -> Virtual:
     """
     Total, centre of mass, bright-field centre and virtual detectors of each frame.
@@ -58,7 +61,7 @@ def measure(
     frames : (n, rows, columns)
         Patterns of u1, u2, u4 or f4 [counts].
     usable : (rows, columns), optional
-        False where a pixel counts as zero.
+        False where a pixel counts as zero; one that is not finite does so in its frame.
     guess_centre : (2,)
         Where the bright-field disk is expected (row, column) [px].
     radius_px
@@ -67,6 +70,9 @@ def measure(
         Virtual detectors.
     predicted : (n, 2), optional
         Centre of each frame for the detectors that want the predicted one; `guess_centre` if not given [px].
+
+    saturation
+        Counts from which on a pixel says nothing and is left out of its frame; None where no pixel saturates [counts].
 
     Returns
     -------
@@ -83,18 +89,21 @@ def measure(
     frames = np.ascontiguousarray(frames)
     n, _, columns = frames.shape
     masked = usable is not None and not bool(np.all(usable))
-    keep = np.ascontiguousarray(usable, np.bool_) if usable is not None and masked else np.ones((1, 1), np.bool_)
+    keep = np.ascontiguousarray(usable, np.bool_) if masked else np.ones(frames.shape[1:], np.bool_)
+    plain = not masked and saturation is None and frames.dtype.kind != "f"
+    limit = np.inf if saturation is None else saturation
     geometry = np.array([_row(d) for d in detectors], np.float64).reshape(-1, 5)
     if predicted is None:
         predicted = np.tile(np.array(guess_centre, np.float64), (n, 1))
     guess = np.array([*guess_centre, CENTRE_RADII * radius_px], np.float64)
-    out = Virtual(np.empty(n), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, len(detectors))))
+    left_out = np.zeros(n, np.uint32)
+    out = Virtual(np.empty(n), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, len(detectors))), left_out)
     accumulator = np.uint32 if frames.dtype.kind == "u" and frames.dtype.itemsize <= 2 else None
     wide = np.float64 if frames.dtype.kind == "f" else np.uint64
     column_sums = np.empty(columns, accumulator or wide)
-    arrays = (out.total, out.centre_of_mass, out.centre, out.sums)
+    arrays = (out.total, out.centre_of_mass, out.centre, out.sums, left_out)
     places = np.ascontiguousarray(predicted, np.float64)
-    _measure(frames, (keep, masked), guess, (geometry, places), column_sums, wide(0), arrays)
+    _measure(frames, (keep, plain, float(limit)), guess, (geometry, places), column_sums, wide(0), arrays)
     return out
 
 
@@ -106,24 +115,26 @@ def _row(detector: Detector) -> tuple[float, float, float, float, float]:
 @njit(cache=True, nogil=True)
 def _measure(
     frames: Frames,
-    pixels: tuple[Usable, bool],
+    pixels: tuple[Usable, bool, float],
     guess: Float64,
     where: tuple[Float64, Float64],
     column_sums: NDArray[Any],
     zero: Any,
-    out: tuple[Float64, Float64, Float64, Float64],
+    out: tuple[Float64, Float64, Float64, Float64, NDArray[np.uint32]],
 ) -> None:
-    total, centre_of_mass, centre, sums = out
-    keep, masked = pixels
+    total, centre_of_mass, centre, sums, left_out = out
+    keep, plain, limit = pixels
     geometry, predicted = where
+    kept = keep.sum()
     frame = frames[0].copy()
     for i in range(frames.shape[0]):
-        if masked:
-            for r in range(frame.shape[0]):
-                for c in range(frame.shape[1]):
-                    frame[r, c] = frames[i, r, c] if keep[r, c] else 0
-        else:
+        if plain:
             frame = frames[i]
+        else:
+            left_out[i] = _clean(frames, i, keep, limit, frame)
+            if left_out[i] > 0 and left_out[i] == kept:
+                total[i], centre_of_mass[i], centre[i], sums[i] = np.nan, np.nan, np.nan, np.nan
+                continue
         total[i] = _moments(frame, column_sums, zero, centre_of_mass[i])
         _bright_field_centre(frame, guess, zero, centre[i])
         for k in range(geometry.shape[0]):
@@ -132,6 +143,20 @@ def _measure(
                 source = predicted if wants_predicted else centre
                 r0, c0 = source[i, 0], source[i, 1]
             sums[i, k] = _annulus_sum(frame, r0, c0, inner * inner, outer * outer, zero)
+
+
+@njit(cache=True, nogil=True)
+def _clean(frames: Frames, i: int, keep: Usable, limit: float, frame: Image) -> int:
+    """Copy of frame i, zero where nothing can be used; returns how many pixels it lost."""
+    nothing, most, lost = frames.dtype.type(0), np.float32(limit), 0
+    for r in range(frame.shape[0]):
+        source, target, usable = frames[i, r], frame[r], keep[r]
+        for c in range(len(target)):
+            # a comparison with what is not a number is false, and infinity is not below any limit
+            good = abs(np.float32(source[c])) < most
+            target[c] = source[c] if good and usable[c] else nothing
+            lost += usable[c] and not good
+    return lost
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})

@@ -148,6 +148,59 @@ def test_what_unusable_pixels_count_does_not_matter(square: Scan) -> None:
     assert np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) < 0.03
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_pixel_that_is_not_finite_is_like_an_unusable_one_in_its_frame_alone(square: Scan, value: float) -> None:
+    frames = square.frames[:3].astype(np.float32)
+    usable = np.random.default_rng(0).random(SHAPE) > 0.01
+    clean, without = follow(square, frames), follow(square, frames, usable)
+    frames[1] = np.where(usable, frames[1], value)
+    found = follow(square, frames)
+    np.testing.assert_array_equal(found.position[1], without.position[1])
+    np.testing.assert_array_equal(found.position[[0, 2]], clean.position[[0, 2]])
+
+
+def test_saturated_pixels_are_not_looked_at(square: Scan) -> None:
+    level = int(square.frames[:, 70:].max()) + 1
+    assert (square.frames[0] >= level).sum() > 20
+    direct = int(np.flatnonzero((square.hk == 0).all(axis=1))[0])
+    # the sum of the direct beam is lost, as behind a beam stop; the lattice is not
+    capped = np.minimum(square.frames, level).astype(np.uint16)
+    found = track(capped, None, SQUARE, square.hk, PROBE, SEARCH_PX, saturation=level)
+    assert np.isnan(found.position[:, direct]).all()
+    fit = fit_lattice(found, square.hk)
+    assert (fit.reason == Reason.FITTED).all()
+    assert np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) < 0.04
+    unreached = track(square.frames, None, SQUARE, square.hk, PROBE, SEARCH_PX, saturation=65535)
+    np.testing.assert_array_equal(unreached.position, follow(square).position)
+
+
+@pytest.mark.parametrize("scale", [1e-5, 0.37, 300.0])
+def test_positions_do_not_depend_on_the_scale_of_the_counts_where_it_is_known(square: Scan, scale: float) -> None:
+    expected = follow(square)
+    scaled = (square.frames * scale).astype(np.float32)
+    found = track(scaled, None, SQUARE, square.hk, PROBE, SEARCH_PX, electrons_per_count=1 / scale)
+    np.testing.assert_allclose(found.position, expected.position, atol=1e-4)
+    np.testing.assert_allclose(found.intensity, expected.intensity * scale, rtol=1e-4, atol=0.1 * scale)
+
+
+def test_one_round_of_filters_is_nearly_as_good_as_two(square: Scan) -> None:
+    fits = [
+        fit_lattice(track(square.frames, None, SQUARE, square.hk, PROBE, SEARCH_PX, rounds=n), square.hk)
+        for n in (1, 2)
+    ]
+    one, two = (np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) for fit in fits)
+    assert one < 1.3 * two
+
+
+@pytest.mark.parametrize("shape", [(128, 131), (127, 130), (121, 128)])
+def test_frames_whose_sides_are_no_multiple_of_a_bin_are_tracked(square: Scan, shape: tuple[int, int]) -> None:
+    frames = np.random.default_rng(0).poisson(0.2, (4, *shape)).astype(np.uint16)
+    rows, columns = (min(a, b) for a, b in zip(shape, SHAPE, strict=True))
+    frames[:, :rows, :columns] = square.frames[:4, :rows, :columns]
+    fit = fit_lattice(follow(square, frames), square.hk)
+    assert np.sqrt(np.mean((vectors(fit) - square.g[:4]) ** 2)) < 0.04
+
+
 def test_disks_that_leave_the_frame_are_not_found(square: Scan) -> None:
     far = np.array([[0, 0], [2, 0], [-3, 0], [9, 9], [0, 1]])
     found = track(square.frames, None, SQUARE, far, PROBE, SEARCH_PX)
@@ -170,17 +223,16 @@ def test_disk_sums_are_those_of_a_mask() -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 4, 8])
 def test_binned_column_sums_are_those_of_numpy(square: Scan, step: int) -> None:
-    task = task_for(SHAPE, None, SQUARE, square.hk.astype(np.float64).tobytes(), Probe(2.6 * step, 0.8), SEARCH_PX)
-    assert task.search.step == step
-    work = work_for(task)
-    margin = task.pixels.margin
+    task = task_for(SHAPE, None, SQUARE, square.hk.astype(np.float64).tobytes(), PROBE, SEARCH_PX)
+    work, margin = work_for(task), task.pixels.margin
     work.image[margin : margin + SHAPE[0], margin : margin + SHAPE[1]] = square.frames[0]
-    coarse.column_prefix(work.image, task.search, work.room.prefix, work.room.line)
     rows, columns = (side // step for side in work.image.shape)
+    inside = (margin // step, (margin + SHAPE[0]) // step)
+    search = task.search._replace(step=step, box=(1, rows - 1, 2, columns - 1), inside=inside)
+    prefix = np.zeros((rows + 1, columns), np.float32)
+    coarse.column_prefix(work.image, search, prefix, work.room.line)
     binned = work.image.reshape(rows, step, columns, step).sum(axis=(1, 3))
-    top, bottom, left, right = task.search.box
-    expected = binned[top:bottom, left:right].cumsum(axis=0)
-    np.testing.assert_array_equal(work.room.prefix[top + 1 : bottom + 1, left:right], expected)
+    np.testing.assert_array_equal(prefix[2:-1, 2:-1], binned[1:-1, 2:-1].cumsum(axis=0))
 
 
 def test_filters_answer_one_to_what_they_measure_and_nothing_to_the_background() -> None:

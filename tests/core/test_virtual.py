@@ -96,13 +96,47 @@ def test_an_empty_frame_has_no_centre_and_a_full_one_has() -> None:
     assert np.isfinite(found.sums[1]).all()
 
 
-def test_a_frame_with_nan_has_no_total_and_hurts_no_other() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_pixel_that_is_not_finite_is_left_out_of_its_frame_and_counted(value: float) -> None:
+    values = frames("f4")
+    without = values.copy()
+    without[1, 32, 41] = 0.0
+    values[1, 32, 41] = value
+    found = measure(values, None, GUESS, 6.0, DETECTORS)
+    check(found, without, rtol=1e-9)
+    assert found.left_out.tolist() == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
+def test_saturated_pixels_are_left_out_and_counted(dtype: str) -> None:
+    values = frames(dtype)
+    values[2, 30:33, 40] = 250
+    values[2, 5, 5] = 251
+    low = np.minimum(values, 249)
+    found = measure(values, None, GUESS, 6.0, DETECTORS, saturation=250)
+    check(found, np.where(values >= 250, 0, values), rtol=1e-9)
+    assert found.left_out.tolist() == (values >= 250).sum(axis=(1, 2)).tolist()
+    none = measure(low, None, GUESS, 6.0, DETECTORS, saturation=250)
+    check(none, low, rtol=1e-9)
+    assert none.left_out.tolist() == [0] * 5
+
+
+def test_a_pixel_that_is_never_usable_is_not_counted_as_lost() -> None:
+    values = frames("f4")
+    usable = np.ones((64, 80), np.bool_)
+    usable[3, :] = False
+    values[:, 3, 7] = np.nan
+    values[:, 4, 7] = np.nan
+    assert measure(values, usable, GUESS, 6.0, DETECTORS).left_out.tolist() == [1] * 5
+
+
+def test_a_frame_that_lost_every_pixel_is_not_measured_and_hurts_no_other() -> None:
     values = frames("f4")
     clean = measure(values, None, GUESS, 6.0, DETECTORS)
-    values[1, 32, 41] = np.nan
+    values[1] = np.nan
     found = measure(values, None, GUESS, 6.0, DETECTORS)
-    assert np.isnan(found.total[1])
-    assert np.isnan(found.centre[1]).all()
+    assert np.isnan([found.total[1], *found.centre[1], *found.centre_of_mass[1], *found.sums[1]]).all()
+    assert found.left_out.tolist() == [0, 64 * 80, 0, 0, 0]
     np.testing.assert_array_equal(np.delete(found.sums, 1, axis=0), np.delete(clean.sums, 1, axis=0))
 
 
@@ -112,5 +146,5 @@ def test_a_frame_gives_the_same_bits_alone_and_among_others(dtype: str) -> None:
     together = measure(values, None, GUESS, 6.0, DETECTORS)
     for i in range(len(values)):
         alone = measure(values[i : i + 1], None, GUESS, 6.0, DETECTORS)
-        for name in ("total", "centre_of_mass", "centre", "sums"):
+        for name in ("total", "centre_of_mass", "centre", "sums", "left_out"):
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
