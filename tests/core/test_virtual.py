@@ -148,3 +148,17 @@ def test_a_frame_gives_the_same_bits_alone_and_among_others(dtype: str) -> None:
         alone = measure(values[i : i + 1], None, GUESS, 6.0, DETECTORS)
         for name in ("total", "centre_of_mass", "centre", "sums", "left_out"):
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
+
+
+def test_a_detector_that_wants_it_takes_the_predicted_centre_of_its_frame() -> None:
+    values = frames("u2")
+    predicted = np.array([(20.0 + 3 * i, 30.0 - i) for i in range(len(values))])
+    detectors = (Detector(0, 7.0, predicted=True), Detector(0, 7.0), Detector(0, 7.0, GUESS, predicted=True))
+    found = measure(values, None, GUESS, 6.0, detectors, predicted)
+    for i, frame in enumerate(values):
+        assert found.sums[i, 0] == frame[mask(detectors[0], predicted[i])].sum()
+        assert found.sums[i, 1] == frame[mask(detectors[1], found.centre[i])].sum()
+        # a fixed centre is stronger
+        assert found.sums[i, 2] == frame[mask(detectors[2], predicted[i])].sum()
+    without = measure(values, None, GUESS, 6.0, detectors)
+    np.testing.assert_array_equal(without.sums[:, 0], without.sums[:, 2])

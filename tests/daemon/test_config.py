@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from livestrain_daemon.config import Config, config_toml, load_config
+from livestrain_daemon.config import CalibrationConfig, Config, config_toml, load_config
 from livestrain_daemon.errors import ConfigError
+from livestrain_wire.messages import GivenValues
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +148,32 @@ def test_a_host_that_only_looks_like_loopback_is_refused(tmp_path: Path) -> None
 def test_the_configuration_shown_gives_itself_again(tmp_path: Path, text: str) -> None:
     config = load_config(written(tmp_path, text))
     assert load_config(written(tmp_path, config_toml(config))) == config
+
+
+def test_what_is_known_of_the_detector_is_a_section_of_its_own(tmp_path: Path) -> None:
+    text = '[analysis]\naxes = "scan"\n[calibration]\nrotation_deg = -12.5\nflip = "rows"\nspacing_nm = 0.192\n'
+    config = load_config(written(tmp_path, text))
+    given = config.calibration.values()
+    assert (given.rotation_deg, given.flip, given.spacing_nm, given.ellipse) == (-12.5, "rows", 0.192, None)
+    assert config.analysis.axes == "scan"
+
+
+def test_the_section_knows_all_that_a_request_can_say_but_rings() -> None:
+    assert CalibrationConfig.model_fields.keys() == GivenValues.model_fields.keys() - {"ring"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[analysis]\naxes = "scan"\n', "analysis.axes"),
+        ('[analysis]\naxes = "sideways"\n', "analysis.axes"),
+        ("[calibration]\npixel_size = 0.1\nspacing_nm = 0.2\n", "calibration"),
+        ("[calibration]\nellipse = [1.1, 0.0]\nlattice_shape = [1.0, 90.0]\n", "calibration"),
+        ("[calibration]\nellipse = [0.9, 0.0]\n", "calibration.ellipse.0"),
+        ("[calibration]\nrotation_deg = nan\n", "calibration.rotation_deg"),
+        ("[calibration]\npixel_size = 0.0\n", "calibration.pixel_size"),
+        ("[calibration]\ndescan = [1.0, 2.0]\n", "calibration.descan"),
+    ],
+)
+def test_what_cannot_be_known_of_the_detector_is_named(tmp_path: Path, text: str, key: str) -> None:
+    assert key in refusal(written(tmp_path, text))
