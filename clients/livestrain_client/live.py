@@ -17,6 +17,8 @@ from livestrain_client.updates import Reconnected, Stale, Update, VectorMapChang
 from livestrain_wire.errors import NewerProtocol, WireError
 from livestrain_wire.messages import (
     BraggVectorMap,
+    BraggVectorMapReply,
+    BraggVectorMapRequest,
     Event,
     Heartbeat,
     MapValues,
@@ -125,7 +127,7 @@ class Live:
 
     @property
     def vector_map(self) -> VectorMapChanged | None:
-        """The last Bragg vector map heard of this scan; `Control.bragg_vector_map` asks for the present one."""
+        """The Bragg vector map as last published; `Control.bragg_vector_map` asks for the present one."""
         return self._mirror.vector_map
 
     @property
@@ -304,6 +306,10 @@ class Live:
             return []
         if isinstance(answer.reply, StatusReply):
             return self._mirror.take_status(answer.reply, asked.scans_seen)
+        if isinstance(asked.request, BraggVectorMapRequest):
+            # a refusal says that there is none any more; the next one that is published tells of itself
+            found = answer.reply if isinstance(answer.reply, BraggVectorMapReply) else None
+            return self._mirror.take_vector_map_reply(found, answer.payload) if found else []
         if asked.state is None:
             self._mirror.wants_status = True
             return []
@@ -324,11 +330,20 @@ class Live:
                 self._send(asked, now)
         if now < self._quiet_until:
             return
-        if self._mirror.wants_status and not any(asked.state is None for asked in self._asked.values()):
+        if self._mirror.wants_status and not self._waits_for(StatusRequest):
             request = StatusRequest(id=new_id())
             self._send(_Asked(request, now, scans_seen=self._mirror.asked_status()), now)
         if self._mirror.in_touch and self._mirror.scan is not None:
             self._ask_for_chunks(self._mirror.scan.start.scan_id, now)
+            self._ask_for_vector_map(self._mirror.scan.start.scan_id, now)
+
+    def _waits_for(self, kind: type[Request]) -> bool:
+        return any(isinstance(asked.request, kind) for asked in self._asked.values())
+
+    def _ask_for_vector_map(self, scan_id: str, now: float) -> None:
+        if self._mirror.wants_vector_map and not self._waits_for(BraggVectorMapRequest):
+            self._mirror.wants_vector_map = False
+            self._send(_Asked(BraggVectorMapRequest(id=new_id(), scan_id=scan_id), now), now)
 
     def _ask_for_chunks(self, scan_id: str, now: float) -> None:
         outstanding = sum(asked.state is not None for asked in self._asked.values())

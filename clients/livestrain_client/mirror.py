@@ -8,6 +8,8 @@ Messages may be lost, late and repeated. Whatever is found to be missing is want
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 
+import numpy as np
+
 from livestrain_client.state import Chunk, MapState, pixels_of
 from livestrain_client.updates import (
     EventSeen,
@@ -23,6 +25,7 @@ from livestrain_client.updates import (
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
     BraggVectorMap,
+    BraggVectorMapReply,
     Event,
     Heartbeat,
     MapValues,
@@ -34,8 +37,9 @@ from livestrain_wire.messages import (
     ScanStarted,
     SnapshotReply,
     StatusReply,
+    VectorMapInfo,
 )
-from livestrain_wire.topics import Topic
+from livestrain_wire.topics import Topic, vector_map_topic
 
 REMEMBERED_EVENTS = 100
 REMEMBERED_EPOCHS = 16
@@ -64,7 +68,10 @@ class Mirror:
         self.maps: dict[str, MapState] = {}
         """Under the current plan revision, by name."""
         self.vector_map: VectorMapChanged | None = None
-        """The last one published for this scan; one that was missed can be asked for."""
+        """The last one of this scan."""
+        self.wants_vector_map = False
+        """True where one has been published that did not come here."""
+        self._vector_maps_seen = 0
         self.earlier: dict[int, dict[str, MapState]] = {}
         """Maps of the plan revisions before, which get no more values."""
         self.events: deque[Event] = deque(maxlen=REMEMBERED_EVENTS)
@@ -165,8 +172,35 @@ class Mirror:
         updates = self._notice_epoch(message.epoch)
         if self.scan is None or message.scan_id != self.scan.start.scan_id:
             return updates
-        self.vector_map = VectorMapChanged(pixels_of(payload, message.about.dtype, message.about.shape), message.about)
-        return [*updates, self.vector_map]
+        self._vector_maps_seen = max(self._vector_maps_seen, message.sequence)
+        return [*updates, self._hold_vector_map(message.about, payload)]
+
+    def take_vector_map_reply(self, reply: BraggVectorMapReply, payload: bytes) -> list[Update]:
+        """
+        Take a Bragg vector map that was asked for.
+
+        Raises
+        ------
+        WireError
+            If the payload does not fit.
+        """
+        if not self.in_touch or self.scan is None or reply.scan_id != self.scan.start.scan_id:
+            return []
+        return [self._hold_vector_map(reply.about, payload)]
+
+    def _hold_vector_map(self, about: VectorMapInfo, payload: bytes) -> VectorMapChanged:
+        # published maps are float32, replies float64: the same map must have the same bits
+        pixels = pixels_of(payload, about.dtype, about.shape).astype(np.float32)
+        self.vector_map = VectorMapChanged(pixels, about.model_copy(update={"dtype": "float32"}))
+        return self.vector_map
+
+    def _heard_of_vector_map(self, topics: dict[str, int]) -> None:
+        """A later one than is here has been published."""
+        if self.scan is None or not self.in_touch:
+            return
+        latest = topics.get("/".join(vector_map_topic(self.scan.start.scan_id)), 0)
+        if latest > self._vector_maps_seen:
+            self._vector_maps_seen, self.wants_vector_map = latest, True
 
     def take_chunk(self, state: MapState, asked: Chunk, reply: SnapshotReply, payload: bytes) -> list[Update] | None:
         """
@@ -216,6 +250,7 @@ class Mirror:
             updates += self._take_progress(reply.progress)
         if reply.ended is not None:
             updates += self._take_end(reply.ended)
+        self._heard_of_vector_map(reply.topics)
         self._close(reply.topics)
         return updates
 
@@ -251,6 +286,7 @@ class Mirror:
             elif topic.startswith(status_topics) and sequence > self._seen.get(topic, 0):
                 self._see(topic, sequence)
                 self.wants_status = True
+        self._heard_of_vector_map(heartbeat.topics)
         self._close(heartbeat.topics)
 
     def _may_begin(self) -> bool:
@@ -266,6 +302,7 @@ class Mirror:
         self.scan = scan
         self.plan = self.progress = self.ended = self._closing = None
         self.maps, self.earlier, self.vector_map = {}, {}, None
+        self._vector_maps_seen, self.wants_vector_map = 0, False
         self._maps_epoch = self.epoch
         return [ScanBegan(scan)]
 
@@ -275,6 +312,7 @@ class Mirror:
             return
         self._maps_epoch = self.epoch
         self.progress = self.ended = self._closing = None
+        self._vector_maps_seen = 0
         for state in self.maps.values():
             state.renew()
 

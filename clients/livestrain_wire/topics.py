@@ -36,3 +36,8 @@ def decode_topic(part: bytes) -> Topic:
     if len(pieces) != 3 or not all(pieces[:2]):
         raise WireError(f"expected a topic scan-id/kind/name, found {part[:60]!r}")
     return Topic(*pieces)
+
+
+def vector_map_topic(scan_id: str) -> Topic:
+    """Where a scan's Bragg vector map is published."""
+    return Topic(scan_id, "image", "bragg_vectors")

@@ -26,6 +26,7 @@ from livestrain_client.updates import (
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import (
     BraggVectorMap,
+    BraggVectorMapRequest,
     MapPatch,
     Published,
     ScanEnded,
@@ -122,6 +123,29 @@ def test_the_bragg_vector_map_is_taken_as_it_comes(daemon: WireDaemon) -> None:
         follow_until(live, ScanBegan)
         after = live.vector_map
         assert after is None
+
+
+def test_who_joins_later_asks_for_the_bragg_vector_map(daemon: WireDaemon) -> None:
+    daemon.begin(maps())
+    daemon.sequences["scan-1/image/bragg_vectors"] = 3
+    with joined(daemon) as live:
+        follow_until(live, VectorMapChanged)
+        held = live.vector_map
+        assert held is not None
+        assert held.pixels.dtype.name == "float32"
+        assert held.pixels.sum() == 64.0
+        asked = [request for request in daemon.requests if isinstance(request, BraggVectorMapRequest)]
+        live.poll(0.3)
+        assert asked == [request for request in daemon.requests if isinstance(request, BraggVectorMapRequest)]
+        assert len(asked) == 1
+
+
+def test_without_a_published_bragg_vector_map_nobody_asks_for_one(daemon: WireDaemon) -> None:
+    daemon.begin(maps())
+    with joined(daemon) as live:
+        live.poll(0.3)
+        assert not [request for request in daemon.requests if isinstance(request, BraggVectorMapRequest)]
+        assert live.vector_map is None
 
 
 def test_a_bragg_vector_map_of_a_wrong_size_is_counted_and_not_taken(daemon: WireDaemon) -> None:

@@ -10,7 +10,7 @@ from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.vectors import vector_kind
 from livestrain_wire.messages import BraggVectorMap, VectorMapInfo
-from livestrain_wire.topics import Topic
+from livestrain_wire.topics import vector_map_topic
 
 log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ class VectorMapper:
 
     def _publish(self, about: dict[str, Any], payload: bytes) -> None:
         publisher = self._around.publisher
-        topic = Topic(self._scan.id, "image", "bragg_vectors")
+        topic = vector_map_topic(self._scan.id)
         found = BraggVectorMap(
             **publisher.next(topic), scan_id=self._scan.id, about=VectorMapInfo.model_validate(about)
         )
