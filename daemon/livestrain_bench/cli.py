@@ -88,3 +88,35 @@ def workers_verb(
             f"{path.stem:28} 1: {one.fps_one:,.0f} frames/s   {one.workers}: {one.fps_all:,.0f} frames/s   "
             f"{one.gain:.2f} x"
         )
+
+
+@app.command("detect")
+def detect_verb(
+    cases: Cases,
+    peer: Peer = None,
+    only: Only = "",
+    repeats: Repeats = 5,
+    json: Json = False,
+) -> None:
+    """Disks found without a lattice: recall, false findings, and speed on one thread."""
+    from livestrain_bench.case import case_files, read_case
+    from livestrain_bench.detect import bench_detect
+    from livestrain_bench.errors import NoCases
+    from livestrain_bench.tables import as_json, console, detect_table, explain_detect
+
+    results = []
+    for path in case_files(cases, only):
+        case = read_case(path)
+        if case.given.frames.dtype.kind == "f":
+            typer.echo(f"{case.name}: without counting noise there is no significance", err=True)
+            continue
+        typer.echo(f"{case.name} ...", err=True)
+        results.append(bench_detect(case, peer is not None, repeats))
+    if not results:
+        raise NoCases(f"{cases} has no case with counting noise")
+    if json:
+        typer.echo(as_json({"cases": [result.facts() for result in results]}))
+        return
+    out = console()
+    out.print(detect_table(results), highlight=False)
+    explain_detect(out)

@@ -99,3 +99,44 @@ def run(frames: Frames, peer: Peer, match: MatchName) -> Float64:
         g[i] = result.a, result.b
     strain(g, np.ascontiguousarray(peer.truth.reference.T))
     return g
+
+
+@dataclass(frozen=True)
+class FullFrame:
+    """Its template for whole frames, and where the disks of each frame are."""
+
+    crop: int
+    template: Any
+    places: list[Any]
+    """(m, 2) whole pixels for each frame."""
+
+
+def prepare_full(case: Case) -> FullFrame:
+    """All that is done once for a scan; each frame gets the true places of its disks."""
+    radius = case.truth.radius_px
+    pattern = BackgroundSubtraction(radius=radius, search=SEARCH_RADII * radius)
+    there = np.isfinite(case.truth.positions[..., 0])
+    places = [
+        np.rint(positions[known]).astype(np.int32) for positions, known in zip(case.truth.positions, there, strict=True)
+    ]
+    shape = case.given.frames.shape[1:]
+    return FullFrame(int(pattern.get_crop_size()), pattern.get_template(sig_shape=shape), places)
+
+
+def run_full(frames: Frames, peer: FullFrame) -> None:
+    """Correlate whole frames and refine the disks at the places given."""
+    buffer = correlation.zeros(frames.shape[1:], dtype=np.float32)
+    for frame, places in zip(frames, peer.places, strict=True):
+        count = len(places)
+        correlation.process_frame_full(
+            template=peer.template,
+            crop_size=peer.crop,
+            frame=frame,
+            peaks=places,
+            out_centers=np.zeros((count, 2), np.int32),
+            out_refineds=np.zeros((count, 2), np.float32),
+            out_heights=np.zeros(count, np.float32),
+            out_elevations=np.zeros(count, np.float32),
+            frame_buf=buffer,
+            buf_count=correlation.get_buf_count(peer.crop, count, buffer.dtype),
+        )

@@ -65,8 +65,8 @@ def detect_set(seed: int) -> list[Case]:
         draw.case("single_d5_u5_mixed", "square", small, contrast="mixed"),
         draw.case("single_hex_d5_u0", "hexagonal", small, nonuniformity=0.0),
         draw.case("singlelarge_d5_u5_mixed", "square", large, contrast="mixed"),
-        draw.narrow("poly2_d5_u5_mixed", "square", small, contrast="mixed", grains=2, disks=13),
-        draw.narrow("poly3large_d5_u5_mixed", "hexagonal", large, contrast="mixed", grains=3, disks=19),
+        draw.sparse("poly2_d5_u5_mixed", "square", small, contrast="mixed", grains=2, disks=13),
+        draw.sparse("poly3large_d5_u5_mixed", "hexagonal", large, contrast="mixed", grains=3, disks=19),
         draw.wide("bullseye_d5_u5_field", "square", large, contrast="field", aperture="bullseye", disks=13),
     ]
 
@@ -111,6 +111,17 @@ class _Draw:
     ) -> Case:
         """Small disks close together."""
         return self._case(name, lattice, shape, contrast, (0.2, 0.25), 0.65, {"disks": 25, **more})
+
+    def sparse(
+        self,
+        name: str,
+        lattice: LatticeName,
+        shape: tuple[int, int],
+        contrast: ContrastName = "fringes",
+        **more: object,
+    ) -> Case:
+        """Disks with room for those of other grains between them."""
+        return self._case(name, lattice, shape, contrast, (0.1, 0.14), 1.0, more)
 
     def _case(
         self,
