@@ -154,6 +154,10 @@ class OpenRevisionTask(Task):
 
     type: Literal["open_revision"] = "open_revision"
     plan: dict[str, Any]
+    carry_from: Count | None = None
+    """A revision whose results hold under this plan, too."""
+    carry_stages: tuple[str, ...] = ()
+    """The stages whose results are copied from it."""
 
 
 class PrepareTask(Task):

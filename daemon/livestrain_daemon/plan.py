@@ -169,6 +169,19 @@ def changed(plan: Plan, changes: Mapping[str, Any], revision: int) -> Plan:
     return parse_plan(fields)
 
 
+def only_derives_otherwise(one: Plan, other: Plan) -> bool:
+    """True where two different plans measure the same in every frame: only what is derived from it differs."""
+    if one.model_copy(update={"revision": other.revision}) == other:
+        return False
+    return _measuring(one) == _measuring(other)
+
+
+def _measuring(plan: Plan) -> Plan:
+    """The plan without what no analysis of a frame reads."""
+    calibration = plan.calibration.model_copy(update={"ellipse": None, "scan_axes": None, "pixel_size": None})
+    return plan.model_copy(update={"revision": 0, "axes": "detector", "calibration": calibration})
+
+
 def parse_calibration(fields: Mapping[str, Any]) -> CalibrationPlan:
     """A calibration from outside; `PlanError` names the field that is wrong."""
     try:

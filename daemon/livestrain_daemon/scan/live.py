@@ -18,7 +18,7 @@ from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder import FrameState, Journal, revisions, runs_of
+from livestrain_daemon.scanfolder import FrameState, Journal, ResultState, revisions, runs_of
 from livestrain_wire.messages import ReferenceInfo, Run
 
 log = structlog.get_logger()
@@ -137,6 +137,8 @@ class LiveScan:
         self.revision.catch_up(self.seen.states, self.stopped_coming)
         self.feed.revision_changed()
         self.announcer.plan_changed(self.revision)
+        # what was taken over from the revision before goes out like fresh results
+        self.feed.acknowledged(runs_of(self.revision.positions_done.states() == ResultState.ANALYSED))
         self._refer_to(plan)
 
     def resume_revision(self, plan: Plan, rebooted: bool) -> None:

@@ -11,7 +11,15 @@ from livestrain_core.errors import EllipseUnknown
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import PlanError, StorageError
 from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
-from livestrain_daemon.plan import CalibrationPlan, Plan, changed, parse_plan, stages_for, unusable_runs
+from livestrain_daemon.plan import (
+    CalibrationPlan,
+    Plan,
+    changed,
+    only_derives_otherwise,
+    parse_plan,
+    stages_for,
+    unusable_runs,
+)
 from livestrain_daemon.scan.calibration import (
     CalibrationSchedule,
     Proposals,
@@ -221,8 +229,16 @@ class Planner:
         """Has a worker lay out the results file, then puts the plan in force."""
         self._busy = self._opening = True
 
+        older, stages = self._worth_carrying(plan)
+
         def task(number: int) -> OpenRevisionTask:
-            return OpenRevisionTask(number=number, folder=str(self._scan.folder), plan=plan.model_dump(mode="json"))
+            return OpenRevisionTask(
+                number=number,
+                folder=str(self._scan.folder),
+                plan=plan.model_dump(mode="json"),
+                carry_from=older,
+                carry_stages=stages,
+            )
 
         def opened(answer: TaskDone, payload: bytes) -> None:
             self._busy = self._opening = False
@@ -247,6 +263,15 @@ class Planner:
                 self.hopeless, self._why_not = True, reason
 
         self._surroundings.jobs.submit(Job(task=task, done=opened, lost=lost, limit_seconds=TASK_LIMIT_SECONDS))
+
+    def _worth_carrying(self, plan: Plan) -> tuple[int | None, tuple[str, ...]]:
+        """The revision whose results hold under this plan, too, and which of its stages."""
+        revision = self._scan.revision
+        if revision is None or not only_derives_otherwise(revision.plan, plan):
+            return None, ()
+        # frames that come late may still belong into a block that is done
+        stages = revision.work.stages if self._scan.stopped_coming else revision.published_stages
+        return revision.plan.revision, tuple(sorted(stages))
 
     def _use(self, calibration: CalibrationPlan) -> None:
         self._busy = False

@@ -36,6 +36,7 @@ from livestrain_daemon.scanfolder import (
 )
 from livestrain_daemon.vectors import vector_map
 from livestrain_daemon.worker.calibrating import calibration_result
+from livestrain_daemon.worker.carrying import carry_over
 from livestrain_daemon.worker.revision import OpenRevision
 from livestrain_wire.messages import Run
 
@@ -104,6 +105,8 @@ def _open_revision(task: OpenRevisionTask) -> Outcome:
     if plan.revision not in revisions(folder):
         stages = stage_outputs(plan, FrameKind(layout.frame_shape, layout.dtype, layout.scan_shape))
         create_results(folder, plan.revision, layout.scan_shape, stages, plan.model_dump(mode="json"), provenance())
+        if task.carry_from is not None:
+            carry_over(folder, task.carry_from, plan.revision, task.carry_stages)
     revision = OpenRevision(folder, plan.revision)
     try:
         revision.prepare()
