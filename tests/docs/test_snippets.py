@@ -15,6 +15,7 @@ from helpers.rig import RenderedScan, Rig
 from helpers.waiting import wait_until
 from livestrain_client.cli import run
 from livestrain_client.rig.processes import livestrain
+from livestrain_daemon.config import load_config
 from livestrain_daemon.plan import read_plan
 from livestrain_simulator.sender import FrameSender
 
@@ -111,7 +112,7 @@ def test_a_scan_is_exported_in_every_format(reader: Reader, capsys: pytest.Captu
     assert "# axes of strain: g1" in said
     assert "1024 positions, largest strain" in said
     assert "(256, 256): " in said
-    assert {"mine.h5", "mine.hspy", "mine.csv"} < {path.name for path in Path().iterdir()}
+    assert {"mine.h5", "mine.hspy", "mine.csv", "mine-frames.h5"} < {path.name for path in Path().iterdir()}
     assert {path.stem for path in Path("mine-tiff").iterdir()} == {
         *("e_xx", "e_yy", "e_xy", "theta", "bragg_vector_map")
     }
@@ -141,6 +142,26 @@ def test_plan_and_reference_can_be_changed(reader: Reader) -> None:
     assert status.plan is not None
     assert status.plan.revision == 4  # calibrated, other detectors, analysed again
     assert {"bright_field", "ring"} <= {info.name for info in status.plan.maps}
+
+
+def test_a_scan_is_calibrated_with_what_is_known(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    r, c = np.indices((128, 128))
+    ring = 400 * np.exp(-((np.hypot(r - 63.5, (c - 63.5) / 1.01) - 40) ** 2) / 30) + 20
+    np.save("ring.npy", np.random.default_rng(1).poisson(ring))
+    np.save("probe.npy", 1000.0 * (np.hypot(r - 63.5, c - 63.5) < 6.0))
+    reader.follow("how-to/calibrate.md")
+    status = reader.rig.wait_until_final("mine")
+    assert status.plan is not None
+    calibration = status.plan.plan["calibration"]
+    assert calibration["scan_axes"]["flip"] == "rows"
+    assert calibration["pixel_size"]["unit"] == "mrad"
+    assert calibration["ellipse"]["ratio"] == 1.004
+    assert status.reference is not None
+    assert status.reference.axes == "scan"
+    assert "ring from 30 to 50 px in an image" in capsys.readouterr().out
+    text = snippets("how-to/calibrate.md", "toml")[0][1]
+    Path("livestrain.toml").write_text(text)
+    assert load_config(Path("livestrain.toml")).analysis.axes == "scan"
 
 
 def test_an_analysis_of_another_package_makes_a_map(reader: Reader, crystal: RenderedScan) -> None:

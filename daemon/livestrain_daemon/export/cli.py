@@ -33,7 +33,8 @@ class AxesName(StrEnum):
 @export_app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="SCAN_FOLDER", help="The scan folder; it is only read.")],
-    to: Annotated[To, typer.Option("--to", help="The format: py4dstem, hspy, tiff, png or csv.")],
+    to: Annotated[To | None, typer.Option("--to", help="The format: py4dstem, hspy, tiff, png or csv.")] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Instead of results, a compressed copy of the frames.")] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file; for tiff and png the folder. Else named after the scan, here."),
@@ -51,13 +52,19 @@ def export(
     """Write results for other programs; a scan in progress gives what it has so far, NaN where not measured."""
     from livestrain_daemon.errors import DaemonError, PlanError, StorageError
     from livestrain_daemon.export import BadChoice, Choice, MissingLibrary, NothingToExport, read_scan, write_scan
+    from livestrain_daemon.export.pack import pack_frames
 
     chosen = None if maps is None else tuple(name.strip() for name in maps.split(",") if name.strip())
     along: Literal["detector", "scan", "g1"] | None = axes.value if axes else None
     codes = {BadChoice: USAGE, NothingToExport: NO_DATA, MissingLibrary: UNAVAILABLE, StorageError: IO, PlanError: IO}
+    if pack == (to is not None):
+        raise typer.BadParameter("choose a format with --to, or --pack")
     try:
-        scan = read_scan(folder, Choice(revision, chosen, reference, along))
-        written = write_scan(scan, to.value, output, force)
+        if to is None:
+            written = [pack_frames(folder, output, force)]
+        else:
+            scan = read_scan(folder, Choice(revision, chosen, reference, along))
+            written = write_scan(scan, to.value, output, force)
     except DaemonError as error:
         typer.echo(f"livestrain export: {error}", err=True)
         sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), UNAVAILABLE))

@@ -1,19 +1,17 @@
-"""The formats by name, and how their files get to the disk: whole, or not at all."""
+"""The formats by name."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from livestrain_daemon.export.csv_table import pieces as csv_pieces
-from livestrain_daemon.export.errors import ExportError
 from livestrain_daemon.export.exported import Exported
 from livestrain_daemon.export.hspy import pieces as hspy_pieces
 from livestrain_daemon.export.pieces import Piece
+from livestrain_daemon.export.placing import make_folder, refuse_existing, write_whole
 from livestrain_daemon.export.png import pieces as png_pieces
 from livestrain_daemon.export.py4dstem import pieces as py4dstem_pieces
 from livestrain_daemon.export.tiff import pieces as tiff_pieces
-from livestrain_daemon.scanfolder.files import reason
 
 
 @dataclass(frozen=True)
@@ -69,30 +67,8 @@ def write_scan(scan: Exported, to: str, output: Path | None = None, force: bool 
     if not form.many and place.is_dir():
         place /= name + form.suffix
     pieces = [(place / piece.name if form.many else place, piece) for piece in form.pieces(scan)]
-    existing = [path for path, _ in pieces if path.exists()]
-    if existing and not force:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise ExportError(f"{existing[0]}{more}: exists already; --force replaces it")
-    _make_folder(place if form.many else place.parent)
+    refuse_existing([path for path, _ in pieces], force)
+    make_folder(place if form.many else place.parent)
     for path, piece in pieces:
-        _write(path, piece)
+        write_whole(path, piece.write)
     return [path for path, _ in pieces]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"{folder}: cannot be made: {reason(error)}") from error
-
-
-def _write(path: Path, piece: Piece) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        piece.write(partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        text = reason(error) if isinstance(error, OSError) else str(error)
-        raise ExportError(f"{path}: cannot be written: {' '.join(text.split()):.200}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -34,6 +34,13 @@ def add_cube(file: h5py.File, start: ScanStart) -> h5py.Dataset:
     """
     shape = (*start.scan_shape, *start.frame_shape)
     frames = hdf5.add_dataset(file, FRAMES, shape, np.dtype(start.dtype).newbyteorder("<"))
+    describe(file, start)
+    return frames
+
+
+def describe(file: h5py.File, start: ScanStart) -> None:
+    """What EMD wants around the dataset of all frames."""
+    frames = file[FRAMES]
     frames.attrs["units"] = "pixel intensity"
     file["frames"] = frames
     file.attrs.update(
@@ -48,7 +55,6 @@ def add_cube(file: h5py.File, start: ScanStart) -> h5py.Dataset:
     file["scan/frames"].attrs.update(emd_group_type="array", python_class="DataCube")
     _add_axes(file["scan/frames"], start)
     _add_calibration(file["scan"], start)
-    return frames
 
 
 def _add_axes(cube: h5py.Group, start: ScanStart) -> None:

@@ -42,6 +42,9 @@ def test_region_revision_and_output_are_taken(folder: Path, tmp_path: Path) -> N
         (["--to", "csv", "--axes", "scan"], NO_DATA, "does not say how the scan lies"),
         (["--to", "csv", "--output", "/proc/nothing/out"], IO, "cannot be made"),
         (["--to", "jpeg"], USAGE, "jpeg"),
+        ([], USAGE, "choose a format with --to, or --pack"),
+        (["--to", "csv", "--pack"], USAGE, "choose a format with --to, or --pack"),
+        (["--pack", "--output", "/proc/nothing/out"], IO, "cannot be made"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
@@ -79,3 +82,8 @@ def test_what_exists_is_kept_unless_forced(folder: Path, tmp_path: Path) -> None
     assert "--force" in kept.stderr
     assert ask(folder, "--to", "csv", "-o", place, "--force").exit_code == 0
     assert place.read_text().startswith("# scan small")
+
+
+def test_the_frames_are_packed(folder: Path, tmp_path: Path) -> None:
+    done = ask(folder, "--pack", "-o", tmp_path)
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'small-frames.h5'}\n")
