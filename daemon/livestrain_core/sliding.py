@@ -1,0 +1,277 @@
+"""
+Kernels for the contrast of a disk against its annulus at every shift of a frame.
+
+A frame is copied into an image with a hidden margin and binned; sums over disks are differences of column sums. Each
+is taken over the pixels that are visible.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from livestrain_core.types import Float32, Float64, Frames
+
+# a frame of floats with less than this many counts is normalised; it is taken to hold a usual number of electrons
+FEWEST_COUNTS = 1000.0
+USUAL_ELECTRONS = 1e5
+# a pixel this many counts above this multiple of all four neighbours is broken or was hit by a cosmic ray
+SPIKE_COUNTS = 10.0
+SPIKE_FACTOR = 4.0
+# rows that are correlated together, so that they stay in the nearest cache
+STRIP = 16
+
+
+class Layout(NamedTuple):
+    """How an image is laid out and searched."""
+
+    rows: int
+    """Rows of a frame [px]."""
+    columns: int
+    """Columns of a frame [px]."""
+    margin: int
+    """Hidden pixels around the frame [px]."""
+    step: int
+    """Binning of the search [px]."""
+    half: int
+    """The window in which a disk is measured has 2 half + 1 pixels a side."""
+    reach: int
+    """The window in which a disk is examined has 2 reach + 1 pixels a side."""
+    radius: float
+    """Radius of a disk [px]."""
+    cover_radius: float
+    """Radius of what a disk covers, its edge included [px]."""
+    area: float
+    """Pixels under a disk."""
+    visible: float
+    """Part of a disk that must be visible."""
+    normalised: bool
+    """Whether frames may hold intensities that are not counts."""
+
+
+Tables: TypeAlias = tuple[Float32, Float64, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Filters, limits of their classes, sectors (offsets and their ends), chords of the disk and of the disk with ring."""
+Visible: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.int64], Float32, Float32]
+"""Hidden pixels, their number above and left of each, and one over the visible bins of disk and annulus."""
+
+
+@njit(cache=True, nogil=True)
+def load(frames: Frames, usable: NDArray[np.bool_], images: Float32, finite: NDArray[np.bool_], margin: int) -> None:
+    """Copy frames into the middle of images, zero where unusable; what is not finite stays so and is told."""
+    for i in range(len(frames)):
+        good = True
+        for r in range(frames.shape[1]):
+            source, target = frames[i, r], images[i, r + margin, margin : margin + frames.shape[2]]
+            for c in range(len(source)):
+                target[c] = source[c]
+            if usable.shape[0] == frames.shape[1]:
+                keep = usable[r]
+                for c in range(len(keep)):
+                    target[c] = target[c] if keep[c] else np.float32(0.0)
+            for c in range(len(target)):
+                # the difference with itself is zero unless it is NaN or infinite
+                good &= target[c] - target[c] == 0
+        finite[i] = good
+
+
+@njit(cache=True, nogil=True)
+def hide_bad(image: Float32, hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Make what is not finite zero, in place; returns the hidden pixels with these."""
+    hidden = hidden.copy()
+    for r in range(image.shape[0]):
+        for c in range(image.shape[1]):
+            if image[r, c] - image[r, c] != 0:
+                hidden[r, c], image[r, c] = True, 0.0
+    return hidden
+
+
+@njit(cache=True, nogil=True)
+def scale_to_counts(image: Float32) -> float:
+    """Scale a normalised image to a usual number of electrons, in place; returns the factor."""
+    total = np.float64(image.sum())
+    if not 0.0 < total < FEWEST_COUNTS:
+        return 1.0
+    gain = USUAL_ELECTRONS / total
+    for r in range(len(image)):
+        image[r] *= np.float32(gain)
+    return gain
+
+
+@njit(cache=True, nogil=True)
+def quench(image: Float32, margin: int) -> None:
+    """Replace single pixels far above all their neighbours by the mean of these, in place."""
+    factor, offset = np.float32(SPIKE_FACTOR), np.float32(SPIKE_COUNTS)
+    width = image.shape[1] - 2
+    for r in range(margin, image.shape[0] - margin):
+        above, row, below = image[r - 1, 1:-1], image[r], image[r + 1, 1:-1]
+        here, left, right = row[1:-1], row[:-2], row[2:]
+        spikes = 0
+        for c in range(width):
+            highest = max(above[c], below[c], left[c], right[c])
+            spikes += here[c] > offset + factor * highest
+        if spikes > 0:
+            for c in range(width):
+                highest = max(above[c], below[c], left[c], right[c])
+                if here[c] > offset + factor * highest:
+                    here[c] = np.float32(0.25) * (above[c] + below[c] + left[c] + right[c])
+
+
+@njit(cache=True, nogil=True)
+def column_sums(image: Float32, step: int, prefix: Float32, line: Float32) -> None:
+    """Row r of `prefix` holds the sum of the binned rows above r, column by column; rows beyond the bins are left."""
+    rows, columns = image.shape[0] // step, image.shape[1] // step
+    prefix[0, :] = 0.0
+    for r in range(rows):
+        above, below = prefix[r], prefix[r + 1]
+        if step == 1:
+            row = image[r]
+            for c in range(columns):
+                below[c] = above[c] + row[c]
+            continue
+        width = columns * step
+        tall = line[:width]
+        tall[:] = image[r * step, :width]
+        for i in range(1, step):
+            row = image[r * step + i]
+            for c in range(width):
+                tall[c] += row[c]
+        while width > columns:
+            width //= 2
+            for c in range(width):
+                tall[c] = tall[2 * c] + tall[2 * c + 1]
+        for c in range(columns):
+            below[c] = above[c] + tall[c]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def disk_sums(prefix: Float32, start: int, chords: NDArray[np.int64], sums: Float32) -> None:
+    """
+    Sums over a disk at consecutive shifts, `start` being the first.
+
+    `prefix` holds flattened column sums; a chord is the pair of offsets whose difference is the sum over one column of
+    the disk. There is an even number of them: two at a time halve the traffic.
+    """
+    for k in range(len(sums)):
+        sums[k] = 0.0
+    for i in range(0, len(chords), 2):
+        top0 = prefix[start + chords[i, 0] : start + chords[i, 0] + len(sums)]
+        low0 = prefix[start + chords[i, 1] : start + chords[i, 1] + len(sums)]
+        top1 = prefix[start + chords[i + 1, 0] : start + chords[i + 1, 0] + len(sums)]
+        low1 = prefix[start + chords[i + 1, 1] : start + chords[i + 1, 1] + len(sums)]
+        for k in range(len(sums)):
+            sums[k] += (low0[k] - top0[k]) + (low1[k] - top1[k])
+
+
+@njit(cache=True, nogil=True)
+def what_is_visible(
+    hidden: NDArray[np.bool_], layout: Layout, inner: NDArray[np.int64], outer: NDArray[np.int64]
+) -> Visible:
+    """Hidden pixels with what follows from them; too little visible of disk or annulus is the same as nothing."""
+    step, first = layout.step, layout.margin // layout.step
+    rows, columns = hidden.shape
+    seen, above = np.empty(hidden.shape, np.float32), np.zeros((rows + 1, columns + 1), np.int64)
+    for r in range(rows):
+        count = 0
+        for c in range(columns):
+            seen[r, c] = 0.0 if hidden[r, c] else 1.0 / (step * step)
+            count += hidden[r, c]
+            above[r + 1, c + 1] = above[r, c + 1] + count
+    prefix = np.zeros((rows // step + 1, columns // step), np.float32)
+    column_sums(seen, step, prefix, np.empty(columns, np.float32))
+    height, width = prefix.shape[0] - 1 - 2 * first, prefix.shape[1]
+    on_disk, on_ring = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    disk_sums(prefix.reshape(-1), first * width, inner, on_disk.reshape(-1))
+    disk_sums(prefix.reshape(-1), first * width, outer, on_ring.reshape(-1))
+    bins = layout.area / step**2
+    for r in range(height):
+        for c in range(width):
+            disk, ring = on_disk[r, c], on_ring[r, c] - on_disk[r, c]
+            # a little less than wanted: what is visible is counted exactly when a disk is examined
+            good = first <= c < width - first and disk >= 0.9 * layout.visible * bins and ring >= 0.2 * bins
+            on_disk[r, c] = 1.0 / disk if good else 0.0
+            on_ring[r, c] = 1.0 / ring if good else 0.0
+    return hidden, above, on_disk, on_ring
+
+
+@njit(cache=True, nogil=True)
+def contrast_map(
+    prefix: Float32, layout: Layout, tables: Tables, visible: Visible, contrast: Float32, score2: Float32
+) -> None:
+    """Mean of a disk minus mean of its annulus at each shift, and that squared over its variance; zero where hidden."""
+    rows, width = contrast.shape
+    flat, first = prefix.reshape(-1), layout.margin // layout.step
+    on_disk, with_ring = np.empty(STRIP * width, np.float32), np.empty(STRIP * width, np.float32)
+    for r in range(0, rows, STRIP):
+        length = min(STRIP, rows - r) * width
+        disk_sums(flat, (first + r) * width, tables[4], on_disk[:length])
+        disk_sums(flat, (first + r) * width, tables[5], with_ring[:length])
+        at = slice(r * width, r * width + length)
+        contrasts(
+            on_disk[:length],
+            with_ring[:length],
+            visible[2].reshape(-1)[at],
+            visible[3].reshape(-1)[at],
+            contrast.reshape(-1)[at],
+            score2.reshape(-1)[at],
+        )
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def contrasts(
+    on_disk: Float32, with_ring: Float32, disk: Float32, ring: Float32, contrast: Float32, score2: Float32
+) -> None:
+    """Contrast and squared score from sums over disks and one over their pixels."""
+    tiny = np.float32(1e-30)
+    for k in range(len(contrast)):
+        mean, around = on_disk[k] * disk[k], (with_ring[k] - on_disk[k]) * ring[k]
+        contrast[k] = mean - around
+        # one count more than seen: nothing has no error of zero
+        variance = (mean + disk[k]) * disk[k] + max(around, np.float32(0.0)) * ring[k] + tiny
+        score2[k] = contrast[k] * contrast[k] / variance
+
+
+@njit(cache=True, nogil=True)
+def maxima(contrast: Float32, score2: Float32, least: float, found: NDArray[np.int64]) -> int:
+    """Local maxima (row, column) among eight neighbours with at least a score, row by row; returns how many."""
+    rows, columns = contrast.shape
+    count = 0
+    threshold = np.float32(least * least)
+    for r in range(rows):
+        row = contrast[r]
+        for c in range(columns):
+            value = row[c]
+            if not (value > 0.0 and score2[r, c] >= threshold):
+                continue
+            # of equal neighbours the first counts
+            if (c > 0 and row[c - 1] >= value) or (c + 1 < columns and row[c + 1] > value):
+                continue
+            highest = True
+            for i in range(max(c - 1, 0), min(c + 2, columns)):
+                highest &= r == 0 or contrast[r - 1, i] < value
+                highest &= r + 1 >= rows or contrast[r + 1, i] <= value
+            if highest:
+                found[count, 0], found[count, 1] = r, c
+                count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def summit(contrast: Float32, r: int, c: int, place: Float64) -> None:
+    """Sub-bin position (row, column) of a maximum."""
+    rows, columns = contrast.shape
+    here = np.float64(contrast[r, c])
+    place[0], place[1] = r, c
+    if 0 < r < rows - 1:
+        place[0] += parabola(np.float64(contrast[r - 1, c]), here, np.float64(contrast[r + 1, c]))
+    if 0 < c < columns - 1:
+        place[1] += parabola(np.float64(contrast[r, c - 1]), here, np.float64(contrast[r, c + 1]))
+
+
+@njit(cache=True, nogil=True)
+def parabola(before: float, here: float, after: float) -> float:
+    """Offset of the summit of a parabola through three equidistant values, at most half a step."""
+    curvature = 2.0 * here - before - after
+    if not curvature > 0.0:
+        return 0.0
+    return min(max(0.5 * (after - before) / curvature, -0.5), 0.5)
