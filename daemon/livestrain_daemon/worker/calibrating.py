@@ -16,6 +16,8 @@ from livestrain_daemon.plan import pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, open_frames
 
 Fields = dict[str, Any]
+LEAST_SPAN = 0.5
+"""A descan plane takes positions over this part of the scan's rows, and of its columns."""
 
 
 def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
@@ -93,6 +95,10 @@ def _descan(found: Calibration, positions: list[int], scan_shape: tuple[int, int
     """The plane of the centres; None where the positions do not tell one."""
     where = np.stack(np.divmod(np.array(positions, np.int64), scan_shape[1]), axis=1)
     if len(found.centres) != len(where):
+        return None
+    good = where[np.isfinite(found.centres).all(axis=1)]
+    # a plane through a corner of the scan says little about the rest
+    if len(good) == 0 or (np.ptp(good, axis=0) < LEAST_SPAN * (np.array(scan_shape) - 1)).any():
         return None
     try:
         plane = fit_centre_plane(where, found.centres)
