@@ -53,7 +53,7 @@ def test_a_proposal_changes_nothing_and_is_applied_by_its_name(analysed: Window)
 
 
 def test_applying_twice_is_applying_once(analysed: Window) -> None:
-    told = analysed.get(CalibrateReply, CalibrateRequest(id="1"))
+    told = proposed(analysed, rotation_deg=3.0)
     revisions = [
         analysed.get(CalibrateReply, ApplyCalibrationRequest(id=id_, proposal=told.proposal)).revision
         for id_ in ("2", "3", "2")
@@ -63,7 +63,7 @@ def test_applying_twice_is_applying_once(analysed: Window) -> None:
 
 
 def test_a_proposal_made_for_an_older_plan_is_outdated(analysed: Window) -> None:
-    told = analysed.get(CalibrateReply, CalibrateRequest(id="1"))
+    told = proposed(analysed, rotation_deg=3.0)
     analysed.get(PlanReply, analysed.change(detectors=[]))
     reason, text = analysed.refused(ApplyCalibrationRequest(id="2", proposal=told.proposal))
     assert reason == "outdated"
@@ -75,7 +75,10 @@ def test_a_proposal_that_nobody_made_is_refused(looked_at: Window) -> None:
 
 
 def test_the_descan_is_found_from_positions_all_over_the_scan_and_not_from_one_row(looked_at: Window) -> None:
-    descan = looked_at.get(CalibrateReply, CalibrateRequest(id="1")).calibration["descan"]
+    positions = tuple(range(0, POSITIONS, 11))
+    told = looked_at.get(CalibrateReply, CalibrateRequest(id="1", positions=positions)).calibration
+    assert told["positions"] == list(positions)
+    descan = told["descan"]
     assert descan is not None
     assert descan["source"] == "command"
     # the simulated camera moves by so much over the whole scan
@@ -120,7 +123,7 @@ def test_a_ring_in_an_image_tells_the_ellipse(looked_at: Window) -> None:
 
 
 def test_a_ring_through_the_disks_of_one_crystal_is_refused_in_words(looked_at: Window) -> None:
-    reason, text = looked_at.refused(CalibrateRequest(id="1", given=GivenValues(ring=(9, 19))))
+    reason, text = looked_at.refused(CalibrateRequest(id="1", keep=True, given=GivenValues(ring=(9, 19))))
     assert reason == "no_calibration"
     assert "one crystal" in text
 
@@ -166,8 +169,3 @@ def test_nothing_can_be_kept_before_there_is_a_plan(window: Window) -> None:
     window.desk.store((0, 20))
     reason, text = window.refused(CalibrateRequest(id="1", keep=True, given=GivenValues(rotation_deg=5.0)))
     assert (reason, text) == ("no_calibration", "the scan has no plan yet that could be kept")
-
-
-def test_all_positions_are_used_when_there_are_few(looked_at: Window) -> None:
-    told = looked_at.get(CalibrateReply, CalibrateRequest(id="1", positions=tuple(range(0, POSITIONS, 7))))
-    assert told.calibration["positions"] == list(range(0, POSITIONS, 7))
