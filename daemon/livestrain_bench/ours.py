@@ -77,12 +77,21 @@ def prepare(given: Given, estimator: EstimatorName) -> Prepared | str:
 
 def _fit(found: Calibration, lattice: Lattice, usable: Usable | None, estimator: EstimatorName) -> Fit:
     """The estimator of this name, with what it needs of the calibration."""
-    del estimator
 
-    def fast(frames: Frames) -> LatticeFit:
-        return fit_lattice(track(frames, usable, lattice, found.hk, found.probe, found.search_px), found.hk)
+    def fit(frames: Frames) -> LatticeFit:
+        disks = track(
+            frames,
+            usable,
+            lattice,
+            found.hk,
+            found.probe,
+            found.search_px,
+            contrast=found.contrast,
+            estimator=estimator,
+        )
+        return fit_lattice(disks, found.hk)
 
-    return fast
+    return fit
 
 
 def run(frames: Frames, prepared: Prepared) -> Measurement:

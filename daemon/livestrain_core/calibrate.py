@@ -4,11 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.basis import explained, primitive_basis
+from livestrain_core.broken import broken_pixels
 from livestrain_core.disks import track
+from livestrain_core.dynamical import USUAL, Contrast
 from livestrain_core.errors import NoProbe, SingularLattice
-from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, predict
+from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, lattice_points, predict
+from livestrain_core.learning import learn_contrast
 from livestrain_core.probe import MeasuredProbe, Probe, fill, measure_probe
-from livestrain_core.survey import Peaks, broken_pixels, find_peaks
+from livestrain_core.survey import Peaks, find_peaks
 from livestrain_core.types import Disks, Float64, Frames, Image, Point, Usable
 from livestrain_core.virtual import measure
 
@@ -51,6 +54,8 @@ class Calibration:
     """(k, 2) usable pixels that turned out hot or dead; tracking does better without them (row, column)."""
     centres: Float64
     """(n, 2) centre in each frame, of the lattice if there is one, else of the direct beam; NaN where none [px]."""
+    contrast: Contrast
+    """Intensity inside disks and counting statistics; the usual ones without a lattice."""
 
 
 def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image | None = None) -> Calibration:
@@ -197,23 +202,13 @@ def _occupied(peaks: Float64, basis: Float64) -> float:
         return 0.0
     indices = np.rint(peaks @ np.linalg.inv(basis)).astype(int)
     reach = float(np.median(np.hypot(*peaks.T))) * 1.01
-    every = _indices(basis, reach)
+    every = lattice_points(basis, reach)
     sites = {(int(h), int(k)) for h, k in every if (h, k) != (0, 0)}
     return len(sites & {(int(h), int(k)) for h, k in indices}) / max(len(sites), 1)
 
 
-def _indices(basis: Float64, reach: float) -> NDArray[np.int64]:
-    """Indices (m, 2) of the lattice points within a distance, the nearest first."""
-    most = int(np.ceil(reach * np.linalg.norm(np.linalg.inv(basis), 2))) + 1
-    h, k = (a.ravel() for a in np.meshgrid(*(np.arange(-most, most + 1),) * 2, indexing="ij"))
-    distance = np.hypot(*(np.stack([h, k], axis=1) @ basis).T)
-    order = np.lexsort((k, h, distance.round(6)))
-    order = order[distance[order] <= reach]
-    return np.stack([h[order], k[order]], axis=1).astype(np.int64)
-
-
 def _inside(lattice: Lattice, shape: tuple[int, ...], margin: float) -> NDArray[np.int64]:
-    every = _indices(np.array([lattice.g1, lattice.g2]), float(np.linalg.norm(shape)))
+    every = lattice_points(np.array([lattice.g1, lattice.g2]), float(np.linalg.norm(shape)))
     place = predict(lattice, every)
     good = (place >= margin).all(axis=1) & (place <= np.array(shape) - 1 - margin).all(axis=1)
     return every[good]
@@ -234,23 +229,42 @@ def _tracked(frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lat
     if len(hk) < 3 or np.linalg.matrix_rank(hk - hk[0]) < 2:
         return _without(measured, f"only {len(hk)} disks are seen often enough to be tracked")
     lattice = _median(fit)
-    disks, fit = _round(frames, seen, lattice, hk, probe, min(farthest, 10.0))
+    contrast = learn_contrast(frames, seen, fit, hk, probe)
+    disks, fit = _round(frames, seen, lattice, hk, probe, min(farthest, 10.0), contrast)
     fitted = fit.reason == Reason.FITTED
     if fitted.mean() < FEWEST_FITTED:
         return _without(measured, f"a lattice fits only {int(fitted.sum())} of {len(frames)} frames")
-    lattice = _median(fit)
+    lattice, contrast = _median(fit), replace(contrast, misfit_px=_misfit(disks, fit, hk))
     off = np.abs(disks.position[fitted] - predict(lattice, hk))
     wander = float(np.nanpercentile(off, 99.5))
     search = float(np.clip(np.ceil(1.5 * wander + 2.0), LEAST_SEARCH_PX, max(farthest, 1.0)))
     residual = float(np.median(fit.residual_px[fitted]))
-    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "", NOTHING, fit.centre)
+    return Calibration(probe, lattice.centre, lattice, hk, search, residual, "", NOTHING, fit.centre, contrast)
 
 
 def _round(
-    frames: Frames, seen: Usable, lattice: Lattice, hk: NDArray[np.int64], probe: Probe, search_px: float
+    frames: Frames,
+    seen: Usable,
+    lattice: Lattice,
+    hk: NDArray[np.int64],
+    probe: Probe,
+    search_px: float,
+    contrast: Contrast | None = None,
 ) -> tuple[Disks, LatticeFit]:
-    disks = track(frames, seen, lattice, hk, probe, search_px)
+    disks = track(frames, seen, lattice, hk, probe, search_px, contrast=contrast)
     return disks, fit_lattice(disks, hk)
+
+
+def _misfit(disks: Disks, fit: LatticeFit, hk: NDArray[np.int64]) -> float:
+    """How far disks lie from their lattices, per axis, beyond what their scores promise [px]."""
+    place = fit.centre[:, None] + hk @ np.stack([fit.g1, fit.g2], axis=1)
+    used = (disks.score > 0) & (fit.reason == Reason.FITTED)[:, None]
+    score, squared = disks.score[used], ((disks.position - place) ** 2).sum(axis=2)[used]
+    # a fit follows its disks: what is left is smaller by the degrees of freedom that it takes
+    left = np.broadcast_to(np.maximum(1.0 - 3.0 / np.maximum(used.sum(axis=1), 4), 0.25)[:, None], used.shape)[used]
+    # the median of a squared distance in two dimensions is 1.39 variances
+    ratio = float(np.median(score**2 * squared / left)) / 1.39
+    return float(np.sqrt(max(ratio - 1.0, 0.0) * np.median(1.0 / score**2)))
 
 
 def _worthwhile(disks: Disks, fitted: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -269,5 +283,5 @@ def _median(fit: LatticeFit) -> Lattice:
 def _without(measured: MeasuredProbe, reason: str) -> Calibration:
     nowhere = np.empty((0, 2))
     return Calibration(
-        measured.probe, measured.centre, None, NOTHING, LEAST_SEARCH_PX, float("nan"), reason, NOTHING, nowhere
+        measured.probe, measured.centre, None, NOTHING, LEAST_SEARCH_PX, float("nan"), reason, NOTHING, nowhere, USUAL
     )

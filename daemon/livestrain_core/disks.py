@@ -2,11 +2,12 @@ from math import inf
 
 import numpy as np
 
+from livestrain_core.dynamical import USUAL, Contrast
 from livestrain_core.lattice import Lattice
 from livestrain_core.layout import ROUNDS, task_for, work_for
 from livestrain_core.probe import Probe
 from livestrain_core.tracking import track_frames
-from livestrain_core.types import Disks, Frames, Indices, Usable
+from livestrain_core.types import Disks, Estimator, Frames, Indices, Usable
 
 
 def track(
@@ -17,8 +18,8 @@ def track(
     probe: Probe,
     search_px: float,
     *,
-    rounds: int = ROUNDS,
-    electrons_per_count: float | None = None,
+    estimator: Estimator = "precise",
+    contrast: Contrast | None = None,
     saturation: float | None = None,
 ) -> Disks:
     """
@@ -38,11 +39,11 @@ def track(
         Radius and edge of a disk [px].
     search_px
         Half the side of the window around each predicted position, for shift and strain together [px].
-    rounds
-        How often the filters are applied, each time from a lattice through the disks of the time before.
-    electrons_per_count
-        What a count stands for. Without it a count is one electron, and a frame of floats with under 1000 counts is
-        taken to hold 1e5 electrons.
+    estimator
+        `fast` applies the filters once, `precise` again from a lattice through the disks of the first time.
+    contrast
+        What was learned of the counts and of the intensity inside disks. Without it the contrast is moderate, a count
+        is one electron, and a frame of floats with under 1000 counts is taken to hold 1e5 electrons.
     saturation
         Counts from which on a pixel is not looked at in its frame; None where no pixel saturates [counts].
 
@@ -61,14 +62,15 @@ def track(
     everywhere = usable is None or bool(np.all(usable))
     hidden = None if usable is None or everywhere else np.asarray(usable, np.bool_).tobytes()
     indices = np.asarray(hk, np.float64).tobytes()
-    task = task_for(frames.shape[1:], hidden, lattice, indices, probe, float(search_px))
+    task = task_for(frames.shape[1:], hidden, lattice, indices, probe, float(search_px), contrast or USUAL)
     counts = frames.dtype.kind != "f"
     pixels = task.pixels._replace(
         plain=everywhere and counts and saturation is None,
         limit=inf if saturation is None else float(saturation),
-        electrons_per_count=electrons_per_count or float(counts),
+        electrons_per_count=contrast.electrons_per_count if contrast else float(counts),
     )
     n, m = len(frames), len(hk)
-    out = (np.empty((n, m, 2), np.float32), np.empty((n, m), np.float32), np.empty((n, m), np.float32))
-    track_frames(frames, task._replace(pixels=pixels, rounds=rounds), work_for(task), out)
+    intensity, score, noise_part = (np.empty((n, m), np.float32) for _ in range(3))
+    out = np.empty((n, m, 2), np.float32), intensity, score, noise_part
+    track_frames(frames, task._replace(pixels=pixels, rounds=ROUNDS[estimator]), work_for(task), out)
     return Disks(*out)

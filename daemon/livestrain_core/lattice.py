@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from livestrain_core.basis import primitive_basis
 from livestrain_core.types import Disks, Float32, Float64, Indices, Point
 
-__all__ = ["Lattice", "LatticeFit", "Reason", "fit_lattice", "predict", "primitive_basis"]
+__all__ = ["Lattice", "LatticeFit", "Reason", "fit_lattice", "lattice_points", "predict", "primitive_basis", "shortest"]
 
 
 class Reason(IntEnum):
@@ -55,6 +55,8 @@ class LatticeFit:
     """(n, 2) second lattice vector [px]."""
     covariance: Float64
     """(n, 21) upper triangle, row by row, over (centre r, centre c, g1 r, g1 c, g2 r, g2 c) [px^2]."""
+    noise_covariance: Float64
+    """(n, 21) the part of the covariance that counting causes; contrast and misfit cause the rest [px^2]."""
     residual_px: Float64
     """(n,) weighted root mean square distance of the disks used from the lattice, per axis [px]."""
     disks_used: NDArray[np.uint16]
@@ -83,6 +85,36 @@ def predict(lattice: Lattice, hk: Indices | Float64) -> Float64:
     return np.asarray(np.asarray(hk, np.float64) @ basis + np.array(lattice.centre), np.float64)
 
 
+def shortest(basis: Float64) -> float:
+    """Distance between the nearest points of a lattice whose vectors (2, 2) are nearly reduced [px]."""
+    g1, g2 = basis
+    return float(min(np.hypot(*g) for g in (g1, g2, g1 + g2, g1 - g2)))
+
+
+def lattice_points(basis: Float64, reach_px: float) -> NDArray[np.int64]:
+    """
+    Indices of the points of a lattice around its origin.
+
+    Parameters
+    ----------
+    basis : (2, 2)
+        g1 and g2 as rows [px].
+    reach_px
+        Largest distance from the origin [px].
+
+    Returns
+    -------
+    (m, 2)
+        The nearest first.
+    """
+    most = int(np.ceil(reach_px * np.linalg.norm(np.linalg.inv(basis), 2))) + 1
+    h, k = (a.ravel() for a in np.meshgrid(*(np.arange(-most, most + 1),) * 2, indexing="ij"))
+    distance = np.hypot(*(np.stack([h, k], axis=1) @ basis).T)
+    order = np.lexsort((k, h, distance.round(6)))
+    order = order[distance[order] <= reach_px]
+    return np.stack([h[order], k[order]], axis=1).astype(np.int64)
+
+
 def fit_lattice(disks: Disks, hk: Indices) -> LatticeFit:
     """
     Lattice of each frame from its disks.
@@ -108,11 +140,12 @@ def fit_lattice(disks: Disks, hk: Indices) -> LatticeFit:
     out = _fit(
         np.ascontiguousarray(disks.position),
         np.ascontiguousarray(disks.score),
+        np.ascontiguousarray(disks.noise_part),
         np.ascontiguousarray(hk, np.float64),
     )
-    vectors, covariance, residual, used, reason = out
+    vectors, covariance, noise_covariance, residual, used, reason = out
     centre, g1, g2 = (np.ascontiguousarray(vectors[:, i]) for i in range(3))
-    return LatticeFit(centre, g1, g2, covariance, residual, used, reason)
+    return LatticeFit(centre, g1, g2, covariance, noise_covariance, residual, used, reason)
 
 
 @njit(cache=True, nogil=True)
@@ -212,11 +245,11 @@ def robust_fit(hk: Float64, position: Float64, weight: Float64, vectors: Float64
 
 @njit(cache=True, nogil=True)
 def _fit(
-    position: Float32, score: Float32, hk: Float64
-) -> tuple[Float64, Float64, Float64, NDArray[np.uint16], NDArray[np.uint8]]:
+    position: Float32, score: Float32, noise_part: Float32, hk: Float64
+) -> tuple[Float64, Float64, Float64, Float64, NDArray[np.uint16], NDArray[np.uint8]]:
     n, m = score.shape
     vectors = np.full((n, 3, 2), np.nan)
-    covariance = np.full((n, 21), np.nan)
+    covariance, noise_covariance = np.full((n, 21), np.nan), np.full((n, 21), np.nan)
     residual = np.full(n, np.nan)
     used = np.zeros(n, np.uint16)
     reason = np.zeros(n, np.uint8)
@@ -246,8 +279,23 @@ def _fit(
         vectors[i] = lattice
         residual[i] = distance
         # four degrees of freedom of prior: with few disks the residual alone says little
-        _pack(inverse, (chi2 + 4.0) / (2.0 * used[i] - 6.0 + 4.0), covariance[i])
-    return vectors, covariance, residual, used, reason
+        scale = (chi2 + 4.0) / (2.0 * used[i] - 6.0 + 4.0)
+        _pack(inverse, scale, covariance[i])
+        _pack(_counting(hk, weight, noise_part[i], inverse), min(scale, 1.0), noise_covariance[i])
+    return vectors, covariance, noise_covariance, residual, used, reason
+
+
+@njit(cache=True, nogil=True)
+def _counting(hk: Float64, weight: Float64, noise_part: Float32, inverse: Float64) -> Float64:
+    """Covariance (3, 3) that counting alone gives a weighted fit."""
+    spread = np.zeros((3, 3))
+    for j in range(len(hk)):
+        if weight[j] > 0.0:
+            terms = (1.0, hk[j, 0], hk[j, 1])
+            for p in range(3):
+                for q in range(3):
+                    spread[p, q] += weight[j] * noise_part[j] * terms[p] * terms[q]
+    return inverse @ spread @ inverse
 
 
 @njit(cache=True, nogil=True)

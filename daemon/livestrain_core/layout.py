@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.coarse import Room, Search, Seen, look
-from livestrain_core.lattice import Lattice, predict
+from livestrain_core.dynamical import USUAL, Contrast
+from livestrain_core.lattice import Lattice, predict, shortest
 from livestrain_core.probe import Probe
-from livestrain_core.templates import CLASSES, Filters, filters
+from livestrain_core.templates import CLASSES, Filters, clear_reach, filters
 from livestrain_core.tracking import Bank, Cover, Pixels, Task, Work
 from livestrain_core.types import Float32, Float64
 
@@ -21,12 +22,19 @@ BINNED_RADIUS = 2.5
 RIM_PX = 0.3
 # float32 numbers in a vector, in half of one, and in an unrolled loop
 VECTOR, HALF_VECTOR, LOOP = 16, 8, 64
-ROUNDS = 2
+# how often the filters are applied
+ROUNDS = {"fast": 1, "precise": 2}
 
 
 @lru_cache(maxsize=8)
 def task_for(
-    shape: tuple[int, int], usable: bytes | None, lattice: Lattice, hk: bytes, probe: Probe, search_px: float
+    shape: tuple[int, int],
+    usable: bytes | None,
+    lattice: Lattice,
+    hk: bytes,
+    probe: Probe,
+    search_px: float,
+    contrast: Contrast = USUAL,
 ) -> Task:
     """
     What tracking needs to know.
@@ -45,6 +53,8 @@ def task_for(
         Radius and edge of a disk [px].
     search_px
         Half the side of the window around each predicted position [px].
+    contrast
+        What is known of the intensity inside the disks.
 
     Returns
     -------
@@ -53,7 +63,10 @@ def task_for(
     """
     everywhere = np.ones(shape, np.bool_) if usable is None else np.frombuffer(usable, np.bool_).reshape(shape).copy()
     indices = np.frombuffer(hk, np.float64).reshape(-1, 2).copy()
-    expected, bank = predict(lattice, indices), _bank(filters(probe))
+    expected, bank = (
+        predict(lattice, indices),
+        _bank(filters(probe, contrast, clear_reach(probe, shortest(np.array([lattice.g1, lattice.g2]))))),
+    )
     step = 2 ** max(int(np.log2(probe.radius_px / BINNED_RADIUS)), 0)
     # the middle of the windows is the nearest bin, which may be half a bin off
     shifts = 2 * max(ceil((search_px + 0.5 * (step - 1)) / step), 1) + 1
@@ -65,7 +78,9 @@ def task_for(
     shown[margin : margin + shape[0], margin : margin + shape[1]] = everywhere
     distance = np.hypot(*(expected - np.array(lattice.centre)).T)
     # not farther than half-way to the next disk
-    farthest = np.minimum(1.0 + LARGEST_DEFORMATION * distance, max(_spacing(lattice) / 2 - 1, 1))
+    farthest = np.minimum(
+        1.0 + LARGEST_DEFORMATION * distance, max(shortest(np.array([lattice.g1, lattice.g2])) / 2 - 1, 1)
+    )
     width = _up(shifts + 2 * int(ring), HALF_VECTOR)
     size = shifts + 2 * int(ring) + 1, width
     corners = np.floor((expected + margin + 0.5) / step).astype(np.int64) - shifts // 2 - int(ring)
@@ -88,7 +103,7 @@ def task_for(
     )
     seen = _unseen(len(indices), _up(shifts * width, LOOP))
     pixels = Pixels(margin, everywhere, Cover(1 - shown, _flagged(shown, expected + margin, reach)), False, inf, 1.0)
-    task = Task(pixels, search, seen, bank, indices, ROUNDS)
+    task = Task(pixels, search, seen, bank, indices, ROUNDS["precise"])
     look(shown, search, work_for(task).room, seen)
     return task
 
@@ -126,6 +141,7 @@ def work_for(task: Task) -> Work:
         room=room,
         windows=np.zeros((2, task.bank.filters.shape[4]), np.float32),
         found=(np.empty((m, 2)), np.empty(m), np.empty((m, 2))),
+        noise_part=np.empty(m),
         vectors=np.empty((3, 2)),
         inverse=np.empty((3, 3)),
     )
@@ -157,15 +173,15 @@ def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def _spacing(lattice: Lattice) -> float:
-    g1, g2 = np.array(lattice.g1), np.array(lattice.g2)
-    return float(min(np.hypot(*g) for g in (g1, g2, g1 + g2, g1 - g2)))
-
-
 def ring_radius(probe: Probe, lattice: Lattice) -> int:
     """Outer radius of the annulus that measures the background, short of the neighbouring disks [px]."""
     wide = max(probe.radius_px * 1.35, probe.radius_px + 2.0)
-    return int(max(min(ceil(wide), floor(_spacing(lattice) - probe.radius_px)), ceil(probe.radius_px + 1.0)))
+    return int(
+        max(
+            min(ceil(wide), floor(shortest(np.array([lattice.g1, lattice.g2])) - probe.radius_px)),
+            ceil(probe.radius_px + 1.0),
+        )
+    )
 
 
 def _chords(radius: float, width: int) -> NDArray[np.int64]:

@@ -7,15 +7,16 @@ doi:10.1093/biomet/58.3.545 for the likelihood), displacement, intensity and bac
 """
 
 from dataclasses import dataclass, replace
-from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.dynamical import SHELLS, USUAL, Contrast, mode_values, reduction, shell_terms
+from livestrain_core.lattice import LatticeFit, Reason, lattice_points, shortest
 from livestrain_core.probe import Probe, disk, disk_slopes
-from livestrain_core.templates import window_half
-from livestrain_core.types import Float64, Frames, Usable
+from livestrain_core.shot_noise import counts_per_electron
+from livestrain_core.templates import clear_reach, window_half, within
+from livestrain_core.types import Float64, Frames, Indices, Usable
 
 # pixels of all windows together that are looked at, and windows that it takes to learn anything
 MOST_PIXELS = 120_000
@@ -29,7 +30,7 @@ INNER_ROUNDS = 8
 # bounds of what is believed: relative contrast, and electrons in a pixel of a bright disk
 CONTRAST_BOUNDS = (1e-4, 1.0)
 ROUGHNESS_BOUNDS = (1e-3, 1.0)
-MOST_ELECTRONS = 1e7
+MOST_ELECTRONS = 1e5
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Windows:
     """(n,) counts per pixel."""
 
 
-def learn_contrast(frames: Frames, usable: Usable | None, position: Float64, probe: Probe) -> Contrast:
+def learn_contrast(frames: Frames, usable: Usable | None, lattices: LatticeFit, hk: Indices, probe: Probe) -> Contrast:
     """
     Contrast, roughness and counting statistics of a scan.
 
@@ -62,8 +63,10 @@ def learn_contrast(frames: Frames, usable: Usable | None, position: Float64, pro
         Patterns [counts].
     usable : (rows, columns), optional
         False where a pixel must not be looked at.
-    position : (n, m, 2)
-        Disks as the lattices of the frames predict them, NaN where there are none (row, column) [px].
+    lattices
+        Lattices of these frames; one that was not fitted is not looked at [px].
+    hk : (m, 2)
+        Indices of the disks to learn from.
     probe
         Radius and edge [px].
 
@@ -77,42 +80,59 @@ def learn_contrast(frames: Frames, usable: Usable | None, position: Float64, pro
     The modes of a contrast that is the same at all frequencies serve as a fixed basis; the amplitude of each shell
     of the spectrum is a variance component in it. Nothing depends on the scale of the counts.
     """
-    seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
-    mixing = reduction(probe, USUAL.amplitude)
-    windows = _windows(frames, seen, position, probe, mixing)
-    if windows is None:
+    good = lattices.reason == Reason.FITTED
+    if not good.any():
         return USUAL
-    shells = _shell_covariances(probe, mixing)
-    counts_per_electron = 1.0
+    frames, centre = frames[good], lattices.centre[good, None]
+    g = np.stack([lattices.g1[good], lattices.g2[good]], axis=1)
+    seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
+    everywhere = lattice_points(np.median(g, axis=0), float(np.linalg.norm(frames.shape[1:])))
+    between = counts_per_electron(frames, seen, centre + everywhere @ g, probe)
+    mixing = reduction(probe, USUAL.amplitude)
+    near = within(probe, window_half(probe), clear_reach(probe, shortest(np.median(g, axis=0))))
+    windows = _windows(frames, seen, centre + np.asarray(hk) @ g, probe, near, mixing)
+    if windows is None:
+        return replace(USUAL, electrons_per_count=1.0 / between) if between else USUAL
+    return _components(windows, _shell_covariances(probe, mixing), between)
+
+
+def _components(windows: _Windows, shells: Float64, between: float | None) -> Contrast:
+    """The variance components, with the counts per electron seen between the disks, if anything was."""
+    least = float(np.median(windows.height)) / MOST_ELECTRONS
+    counts = max(between or 1.0, least)
     amplitude, roughness = np.square(USUAL.amplitude), USUAL.roughness**2
     for number in range(OUTER_ROUNDS):
         power = 1.0 if number == 0 else 0.5
-        weights = _weights(windows, counts_per_electron, roughness)
+        weights = _weights(windows, counts, roughness)
         amplitude = _learn_amplitudes(windows, weights, shells, amplitude)
         ratio, rough = _noise_ratios(windows, weights, np.einsum("l,lij->ij", amplitude, shells))
-        counts_per_electron *= ratio**power
         roughness = float(np.clip(roughness * rough**power, *np.square(ROUGHNESS_BOUNDS)))
-        counts_per_electron = max(counts_per_electron, float(np.median(windows.height)) / MOST_ELECTRONS)
-    background = float(np.median(windows.background)) / counts_per_electron
-    return Contrast(tuple(float(a) for a in np.sqrt(amplitude)), roughness**0.5, 1.0 / counts_per_electron, background)
+        if between is None:
+            # too little is seen between the disks: inside them fine contrast may pass for noise
+            counts = max(counts * ratio**power, least)
+    background = float(np.median(windows.background)) / counts
+    return Contrast(tuple(float(a) for a in np.sqrt(amplitude)), roughness**0.5, 1.0 / counts, background)
 
 
-def _windows(frames: Frames, usable: Usable, position: Float64, probe: Probe, mixing: Float64) -> _Windows | None:
+def _windows(
+    frames: Frames, usable: Usable, position: Float64, probe: Probe, near: NDArray[np.bool_], mixing: Float64
+) -> _Windows | None:
     half = window_half(probe)
     middle = np.rint(np.where(np.isfinite(position), position, -1e6)).astype(np.int64)
     inside = ((middle >= half) & (middle + half < frames.shape[1:])).all(axis=2)
     frame, number = np.nonzero(inside)
-    pixels = (2 * half + 1) ** 2
+    offset = np.stack(np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    offset = offset[near]
+    pixels = len(offset)
     step = max(len(frame) * pixels // (2 * MOST_PIXELS), 1)
     frame, number = frame[::step], number[::step]
-    offset = np.stack(np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     at = middle[frame, number][:, None] + offset
     values = np.asarray(frames[frame[:, None], at[..., 0], at[..., 1]], np.float64)
     seen = usable[at[..., 0], at[..., 1]] & np.isfinite(values)
     values = np.where(seen, values, 0.0)
     distance = at - position[frame, number][:, None]
     height, background = _brightness(values, seen, distance, probe, half)
-    good = (height > _faintest(height, background, probe)) & ((~seen).mean(axis=1) <= MOST_HIDDEN)
+    good = (height > LEAST_BRIGHTNESS * np.quantile(height, 0.8)) & ((~seen).mean(axis=1) <= MOST_HIDDEN)
     chosen = np.flatnonzero(good)
     if len(chosen) < FEWEST_WINDOWS:
         return None
@@ -129,13 +149,7 @@ def _brightness(
     weighted = terms * seen[:, None]
     normal = weighted @ terms.transpose(0, 2, 1) + 1e-9 * np.eye(4)
     solved = np.linalg.solve(normal, weighted @ values[..., None])[..., 0]
-    return solved[:, 0], np.maximum(solved[:, 1], 0.0)
-
-
-def _faintest(height: Float64, background: Float64, probe: Probe) -> float:
-    """Least height of a disk that says something about contrast: bright, and far above the scatter of faint ones."""
-    del background, probe
-    return max(LEAST_BRIGHTNESS * float(np.quantile(height, 0.8)), 1e-30)
+    return np.asarray(solved[:, 0], np.float64), np.maximum(solved[:, 1], 0.0)
 
 
 def _modelled(
@@ -172,10 +186,10 @@ def _shell_covariances(probe: Probe, mixing: Float64) -> Float64:
     return np.stack([coefficients[:, shell == k] @ coefficients[:, shell == k].T for k in range(len(SHELLS))])
 
 
-def _weights(windows: _Windows, counts_per_electron: float, roughness: float) -> Float64:
+def _weights(windows: _Windows, counts: float, roughness: float) -> Float64:
     disk_counts = windows.height[:, None] * windows.flat
-    noise = counts_per_electron * (disk_counts + windows.background[:, None])
-    return np.asarray(windows.seen / (noise + roughness * disk_counts**2), np.float64)
+    noise = counts * (disk_counts + windows.background[:, None])
+    return np.asarray(windows.seen / (noise + roughness * disk_counts * windows.height[:, None]), np.float64)
 
 
 def _learn_amplitudes(windows: _Windows, weights: Float64, shells: Float64, amplitude: Float64) -> Float64:
@@ -203,7 +217,7 @@ def _projected(windows: _Windows, weights: Float64) -> tuple[Float64, Float64]:
     gram = modes_weighted @ modes.transpose(0, 2, 1) - mixed @ inner @ mixed.transpose(0, 2, 1)
     values = windows.values[..., None]
     right = modes_weighted @ values - mixed @ inner @ (free_weighted @ values)
-    return gram, right[..., 0]
+    return np.asarray(gram, np.float64), np.asarray(right[..., 0], np.float64)
 
 
 def _scaled_inverse(matrix: Float64) -> Float64:
@@ -226,6 +240,6 @@ def _noise_ratios(windows: _Windows, weights: Float64, covariance: Float64) -> t
     left = weights * (windows.values - (solved.transpose(0, 2, 1) @ terms)[:, 0])
     promised = weights - np.einsum("nkp,nkp->np", weighted, inverse @ weighted)
     disk_counts = windows.height[:, None] * windows.flat
-    noise, rough = disk_counts + windows.background[:, None], disk_counts**2
+    noise, rough = disk_counts + windows.background[:, None], disk_counts * windows.height[:, None]
     ratios = [float((left**2 * v).sum() / (promised * v).sum()) for v in (noise, rough)]
     return ratios[0], ratios[1]

@@ -16,10 +16,6 @@ LEAST_VISIBLE = 0.6
 # along a ring the correlation stays high on both sides of a peak; a disk ends after 1.6 radii
 RING_DISTANCE = 1.6
 RING_LEVEL = 0.6
-# single pixels that differ by these factors from all their neighbours are broken
-HOT = 3.0
-DEAD = 10.0
-LEAST_NEIGHBOUR_COUNTS = 30.0
 
 
 @dataclass(frozen=True)
@@ -30,36 +26,6 @@ class Peaks:
     """(k, 2) (row, column) [px]."""
     significance: Float64
     """(k,) height over its standard error [1]."""
-
-
-def broken_pixels(mean: Float64, frames: int, usable: Usable) -> Usable:
-    """
-    Single pixels that are hot or dead.
-
-    Parameters
-    ----------
-    mean : (rows, columns)
-        Mean of all frames [counts].
-    frames
-        How many there were.
-    usable : (rows, columns)
-        False where a pixel is known to be broken.
-
-    Returns
-    -------
-    (rows, columns)
-        True where a pixel counts over three times the highest of its eight neighbours, or under a tenth of the
-        lowest of them, and chance is no excuse.
-    """
-    padded = np.pad(np.where(usable, mean, np.nan), 1, constant_values=np.nan)
-    rows, columns = mean.shape
-    around = np.stack([padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3) if (i, j) != (1, 1)])
-    known = np.isfinite(around).sum(axis=0) >= 5
-    highest = np.where(np.isfinite(around), around, -np.inf).max(axis=0)
-    lowest = np.where(np.isfinite(around), around, np.inf).min(axis=0)
-    hot = (mean > HOT * highest) & (mean * frames > 6.0 * np.sqrt(np.maximum(highest * frames, 0.0) + 1.0) + 10.0)
-    dead = (mean < lowest / DEAD) & (lowest * frames > LEAST_NEIGHBOUR_COUNTS)
-    return np.asarray((hot | dead) & known & usable, np.bool_)
 
 
 def find_peaks(pattern: Float64, error: Float64, usable: Usable, probe: Probe, centre: Point) -> Peaks:

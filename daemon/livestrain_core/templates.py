@@ -9,9 +9,10 @@ intensity is then a fixed filter, and measuring a disk is four scalar products.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
+from numpy.typing import NDArray
 
 from livestrain_core.dynamical import USUAL, Contrast, contrast_modes
 from livestrain_core.probe import Probe, disk, disk_slopes
@@ -40,7 +41,7 @@ class Filters:
 
 
 @lru_cache(maxsize=8)
-def filters(probe: Probe, contrast: Contrast = USUAL) -> Filters:
+def filters(probe: Probe, contrast: Contrast = USUAL, reach_px: float = inf) -> Filters:
     """
     Filters of a probe.
 
@@ -50,13 +51,16 @@ def filters(probe: Probe, contrast: Contrast = USUAL) -> Filters:
         Radius and edge [px].
     contrast
         Statistics of the intensity inside disks.
+    reach_px
+        Distance from a disk's centre at which its neighbours begin; nothing beyond is looked at [px].
 
     Returns
     -------
     Filters
-        Kept for the next call with the same probe and contrast.
+        Kept for the next call with the same arguments.
     """
     half = window_half(probe)
+    near = within(probe, half, reach_px)
     bank = np.zeros((len(CLASSES), SHIFTS, SHIFTS, 4, (2 * half + 1) ** 2), np.float32)
     noise = np.zeros((len(CLASSES), 3))
     intensity_noise = np.zeros((len(CLASSES), 2))
@@ -65,7 +69,7 @@ def filters(probe: Probe, contrast: Contrast = USUAL) -> Filters:
         for b, column in enumerate(shifts):
             free, modes = disk_model(probe, contrast, half, (row, column))
             for k, electrons in enumerate(CLASSES):
-                variance = pixel_variance(free[2], electrons, contrast)
+                variance = np.where(near, pixel_variance(free[2], electrons, contrast), inf)
                 weights = _estimator(free, modes, variance)
                 bank[k, a, b, :3] = weights[:3]
                 bank[k, a, b, 3] = free[2]
@@ -77,6 +81,18 @@ def filters(probe: Probe, contrast: Contrast = USUAL) -> Filters:
 def window_half(probe: Probe) -> int:
     """Pixels on each side of the middle one in the window of a disk."""
     return ceil(probe.radius_px + EDGES_AROUND * probe.edge_px + 0.5)
+
+
+def clear_reach(probe: Probe, spacing_px: float) -> float:
+    """Distance from a disk's centre at which its nearest neighbour, this far away, begins [px]."""
+    return spacing_px - probe.radius_px - 2.5 * probe.edge_px - 0.5
+
+
+def within(probe: Probe, half: int, reach_px: float) -> NDArray[np.bool_]:
+    """Pixels (pixels,) of a window that no neighbouring disk reaches."""
+    reach = max(reach_px, probe.radius_px + probe.edge_px + 1.0)
+    axis = np.arange(-half, half + 1)
+    return np.asarray(axis[:, None] ** 2 + axis**2 <= reach**2, np.bool_).ravel()
 
 
 def disk_model(probe: Probe, contrast: Contrast, half: int, shift: tuple[float, float]) -> tuple[Float64, Float64]:
@@ -113,7 +129,7 @@ def disk_model(probe: Probe, contrast: Contrast, half: int, shift: tuple[float, 
 def pixel_variance(flat: Float64, electrons: float, contrast: Contrast) -> Float64:
     """Variance (pixels,) of each pixel of a disk (pixels,) of one count, in units of the disk's counts squared."""
     background = contrast.background / electrons
-    return np.asarray((flat + background) / electrons + (contrast.roughness * flat) ** 2, np.float64)
+    return np.asarray((flat + background) / electrons + contrast.roughness**2 * flat * flat.max(), np.float64)
 
 
 def _product(a: Float64, b: Float64) -> Float64:
@@ -133,5 +149,7 @@ def _estimator(free: Float64, modes: Float64, variance: Float64) -> Float64:
 
 def _displacement_noise(weights: Float64, flat: Float64, modes: Float64, contrast: Contrast) -> Float64:
     squared = 0.5 * (weights[0] ** 2 + weights[1] ** 2)
-    misfit = (squared * (contrast.roughness * flat) ** 2).sum() + 0.5 * (_product(weights[:2], modes) ** 2).sum()
+    misfit = (squared * contrast.roughness**2 * flat * flat.max()).sum() + 0.5 * (
+        _product(weights[:2], modes) ** 2
+    ).sum()
     return np.array([(squared * flat).sum(), squared.sum(), misfit + contrast.misfit_px**2])

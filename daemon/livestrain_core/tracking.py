@@ -99,6 +99,8 @@ class Work(NamedTuple):
     """(2, pixels) a disk's window, and what is hidden of it."""
     found: Found
     """Places, weights, intensities and backgrounds of the frame's disks."""
+    noise_part: Float64
+    """(m,) part of each place's variance that counting causes."""
     vectors: Float64
     """(3, 2) the lattice where the disks were expected last: centre, g1, g2."""
     inverse: Float64
@@ -220,6 +222,7 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
     All disks are measured, or those that carry weight. Hidden pixels are filled with the disk expected there.
     """
     place, weight, state = work.found
+    noise_part = work.noise_part
     # arrays are taken out of their tuples once, and are not sliced for a call: each costs as much as a scalar product
     filters, noise, intensity_noise, limits = bank.filters, bank.noise, bank.intensity_noise, bank.limits
     image, hidden, flagged, half, columns = work.image, cover.hidden, cover.flagged, bank.half, bank.columns
@@ -256,8 +259,10 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
         error = sqrt(intensity_noise[kind, 0] * size + intensity_noise[kind, 1] * background + 1e-9)
         if part > MOST_HIDDEN or not total > SIGNIFICANCE * error or distance2 > capture * capture:
             continue
-        variance = noise[kind, 0] / size + noise[kind, 1] * background / (size * size) + noise[kind, 2]
+        counting = noise[kind, 0] / size + noise[kind, 1] * background / (size * size)
+        variance = counting + noise[kind, 2]
         weight[j] = (1.0 - part) ** 2 / variance
+        noise_part[j] = counting / variance
 
 
 @njit(cache=True, nogil=True)
@@ -296,9 +301,9 @@ def track_frame(frame: NDArray[Any], task: Task, work: Work) -> tuple[float, boo
 
 
 @njit(cache=True, nogil=True)
-def track_frames(frames: Frames, task: Task, work: Work, out: tuple[Float32, Float32, Float32]) -> None:
+def track_frames(frames: Frames, task: Task, work: Work, out: tuple[Float32, Float32, Float32, Float32]) -> None:
     """Track every frame, each for itself."""
-    position, intensity, score = out
+    position, intensity, score, noise_part = out
     place, weight, state = work.found
     for i in range(len(frames)):
         gain, _ = track_frame(frames[i], task, work)
@@ -308,3 +313,4 @@ def track_frames(frames: Frames, task: Task, work: Work, out: tuple[Float32, Flo
             position[i, j, 1] = place[j, 1] if found else np.nan
             intensity[i, j] = state[j, 0] / gain
             score[i, j] = sqrt(weight[j]) if found else 0.0
+            noise_part[i, j] = work.noise_part[j] if found else np.nan

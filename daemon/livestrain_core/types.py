@@ -5,7 +5,7 @@ Positions and vectors are (row, column) in detector pixels throughout, pixel cen
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ Vectors: TypeAlias = NDArray[np.float64]
 Float64: TypeAlias = NDArray[np.float64]
 Float32: TypeAlias = NDArray[np.float32]
 
+Estimator: TypeAlias = Literal["fast", "precise"]
+"""How disks are measured: once, or again from the lattice through them."""
+
 Point: TypeAlias = tuple[float, float]
 """(row, column) [px]."""
 
@@ -42,3 +45,5 @@ class Disks:
     """(n, m) background-subtracted counts; NaN where there was nothing to measure [counts]."""
     score: Float32
     """(n, m) one pixel over the standard error expected of the position, 0 where not found [1/px]."""
+    noise_part: Float32
+    """(n, m) part of that error's variance that counting causes; contrast and misfit cause the rest."""

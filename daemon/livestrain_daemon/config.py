@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from livestrain_core.types import Estimator
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes, Flip
 from livestrain_daemon.plan import DetectorPlan
@@ -95,6 +96,8 @@ class AnalysisConfig(Section):
         DetectorPlan(name="dark_field", inner=1.5, outer=6.0),
     )
     """Virtual detectors."""
+    estimator: Estimator = "precise"
+    """How disks are measured: `fast` once; `precise` again from the lattice, leaving hidden pixels out exactly."""
     axes: Axes = "detector"
     """Along what strain is given first: the detector, the scan (its rotation must be known), or g1 of the reference."""
 

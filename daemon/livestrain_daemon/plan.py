@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, model_validator
 
+from livestrain_core.types import Estimator
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.geometry import Axes, DescanPlan, EllipsePlan, PixelSizePlan, PlanPart, ScanAxesPlan, Source
+from livestrain_daemon.learned import ContrastPlan
 from livestrain_wire.messages import Count, Name, Run
 
 Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
@@ -68,6 +70,8 @@ class CalibrationPlan(PlanPart):
     """Hot and dead pixels that it found, as runs over the flat frame: disks are fitted without them."""
     residual_px: float | None = None
     """Typical misfit of disks to the lattice during calibration [px]."""
+    contrast: ContrastPlan | None = None
+    """What was learned of the intensity inside the disks; None takes the usual."""
     reason: str = ""
     """Why there is no lattice."""
     descan: DescanPlan | None = None
@@ -103,6 +107,8 @@ class Plan(PlanPart):
     """Pixels that no analysis may use, as runs over the flat frame."""
     stages: dict[str, tuple[str, ...]]
     """The analyses of each stage, by name, in order."""
+    estimator: Estimator = "precise"
+    """How disks are measured."""
     axes: Axes = "detector"
     """Along what strain is given first; a reference may choose others."""
 

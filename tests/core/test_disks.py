@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_disk, scan
 from livestrain_core import coarse
 from livestrain_core.disks import track
+from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice
 from livestrain_core.layout import task_for, work_for
 from livestrain_core.probe import Probe, disk
@@ -178,15 +180,17 @@ def test_saturated_pixels_are_not_looked_at(square: Scan) -> None:
 def test_positions_do_not_depend_on_the_scale_of_the_counts_where_it_is_known(square: Scan, scale: float) -> None:
     expected = follow(square)
     scaled = (square.frames * scale).astype(np.float32)
-    found = track(scaled, None, SQUARE, square.hk, PROBE, SEARCH_PX, electrons_per_count=1 / scale)
+    found = track(
+        scaled, None, SQUARE, square.hk, PROBE, SEARCH_PX, contrast=replace(USUAL, electrons_per_count=1 / scale)
+    )
     np.testing.assert_allclose(found.position, expected.position, atol=1e-4)
     np.testing.assert_allclose(found.intensity, expected.intensity * scale, rtol=1e-4, atol=0.1 * scale)
 
 
 def test_one_round_of_filters_is_nearly_as_good_as_two(square: Scan) -> None:
     fits = [
-        fit_lattice(track(square.frames, None, SQUARE, square.hk, PROBE, SEARCH_PX, rounds=n), square.hk)
-        for n in (1, 2)
+        fit_lattice(track(square.frames, None, SQUARE, square.hk, PROBE, SEARCH_PX, estimator=n), square.hk)
+        for n in ("fast", "precise")
     ]
     one, two = (np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) for fit in fits)
     assert one < 1.3 * two

@@ -12,7 +12,7 @@ HK = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3)])
 def disks(sigma: float, n: int, rng: np.random.Generator, lattice: Lattice = SQUARE) -> Disks:
     position = predict(lattice, HK) + rng.normal(0, sigma, (n, len(HK), 2))
     ones = np.ones((n, len(HK)), np.float32)
-    return Disks(position.astype(np.float32), 100 * ones, ones / np.float32(max(sigma, 1e-3)))
+    return Disks(position.astype(np.float32), 100 * ones, ones / np.float32(max(sigma, 1e-3)), ones)
 
 
 def keep(found: Disks, which: list[int]) -> Disks:
@@ -20,7 +20,7 @@ def keep(found: Disks, which: list[int]) -> Disks:
     lost = np.setdiff1d(np.arange(len(HK)), which)
     position[:, lost] = np.nan
     score[:, lost] = 0
-    return Disks(position, found.intensity, score)
+    return Disks(position, found.intensity, score, found.noise_part)
 
 
 @pytest.mark.parametrize("lattice", [SQUARE, HEXAGONAL, OBLIQUE], ids=["square", "hexagonal", "oblique"])

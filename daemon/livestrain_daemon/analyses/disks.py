@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.disks import track
+from livestrain_core.dynamical import Contrast
 from livestrain_core.lattice import Lattice, fit_lattice
 from livestrain_core.probe import Probe
-from livestrain_core.types import Indices, Usable
+from livestrain_core.types import Estimator, Indices, Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.plan import CalibrationPlan, Plan, pixels_outside
@@ -34,6 +35,7 @@ class TrackedDisks:
             Output("g1", (2,), "float64", "px", description="first lattice vector (row, column)"),
             Output("g2", (2,), "float64", "px", description="second lattice vector (row, column)"),
             Output("covariance", (21,), "float32", "px^2", description="upper triangle over centre, g1, g2"),
+            Output("noise_covariance", (21,), "float32", "px^2", description="the part of it that counting causes"),
             Output(
                 "residual",
                 (),
@@ -54,6 +56,8 @@ class TrackedDisks:
             hk=np.asarray(calibration.hk, dtype=np.int64),
             probe=Probe(calibration.radius_px, calibration.edge_px),
             search_px=calibration.search_px,
+            contrast=calibration.contrast.contrast() if calibration.contrast else None,
+            estimator=plan.estimator,
         )
 
 
@@ -84,10 +88,21 @@ class _Prepared:
     hk: Indices
     probe: Probe
     search_px: float
+    contrast: Contrast | None
+    estimator: Estimator
 
     def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
         del positions, earlier
-        disks = track(frames, self.usable, self.lattice, self.hk, self.probe, self.search_px)
+        disks = track(
+            frames,
+            self.usable,
+            self.lattice,
+            self.hk,
+            self.probe,
+            self.search_px,
+            contrast=self.contrast,
+            estimator=self.estimator,
+        )
         fit = fit_lattice(disks, self.hk)
         return {
             "disk_position": disks.position,
@@ -97,6 +112,7 @@ class _Prepared:
             "g1": fit.g1,
             "g2": fit.g2,
             "covariance": fit.covariance,
+            "noise_covariance": fit.noise_covariance,
             "residual": fit.residual_px,
             "disks_used": fit.disks_used,
             "reason": fit.reason,

@@ -193,6 +193,7 @@ class Planner:
             unusable=self._unusable(),
             stages=stages_for(calibration),
             axes=self._surroundings.config.analysis.axes,
+            estimator=self._surroundings.config.analysis.estimator,
         )
 
     def change(self, changes: dict[str, Any], done: Callable[[], None], refuse: Refuse) -> None:

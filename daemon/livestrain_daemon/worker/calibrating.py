@@ -11,6 +11,7 @@ from livestrain_core.descan import fit_centre_plane
 from livestrain_core.ellipse import ellipse_of_rings, ratio_and_angle
 from livestrain_core.errors import EllipseUnknown, NoDescan, NoProbe
 from livestrain_core.rings import Ring, radial_maxima
+from livestrain_daemon.learned import contrast_fields
 from livestrain_daemon.messages import CalibrateTask
 from livestrain_daemon.plan import pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, open_frames
@@ -87,6 +88,7 @@ def _as_fields(found: Calibration, positions: list[int], layout: FrameLayout) ->
             "hk": found.hk.tolist(),
             "search_px": found.search_px,
             "residual_px": found.residual_px,
+            "contrast": contrast_fields(found.contrast),
         }
     return fields
 

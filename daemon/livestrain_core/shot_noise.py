@@ -1,0 +1,71 @@
+"""How many counts an electron gives, from the scatter of the pixels between the disks."""
+
+import numpy as np
+
+from livestrain_core.probe import Probe
+from livestrain_core.types import Float64, Frames, Usable
+
+# disks reach as far as this beyond their radius: edge widths, and pixels
+EDGE_WIDTHS = 2.5
+MARGIN_PX = 1.0
+# frames that it takes, and sums of three pixels over all frames, each of some electrons
+FEWEST_FRAMES = 4
+FEWEST_SUMS = 2000
+
+
+def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe: Probe) -> float | None:
+    """
+    Variance of a pixel over its mean.
+
+    Parameters
+    ----------
+    frames : (n, rows, columns)
+        Patterns [counts].
+    usable : (rows, columns)
+        False where a pixel must not be looked at.
+    position : (n, m, 2)
+        Disks of each frame, NaN where there are none (row, column) [px].
+    probe
+        Radius and edge [px].
+
+    Returns
+    -------
+    float or None
+        None where too little is to be seen between the disks.
+
+    Notes
+    -----
+    Second differences of three neighbours in a row remove a smooth background; their scatter over the frames
+    around each place's mean leaves out what stays the same. Its expectation is the factor times y1 + 4 y2 + y3.
+    """
+    reach = probe.radius_px + EDGE_WIDTHS * probe.edge_px + MARGIN_PX
+    seen, first, second, total = np.zeros((4, frames.shape[1], frames.shape[2] - 2))
+    for frame, disks in zip(frames, position, strict=True):
+        free = usable & np.isfinite(frame) & _far_from(disks, reach, frame.shape)
+        values = np.where(free, frame, 0).astype(np.float64)
+        before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
+        between = free[:, :-2] & free[:, 1:-1] & free[:, 2:]
+        difference = np.where(between, before - 2.0 * here + after, 0.0)
+        seen += between
+        first += difference
+        second += difference**2
+        total += np.where(between, before + 4.0 * here + after, 0.0)
+    enough = seen >= FEWEST_FRAMES
+    if seen[enough].sum() < FEWEST_SUMS:
+        return None
+    seen, first, second = seen[enough], first[enough], second[enough]
+    scatter = float(((second - first**2 / seen) * seen / (seen - 1)).sum())
+    expected = float(total[enough].sum())
+    return scatter / expected if expected > 0.0 and scatter > 0.0 else None
+
+
+def _far_from(position: Float64, reach: float, shape: tuple[int, ...]) -> Usable:
+    """False within some pixels of any of these places (m, 2)."""
+    far = np.ones(shape, np.bool_)
+    for r, c in position[np.isfinite(position).all(axis=1)]:
+        rows = slice(max(int(r - reach), 0), max(int(r + reach) + 2, 0))
+        columns = slice(max(int(c - reach), 0), max(int(c + reach) + 2, 0))
+        y, x = np.ogrid[rows, columns]
+        inside = (y - r) ** 2 + (x - c) ** 2 <= reach**2
+        far[rows, columns] &= ~inside[: far[rows, columns].shape[0], : far[rows, columns].shape[1]]
+    return far
