@@ -24,6 +24,10 @@ COMPONENTS = {
 """Each map of strain, and what it is along the axes of the reference."""
 ERRORS = {f"{name}_error": name for name in COMPONENTS}
 """Each map of a standard error, and the map that it belongs to."""
+NOISE = {f"{name}_noise": name for name in COMPONENTS}
+"""Each map of the part of a standard error that counting noise causes."""
+MISFIT = {f"{name}_misfit": name for name in COMPONENTS}
+"""Each map of the rest of it; the squares of the two parts add up."""
 MOST_VALUES = 4
 """Maps with more values per position are stored, and told on request, but not published."""
 
@@ -41,7 +45,7 @@ def _strain_info(name: str, what: str) -> MapInfo:
     )
 
 
-def _error_info(name: str, component: str) -> MapInfo:
+def _error_info(name: str, component: str, what: str) -> MapInfo:
     rotation = component == "theta"
     return MapInfo(
         name=name,
@@ -49,13 +53,17 @@ def _error_info(name: str, component: str) -> MapInfo:
         unit="rad" if rotation else "",
         limit=ROTATION_ERROR_LIMIT if rotation else STRAIN_ERROR_LIMIT,
         derived=True,
-        description=f"standard error of {component}, from the covariance of the lattice; the reference is exact",
+        description=f"{what} of {component}, from the covariance of the lattice; the reference is exact",
     )
 
 
 DERIVED = tuple(_strain_info(name, what) for name, what in COMPONENTS.items())
-DERIVED_ERRORS = tuple(_error_info(name, component) for name, component in ERRORS.items())
-DERIVED_NAMES = frozenset((*COMPONENTS, *ERRORS))
+DERIVED_ERRORS = tuple(_error_info(name, component, "standard error") for name, component in ERRORS.items())
+DERIVED_PARTS = (
+    *(_error_info(name, one, "part that noise has in the standard error") for name, one in NOISE.items()),
+    *(_error_info(name, one, "part that misfit has in the standard error") for name, one in MISFIT.items()),
+)
+DERIVED_NAMES = frozenset((*COMPONENTS, *ERRORS, *NOISE, *MISFIT))
 
 
 def warm() -> None:
@@ -80,8 +88,11 @@ def published_maps(outputs: dict[str, Output]) -> tuple[MapInfo, ...]:
         for output in outputs.values()
         if not output.per_block and int(np.prod(output.shape, dtype=np.int64)) <= MOST_VALUES
     )
-    derived = DERIVED if "g1" in outputs else ()
-    return (*derived, *(DERIVED_ERRORS if derived and "covariance" in outputs else ()), *stored)
+    if "g1" not in outputs:
+        return stored
+    errors = DERIVED_ERRORS if "covariance" in outputs else ()
+    parts = DERIVED_PARTS if errors and "noise_covariance" in outputs else ()
+    return (*DERIVED, *errors, *parts, *stored)
 
 
 def read_maps(
@@ -102,8 +113,7 @@ def read_maps(
         g = np.stack([results.read("g1", first, count), results.read("g2", first, count)], axis=1)
         if not COMPONENTS.keys().isdisjoint(names):
             values.update(_strain_maps(g, reference))
-        if not ERRORS.keys().isdisjoint(names):
-            values.update(_error_maps(g, results.read("covariance", first, count), reference))
+        values.update(_error_maps(names, g, results, reference, first))
     for name in names:
         if name not in DERIVED_NAMES:
             values[name] = results.read(name, first, count)
@@ -118,13 +128,30 @@ def _strain_maps(g: NDArray[np.float64], reference: ReferenceInfo) -> dict[str, 
 
 
 def _error_maps(
-    g: NDArray[np.float64], covariance: NDArray[np.float32], reference: ReferenceInfo
+    names: list[str], g: NDArray[np.float64], results: ResultsFile, reference: ReferenceInfo, first: int
 ) -> dict[str, NDArray[Any]]:
+    """Those of the standard errors, and of their parts, that are wanted."""
+    parts = not (NOISE.keys() | MISFIT.keys()).isdisjoint(names)
+    if not parts and ERRORS.keys().isdisjoint(names):
+        return {}
+    whole = _covariance(g, results.read("covariance", first, len(g)), reference)
+    values = _named(ERRORS, whole)
+    if parts:
+        noise = _covariance(g, results.read("noise_covariance", first, len(g)), reference)
+        values |= _named(NOISE, noise) | _named(MISFIT, whole - noise)
+    return values
+
+
+def _covariance(
+    g: NDArray[np.float64], covariance: NDArray[np.float32], reference: ReferenceInfo
+) -> NDArray[np.float64]:
     found = strain_covariance(g, _matrix(reference.vectors), covariance, _matrix(reference.distortion))
-    if reference.to_axes != IDENTITY:
-        found = covariance_along(found, _matrix(reference.to_axes))
-    errors = standard_errors(found)
-    return {name: getattr(errors, component).astype(np.float32) for name, component in ERRORS.items()}
+    return found if reference.to_axes == IDENTITY else covariance_along(found, _matrix(reference.to_axes))
+
+
+def _named(names: dict[str, str], covariance: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    errors = standard_errors(covariance)
+    return {name: getattr(errors, component).astype(np.float32) for name, component in names.items()}
 
 
 def _matrix(values: Matrix) -> NDArray[np.float64]:

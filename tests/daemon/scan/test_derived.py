@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.small_scan import LATTICE, POSITIONS, SPECIMEN, known_plan, lay_out, stored_scan
-from livestrain_daemon.scan.derived import COMPONENTS, DERIVED_NAMES, ERRORS, published_maps, read_maps
-from livestrain_daemon.scanfolder import Output, ResultsFile, open_results
+from daemon.small_scan import LATTICE, POSITIONS, SCAN, SPECIMEN, known_plan, lay_out, stored_scan
+from livestrain_daemon.scan.derived import COMPONENTS, ERRORS, MISFIT, NOISE, published_maps, read_maps
+from livestrain_daemon.scanfolder import Output, ResultsFile, create_results, open_results
 from livestrain_wire.messages import ReferenceInfo
 
 Values = NDArray[np.float64]
@@ -68,7 +68,7 @@ def test_a_rotated_reference_gives_rotation_and_no_strain(results: ResultsFile) 
     angle = np.radians(10.0)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     position = 9 * 20 + 10
-    found = read_maps(sorted(DERIVED_NAMES), results, reference(middle @ rotation.T), position, 1)
+    found = read_maps(list(COMPONENTS), results, reference(middle @ rotation.T), position, 1)
     assert found["theta"][0] == pytest.approx(-angle, abs=1e-6)
     assert max(abs(float(found[name][0])) for name in ("e_xx", "e_yy", "e_xy")) < 1e-6
 
@@ -119,7 +119,7 @@ def test_an_unheard_of_map_is_an_error(results: ResultsFile) -> None:
 
 def test_a_plan_with_a_lattice_publishes_strain_and_leaves_large_and_block_outputs_out(results: ResultsFile) -> None:
     names = [info.name for info in published_maps(results.layout.outputs)]
-    assert set(names) >= {*DERIVED_NAMES, "total", "centre_of_mass", "bright_field", "ring", "g1", "residual"}
+    assert set(names) >= {*COMPONENTS, *ERRORS, "total", "centre_of_mass", "bright_field", "ring", "g1", "residual"}
     assert not {"disk_position", "disk_intensity", "covariance", "sum", "largest"} & set(names)
     assert len(names) == len(set(names))
 
@@ -143,3 +143,28 @@ def test_each_map_says_what_it_is(results: ResultsFile) -> None:
 def test_an_analysis_without_a_covariance_gives_strain_without_errors() -> None:
     outputs = {name: Output(name, (2,), "float64", description="a vector") for name in ("g1", "g2")}
     assert [info.name for info in published_maps(outputs)] == [*COMPONENTS, "g1", "g2"]
+
+
+def test_noise_and_misfit_are_published_apart_where_the_fit_tells_them_apart() -> None:
+    outputs = {name: Output(name, (2,), "float64") for name in ("g1", "g2")}
+    outputs |= {name: Output(name, (21,), "float32") for name in ("covariance", "noise_covariance")}
+    names = [info.name for info in published_maps(outputs)]
+    assert names == [*COMPONENTS, *ERRORS, *NOISE, *MISFIT, "g1", "g2"]
+
+
+def test_the_squares_of_noise_and_misfit_add_up(tmp_path: Path) -> None:
+    kind = {name: Output(name, (2,), "float64") for name in ("g1", "g2")}
+    kind |= {name: Output(name, (21,), "float32") for name in ("covariance", "noise_covariance")}
+    folder = stored_scan(tmp_path / "parts").folder
+    create_results(folder, 1, SCAN, {"diffraction": tuple(kind.values())}, {}, {})
+    with ResultsFile(open_results(folder, 1)) as found:
+        vectors = SPECIMEN.vectors().reshape(-1, 2, 2)
+        found.write("g1", 0, vectors[:, 0])
+        found.write("g2", 0, vectors[:, 1])
+        found.write("covariance", 0, np.tile(COVARIANCE, (POSITIONS, 1)))
+        found.write("noise_covariance", 0, np.tile(np.float32(0.25) * COVARIANCE, (POSITIONS, 1)))
+        values = read_maps([*ERRORS, *NOISE, *MISFIT], found, reference(LATTICE.vectors()), 0, POSITIONS)
+    for name in COMPONENTS:
+        whole, noise, misfit = (values[f"{name}_{part}"] for part in ("error", "noise", "misfit"))
+        np.testing.assert_allclose(noise, 0.5 * whole, rtol=1e-5)
+        np.testing.assert_allclose(noise**2 + misfit**2, whole**2, rtol=1e-5)
