@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from livestrain_core.basis import explained, primitive_basis
 from livestrain_core.broken import broken_pixels
-from livestrain_core.broken import broken_pixels
 from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL, Contrast
 from livestrain_core.errors import NoProbe, SingularLattice
