@@ -21,6 +21,7 @@ def track(
     estimator: Estimator = "precise",
     contrast: Contrast | None = None,
     saturation: float | None = None,
+    spacing_px: float | None = None,
 ) -> Disks:
     """
     Disks of each frame near where a lattice predicts them.
@@ -46,6 +47,9 @@ def track(
         is one electron, and a frame of floats with under 1000 counts is taken to hold 1e5 electrons.
     saturation
         Counts from which on a pixel is not looked at in its frame; None where no pixel saturates [counts].
+    spacing_px
+        Distance between disks up to which the filters look; that of the lattice if None. Lattices that differ little
+        share their filters if it is given [px].
 
     Returns
     -------
@@ -62,7 +66,7 @@ def track(
     everywhere = usable is None or bool(np.all(usable))
     hidden = None if usable is None or everywhere else np.asarray(usable, np.bool_).tobytes()
     indices = np.asarray(hk, np.float64).tobytes()
-    task = task_for(frames.shape[1:], hidden, lattice, indices, probe, float(search_px), contrast or USUAL)
+    task = task_for(frames.shape[1:], hidden, lattice, indices, probe, float(search_px), contrast or USUAL, spacing_px)
     counts = frames.dtype.kind != "f"
     pixels = task.pixels._replace(
         plain=everywhere and counts and saturation is None,

@@ -10,7 +10,7 @@ from livestrain_core.coarse import Room, Search, Seen, look
 from livestrain_core.dynamical import USUAL, Contrast
 from livestrain_core.lattice import Lattice, predict, shortest
 from livestrain_core.probe import Probe
-from livestrain_core.templates import CLASSES, Filters, clear_reach, filters
+from livestrain_core.templates import CLASSES, clear_reach, filters
 from livestrain_core.tracking import Bank, Cover, Pixels, Task, Work
 from livestrain_core.types import Float32, Float64
 
@@ -35,6 +35,7 @@ def task_for(
     probe: Probe,
     search_px: float,
     contrast: Contrast = USUAL,
+    spacing_px: float | None = None,
 ) -> Task:
     """
     What tracking needs to know.
@@ -55,6 +56,8 @@ def task_for(
         Half the side of the window around each predicted position [px].
     contrast
         What is known of the intensity inside the disks.
+    spacing_px
+        Distance between disks up to which the filters look; that of the lattice if None [px].
 
     Returns
     -------
@@ -63,10 +66,8 @@ def task_for(
     """
     everywhere = np.ones(shape, np.bool_) if usable is None else np.frombuffer(usable, np.bool_).reshape(shape).copy()
     indices = np.frombuffer(hk, np.float64).reshape(-1, 2).copy()
-    expected, bank = (
-        predict(lattice, indices),
-        _bank(filters(probe, contrast, clear_reach(probe, shortest(np.array([lattice.g1, lattice.g2]))))),
-    )
+    spacing = shortest(np.array([lattice.g1, lattice.g2])) if spacing_px is None else spacing_px
+    expected, bank = predict(lattice, indices), _bank(probe, contrast, clear_reach(probe, spacing))
     step = 2 ** max(int(np.log2(probe.radius_px / BINNED_RADIUS)), 0)
     # the middle of the windows is the nearest bin, which may be half a bin off
     shifts = 2 * max(ceil((search_px + 0.5 * (step - 1)) / step), 1) + 1
@@ -151,8 +152,10 @@ def _unseen(m: int, length: int) -> Seen:
     return Seen(*(np.empty((m, length), np.float32) for _ in range(4)))
 
 
-def _bank(table: Filters) -> Bank:
+@lru_cache(maxsize=8)
+def _bank(probe: Probe, contrast: Contrast, reach_px: float) -> Bank:
     """Filters whose rows, and the whole, are filled up with zeros."""
+    table = filters(probe, contrast, reach_px)
     size, lead = 2 * table.half + 1, table.bank.shape[:4]
     columns = _up(size, HALF_VECTOR)
     rows = np.zeros((*lead, size, columns), np.float32)
