@@ -76,7 +76,7 @@ class Calibrations:
         current = hand.scan.revision.plan.revision if hand.scan.revision else 0
         if made is not None:
             tell(made)
-        elif calibration.g1 is None:
+        elif calibration.g1 is None and _has_lattice(hand):
             refuse("no_calibration", f"nothing to apply: {calibration.reason}")
         elif based_on != current:
             refuse("outdated", f"plan revision {based_on} was to be changed, and {current} holds now; calibrate again")
@@ -124,3 +124,8 @@ class Calibrations:
         if len(stored) > most:
             stored = stored[np.arange(most) * len(stored) // most]
         return tuple(stored.tolist())
+
+
+def _has_lattice(hand: ScanInHand) -> bool:
+    revision = hand.scan.revision
+    return revision is not None and revision.plan.calibration.g1 is not None

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from livestrain_core.calibrate import Calibration, calibrate
 from livestrain_core.descan import fit_centre_plane
-from livestrain_core.ellipse import ellipse_of_rings, ratio_and_angle
+from livestrain_core.detect import detect
+from livestrain_core.ellipse import Ellipse, ellipse_of_rings, ratio_and_angle
 from livestrain_core.errors import EllipseUnknown, NoDescan, NoProbe
-from livestrain_core.rings import Ring, radial_maxima
+from livestrain_core.probe import Probe
+from livestrain_core.rings import Ring, points_on_rings, radial_maxima
 from livestrain_daemon.learned import contrast_fields
 from livestrain_daemon.messages import CalibrateTask
 from livestrain_daemon.plan import pixels_outside, unusable_runs
@@ -49,13 +51,13 @@ def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
         if fields["descan"]:
             fields["descan"]["source"] = task.source
     if task.ring is not None:
-        image = np.asarray(frames.mean(axis=0), np.float64) if ring_image is None else ring_image
-        where = f"{len(positions)} frames" if ring_image is None else "an image"
         try:
-            fields["ellipse"] = {
-                **_ellipse(image, usable, fields["centre"], task.ring, where),
-                "source": task.source,
-            }
+            found_ellipse = (
+                _ellipse_in_frames(frames, usable, fields, Ring(*task.ring))
+                if ring_image is None
+                else _ellipse(ring_image, usable, fields["centre"], Ring(*task.ring), "an image")
+            )
+            fields["ellipse"] = {**found_ellipse, "source": task.source}
         except EllipseUnknown as error:
             return {"calibration": fields, "refused": str(error)}
     return {"calibration": fields}
@@ -116,18 +118,33 @@ def _descan(found: Calibration, positions: list[int], scan_shape: tuple[int, int
     }
 
 
-def _ellipse(
-    image: NDArray[Any], usable: NDArray[np.bool_] | None, centre: Any, ring: tuple[float, float], where: str
-) -> Fields:
-    points = radial_maxima(image, usable, (float(centre[0]), float(centre[1])), Ring(*ring))
-    found = ellipse_of_rings(points)
+def _ellipse_in_frames(frames: NDArray[Any], usable: NDArray[np.bool_] | None, fields: Fields, ring: Ring) -> Fields:
+    """From the disks on the ring, where there is one in a frame and more; else from the mean of the frames, a halo."""
+    found = detect(frames, usable, Probe(fields["radius_px"], fields["edge_px"]))
+    disks = found.position[np.isfinite(found.position).all(axis=2)].astype(np.float64)
+    points, _ = points_on_rings(disks, _point(fields["centre"]), (ring,))
+    if len(points) >= len(frames):
+        return _fields_of(ellipse_of_rings(points), ring, f"{len(points)} disks of {len(frames)} frames")
+    return _ellipse(frames.mean(axis=0), usable, fields["centre"], ring, f"the mean of {len(frames)} frames")
+
+
+def _ellipse(image: NDArray[Any], usable: NDArray[np.bool_] | None, centre: Any, ring: Ring, where: str) -> Fields:
+    points = radial_maxima(image, usable, _point(centre), ring)
+    return _fields_of(ellipse_of_rings(points), ring, where)
+
+
+def _fields_of(found: Ellipse, ring: Ring, where: str) -> Fields:
     ratio, angle = ratio_and_angle(found.matrix)
     return {
         "ratio": ratio,
         "angle_deg": float(np.degrees(angle)),
         "residual_px": found.residual_px,
-        "how": f"ring from {ring[0]:g} to {ring[1]:g} px in {where}, {found.used} of {len(points)} sectors",
+        "how": f"ring from {ring.inner_px:g} to {ring.outer_px:g} px in {where}",
     }
+
+
+def _point(centre: Any) -> tuple[float, float]:
+    return float(centre[0]), float(centre[1])
 
 
 def _without(pixels: NDArray[np.int64], frame_shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.control.window import Window
-from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN
+from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN, known_calibration, known_plan
 from livestrain_core.ellipse import distortion_matrix
-from livestrain_daemon.plan import Plan, parse_plan
+from livestrain_daemon.messages import Stored
+from livestrain_daemon.plan import Plan, parse_plan, stages_for
 from livestrain_daemon.scanfolder import read_journal
 from livestrain_simulator.patterns import vacuum_probe
 from livestrain_wire.messages import (
@@ -169,3 +170,31 @@ def test_nothing_can_be_kept_before_there_is_a_plan(window: Window) -> None:
     window.desk.store((0, 20))
     reason, text = window.refused(CalibrateRequest(id="1", keep=True, given=GivenValues(rotation_deg=5.0)))
     assert (reason, text) == ("no_calibration", "the scan has no plan yet that could be kept")
+
+
+def polycrystal(count: int, bent: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Frames of one square crystal each, turned at random, on a distorted detector."""
+    rng = np.random.default_rng(3)
+    r, c = np.indices(CAMERA.shape)
+    means = np.full((count, *CAMERA.shape), 2.0)
+    for mean in means:
+        quarters = (np.arange(4) + rng.uniform()) * np.pi / 2
+        around = 20.0 * np.stack([np.cos(quarters), np.sin(quarters)], axis=1) @ bent.T
+        for height, (row, column) in ((400.0, (0.0, 0.0)), *((60.0, place) for place in around)):
+            inside = np.hypot(r - CAMERA.centre[0] - row, c - CAMERA.centre[1] - column) < CAMERA.radius_px
+            mean[inside] += height
+    return rng.poisson(means).astype(np.uint16)
+
+
+def test_the_disks_of_many_crystals_tell_the_ellipse_and_it_is_applied_without_a_lattice(window: Window) -> None:
+    without = known_calibration().model_copy(update={"g1": None, "g2": None, "hk": ()})
+    desk = window.desk
+    desk.planned(known_plan(calibration=without, stages=stages_for(without)))
+    desk._writers["small"].write_run(0, polycrystal(40, distortion_matrix(1.04, np.radians(30))))
+    desk.scans.take(Stored(scan_id="small", runs=((0, 40),)))
+    told = window.get(CalibrateReply, CalibrateRequest(id="1", keep=True, given=GivenValues(ring=(15, 26))))
+    ellipse = told.calibration["ellipse"]
+    assert "disks of 40 frames" in ellipse["how"]
+    assert ellipse["ratio"] == pytest.approx(1.04, abs=0.006)
+    assert ellipse["angle_deg"] == pytest.approx(30, abs=5)
+    assert window.get(CalibrateReply, ApplyCalibrationRequest(id="2", proposal=told.proposal)).revision == 2
