@@ -21,6 +21,7 @@ from livestrain_client.updates import (
     ScanFinished,
     Stale,
     Update,
+    VectorMapChanged,
 )
 from livestrain_client.view import LiveView, Screen, counts_line, rates_line
 from livestrain_wire.messages import Progress, Published
@@ -150,6 +151,8 @@ def json_fields(update: Update) -> dict[str, Any]:
                 "runs": runs,
                 "known": int(state.known.sum()),
             }
+        case VectorMapChanged(_, about):
+            return {"type": "vector_map", **about.model_dump()}
         case Stale(seconds):
             return {"type": "stale", "seconds": seconds}
         case Reconnected(epoch, restarted):
