@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from livestrain_core.types import Estimator
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes, Flip
-from livestrain_daemon.plan import DetectorPlan
+from livestrain_daemon.plan import DetectorPlan, Level
 from livestrain_wire.messages.given import Degrees, Finite, GivenValues, Known, Ratio
 
 
@@ -87,6 +87,12 @@ class AnalysisConfig(Section):
     """A .npy file with an image of the probe in vacuum, of the detector's shape; else it is measured in the scan."""
     usable_pixels: Path | None = None
     """A .npy file, true where a pixel can be used; else all are used."""
+    dark: Path | None = None
+    """A .npy or HDF5 file with an image of counts without a beam, subtracted from every frame; else nothing is."""
+    gain: Path | None = None
+    """A .npy or HDF5 file with an image of factors, multiplied to every frame after that; else nothing is."""
+    saturation: Level | None = None
+    """Stored counts from which on a pixel is saturated: it is left out of its frame, and counted; else none is."""
     plan: Path | None = None
     """A recorded plan (JSON) to use as it is, without a calibration: gives the same bits again."""
     calibration_positions: Annotated[int, Field(ge=16, le=256)] = 64

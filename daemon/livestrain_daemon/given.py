@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,8 @@ from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError, PlanError
 from livestrain_daemon.plan import CalibrationPlan, Plan, read_plan, stages_for
 from livestrain_daemon.scan.surroundings import GivenImages
+
+HDF5 = (".h5", ".hdf5", ".emd", ".nxs")
 
 
 def read_given(config: AnalysisConfig) -> GivenImages:
@@ -24,6 +27,7 @@ def read_given(config: AnalysisConfig) -> GivenImages:
     """
     probe = _read_image("vacuum_probe", config.vacuum_probe)
     usable = _read_image("usable_pixels", config.usable_pixels)
+    dark, gain = _read_image("dark", config.dark), _read_image("gain", config.gain)
     try:
         plan = read_plan(config.plan) if config.plan else None
     except PlanError as error:
@@ -34,6 +38,8 @@ def read_given(config: AnalysisConfig) -> GivenImages:
     return GivenImages(
         vacuum_probe=None if probe is None else probe.astype(np.float32),
         usable_pixels=None if usable is None else usable.astype(np.bool_),
+        dark=None if dark is None else dark.astype(np.float32),
+        gain=None if gain is None else gain.astype(np.float32),
         plan=plan,
     )
 
@@ -60,12 +66,25 @@ def _read_image(key: str, path: Path | None) -> NDArray[np.generic] | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            image = np.load(file, allow_pickle=False)
+        image = _from_hdf5(path) if path.suffix in HDF5 else _from_npy(path)
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"analysis.{key}: expected a .npy file at {path}, found {error}") from error
+        raise ConfigError(f"analysis.{key}: expected a .npy or HDF5 file at {path}, found {error}") from error
+    if image is None or image.ndim != 2 or image.dtype.kind not in "buif":
+        raise ConfigError(f"analysis.{key}: expected one image (rows, columns) in {path}")
+    return image
+
+
+def _from_npy(path: Path) -> NDArray[np.generic] | None:
+    with path.open("rb") as file:
+        image = np.load(file, allow_pickle=False)
     if isinstance(image, np.lib.npyio.NpzFile):
         image.close()
-    if not isinstance(image, np.ndarray) or image.ndim != 2 or image.dtype.kind not in "buif":
-        raise ConfigError(f"analysis.{key}: expected an image (rows, columns) in {path}")
-    return image
+    return image if isinstance(image, np.ndarray) else None
+
+
+def _from_hdf5(path: Path) -> NDArray[np.generic] | None:
+    """The only image of a file; None where there are none or several."""
+    images: list[h5py.Dataset] = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, item: images.append(item) if getattr(item, "ndim", 0) == 2 else None)
+        return np.asarray(images[0]) if len(images) == 1 else None

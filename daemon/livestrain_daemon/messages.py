@@ -189,6 +189,8 @@ class CalibrateTask(Task):
     """Who wants it."""
     vacuum_probe: bool = False
     unusable: tuple[Run, ...] = ()
+    corrections: dict[str, Any] | None = None
+    """The plan's corrections, field by field; None: nothing is done to frames."""
     keep: dict[str, Any] | None = None
     """A calibration to keep instead of finding one."""
     ring: tuple[float, float] | None = None

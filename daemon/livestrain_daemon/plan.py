@@ -17,6 +17,8 @@ from livestrain_wire.messages import Count, Name, Run
 
 Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
 Vector = tuple[float, float]
+Level = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Index = Annotated[int, Field(ge=-65536, le=65536)]
 
 DIFFRACTION = "diffraction"
@@ -97,6 +99,22 @@ class CalibrationPlan(PlanPart):
         return self
 
 
+class CorrectionsPlan(PlanPart):
+    """What is done to stored frames before any analysis sees them."""
+
+    dark: Digest | None = None
+    """Digest of the image of counts without a beam, which is subtracted; the scan folder has it."""
+    gain: Digest | None = None
+    """Digest of the image of factors that is multiplied after that; the scan folder has it."""
+    saturation: Level | None = None
+    """Stored counts from which on a pixel says nothing and is left out of its frame; None: no pixel saturates."""
+
+    @property
+    def saturation_seen(self) -> float | None:
+        """The same for frames as analyses see them; None where a correction has made saturated pixels NaN."""
+        return self.saturation if self.dark is None and self.gain is None else None
+
+
 class Plan(PlanPart):
     """One revision of the plan."""
 
@@ -105,6 +123,8 @@ class Plan(PlanPart):
     detectors: tuple[DetectorPlan, ...] = ()
     unusable: tuple[Run, ...] = ()
     """Pixels that no analysis may use, as runs over the flat frame."""
+    corrections: CorrectionsPlan = CorrectionsPlan()
+    """Dark, gain and saturation."""
     stages: dict[str, tuple[str, ...]]
     """The analyses of each stage, by name, in order."""
     estimator: Estimator = "precise"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -34,6 +35,28 @@ def test_images_and_plan_are_read(tmp_path: Path) -> None:
     assert found.vacuum_probe.dtype == np.float32
     assert found.usable_pixels.tolist() == [[True, False], [True, True]]
     assert found.plan == known_plan()
+
+
+def test_dark_and_gain_are_read_from_numpy_and_from_hdf5(tmp_path: Path) -> None:
+    image = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    np.save(tmp_path / "dark.npy", image)
+    with h5py.File(tmp_path / "gain.h5", "w") as file:
+        file["somewhere/else"] = image / 7.0
+        file["name"] = "flat field"
+    found = read_given(given(dark=tmp_path / "dark.npy", gain=tmp_path / "gain.h5"))
+    assert found.dark is not None
+    assert found.gain is not None
+    assert found.dark.tolist() == image.tolist()
+    np.testing.assert_allclose(found.gain, image / 7.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("names", [[], ["one", "two"]])
+def test_a_file_with_no_image_or_several_is_refused(tmp_path: Path, names: list[str]) -> None:
+    with h5py.File(tmp_path / "dark.h5", "w") as file:
+        for name in names:
+            file[name] = np.zeros((2, 3))
+    with pytest.raises(ConfigError, match=r"analysis\.dark: expected one image"):
+        read_given(given(dark=tmp_path / "dark.h5"))
 
 
 HEADER = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1, 99999999999999), }"

@@ -58,6 +58,7 @@ class TrackedDisks:
             search_px=calibration.search_px,
             contrast=calibration.contrast.contrast() if calibration.contrast else None,
             estimator=plan.estimator,
+            saturation=plan.corrections.saturation_seen,
         )
 
 
@@ -90,6 +91,7 @@ class _Prepared:
     search_px: float
     contrast: Contrast | None
     estimator: Estimator
+    saturation: float | None
 
     def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
         del positions, earlier
@@ -102,6 +104,7 @@ class _Prepared:
             self.search_px,
             contrast=self.contrast,
             estimator=self.estimator,
+            saturation=self.saturation,
         )
         fit = fit_lattice(disks, self.hk)
         return {

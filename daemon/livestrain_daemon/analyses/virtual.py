@@ -23,17 +23,21 @@ DEFLECTION = Output(
     description="centre of mass from the centre that the descan plane predicts (row, column)",
 )
 
+LEFT_OUT = Output(
+    "left_out", dtype="uint32", description="usable pixels that are not finite or saturated in the frame, and left out"
+)
+
 
 class VirtualDetectors:
     """Sums over parts of the detector, exact for counting detectors."""
 
     def outputs(self, plan: Plan, kind: FrameKind) -> Sequence[Output]:
         """One map per detector of the plan, and three that are always there."""
-        del kind
         return (
             Output("total", dtype="float64", unit="counts", description="sum of all usable pixels"),
             Output("centre_of_mass", (2,), "float64", "px", description="centre of mass (row, column)"),
             Output("beam_centre", (2,), "float64", "px", description="centre of the undiffracted disk (row, column)"),
+            *((LEFT_OUT,) if _may_lose_pixels(plan, kind) else ()),
             *((DEFLECTION,) if plan.calibration.descan is not None else ()),
             *(
                 Output(detector.name, dtype="float64", unit="counts", description=_described(detector))
@@ -53,7 +57,14 @@ class VirtualDetectors:
             detectors=tuple(_in_pixels(detector, radius) for detector in plan.detectors),
             plane=None if descan is None else descan.plane(),
             scan_columns=kind.scan_shape[1],
+            saturation=plan.corrections.saturation_seen,
+            counts_left_out=_may_lose_pixels(plan, kind),
         )
+
+
+def _may_lose_pixels(plan: Plan, kind: FrameKind) -> bool:
+    """Whether a pixel may be not finite, or saturated."""
+    return kind.dtype.kind == "f" or plan.corrections.saturation is not None
 
 
 @dataclass(frozen=True)
@@ -65,15 +76,20 @@ class _Prepared:
     detectors: tuple[Detector, ...]
     plane: CentrePlane | None
     scan_columns: int
+    saturation: float | None
+    counts_left_out: bool
 
     def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
         del earlier
         predicted = self._predicted(positions)
-        found = measure(frames, self.usable, self.centre, self.radius_px, self.detectors, predicted)
+        found = measure(
+            frames, self.usable, self.centre, self.radius_px, self.detectors, predicted, saturation=self.saturation
+        )
         return {
             "total": found.total,
             "centre_of_mass": found.centre_of_mass,
             "beam_centre": found.centre,
+            **({LEFT_OUT.name: found.left_out} if self.counts_left_out else {}),
             **({} if self.plane is None else {DEFLECTION.name: found.centre_of_mass - predicted}),
             **{name: found.sums[:, k] for k, name in enumerate(self.names)},
         }

@@ -13,6 +13,7 @@ from livestrain_daemon.errors import PlanError, StorageError
 from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
 from livestrain_daemon.plan import (
     CalibrationPlan,
+    CorrectionsPlan,
     Plan,
     changed,
     only_derives_otherwise,
@@ -30,6 +31,7 @@ from livestrain_daemon.scan.calibration import (
 from livestrain_daemon.scan.known import inherited, with_known
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scanfolder.detector_images import store_image
 
 log = structlog.get_logger()
 
@@ -67,6 +69,11 @@ class Planner:
         self._why_not = ""
         self._probe = self._matching("vacuum_probe", surroundings.given.vacuum_probe)
         self._usable = self._matching("usable_pixels", surroundings.given.usable_pixels)
+        self._given_corrections = CorrectionsPlan(
+            dark=self._stored("dark", surroundings.given.dark),
+            gain=self._stored("gain", surroundings.given.gain),
+            saturation=surroundings.config.analysis.saturation,
+        )
 
     @property
     def settled(self) -> bool:
@@ -136,6 +143,7 @@ class Planner:
                 source=wish.source,
                 vacuum_probe=wish.vacuum_probe is not None,
                 unusable=self._unusable(),
+                corrections=self._corrections().model_dump(),
                 keep=None if keep is None else keep.model_dump(mode="json"),
                 ring=wish.given.ring,
                 ring_image=wish.ring_image is not None,
@@ -191,6 +199,7 @@ class Planner:
             calibration=calibration,
             detectors=self._surroundings.config.analysis.detectors,
             unusable=self._unusable(),
+            corrections=self._given_corrections,
             stages=stages_for(calibration),
             axes=self._surroundings.config.analysis.axes,
             estimator=self._surroundings.config.analysis.estimator,
@@ -292,6 +301,21 @@ class Planner:
 
     def _unusable(self) -> tuple[tuple[int, int], ...]:
         return () if self._usable is None else unusable_runs(self._usable)
+
+    def _corrections(self) -> CorrectionsPlan:
+        revision = self._scan.revision
+        return self._given_corrections if revision is None else revision.plan.corrections
+
+    def _stored(self, key: str, image: NDArray[np.float32] | None) -> str | None:
+        """Keeps an image of the detector beside the frames; its digest."""
+        fitting = self._matching(key, image)
+        if fitting is None:
+            return None
+        try:
+            return store_image(self._scan.folder, fitting)
+        except StorageError as error:
+            self._scan.tell(f"{key}_not_used", f"analysis.{key} is not used: {error}", "error")
+            return None
 
     def _matching(self, key: str, image: NDArray[P] | None) -> NDArray[P] | None:
         """A given image, unless it is for another detector."""

@@ -17,6 +17,10 @@ class GivenImages:
     """(rows, columns) [counts]"""
     usable_pixels: NDArray[np.bool_] | None = None
     """(rows, columns)"""
+    dark: NDArray[np.float32] | None = None
+    """(rows, columns) [counts]"""
+    gain: NDArray[np.float32] | None = None
+    """(rows, columns)"""
     plan: Plan | None = None
     """A recorded plan to use instead of a calibration."""
 

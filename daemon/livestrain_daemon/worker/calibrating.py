@@ -15,8 +15,9 @@ from livestrain_core.probe import Probe
 from livestrain_core.rings import Ring, points_on_rings, radial_maxima
 from livestrain_daemon.learned import contrast_fields
 from livestrain_daemon.messages import CalibrateTask
-from livestrain_daemon.plan import pixels_outside, unusable_runs
+from livestrain_daemon.plan import CorrectionsPlan, pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, open_frames
+from livestrain_daemon.worker.corrections import load_corrections
 
 Fields = dict[str, Any]
 LEAST_SPAN = 0.5
@@ -39,6 +40,8 @@ def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
     positions, frames = _stored_frames(layout, task.positions if needs_frames else ())
     if needs_frames and not positions:
         return {"reason": f"none of the {len(task.positions)} positions asked for is stored"}
+    corrections = CorrectionsPlan.model_validate(task.corrections or {})
+    frames = load_corrections(Path(task.folder), corrections, layout.frame_shape).for_calibration(frames)
     usable = pixels_outside(task.unusable, layout.frame_shape) if task.unusable else None
     if task.keep is not None:
         fields = dict(task.keep)

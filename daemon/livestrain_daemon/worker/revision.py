@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_daemon.analyses import FrameKind, Prepared, find_analysis
+from livestrain_daemon.analyses import Prepared, find_analysis
 from livestrain_daemon.plan import Plan, parse_plan
 from livestrain_daemon.scanfolder import BLOCK, FrameReader, FrameState, ResultsFile, open_frames, open_results, runs_of
+from livestrain_daemon.worker.corrections import load_corrections
 from livestrain_wire.messages import Run
 
 BATCH_BYTES = 1 << 20
@@ -49,14 +50,15 @@ class OpenRevision:
         self.frames = FrameReader(open_frames(folder))
         self.results = ResultsFile(layout)
         frame_layout = self.frames.layout
-        self._kind = FrameKind(frame_layout.frame_shape, frame_layout.dtype, frame_layout.scan_shape)
+        self._corrections = load_corrections(folder, self.plan.corrections, frame_layout.frame_shape)
+        self._kind = self._corrections.kind(frame_layout)
         self._batch = max(1, BATCH_BYTES // frame_layout.frame_bytes)
         self._buffer = np.empty((max(self._batch, 1), *frame_layout.frame_shape), frame_layout.dtype)
         self._prepared: dict[str, list[tuple[str, Prepared]]] = {}
 
     def prepare(self) -> None:
         """Prepares every stage and runs it once, so that whatever compiles has compiled."""
-        blank = np.zeros((1, *self._kind.shape), self._kind.dtype)
+        blank = self._corrections.apply(np.zeros((1, *self._kind.shape), self.frames.layout.dtype))
         for stage in self.plan.stages:
             self._analyse(stage, blank, np.zeros(1, np.int64), Spans(), {})
 
@@ -109,7 +111,7 @@ class OpenRevision:
         results: dict[str, NDArray[Any]] = {}
         for offset, length in runs_of(before):
             for start in range(first + offset, first + offset + length, self._batch):
-                frames = self._read(start, min(self._batch, first + offset + length - start), spans)
+                frames = self._read(start, min(self._batch, first + offset + length - start), spans, saturated=True)
                 positions = np.arange(start, start + len(frames))
                 results = self._analyse(stage, frames, positions, spans, results)
         after = self.frames.ledger(first, count) == FrameState.STORED
@@ -119,10 +121,14 @@ class OpenRevision:
             self.results.write_block(name, block, array)
         return True
 
-    def _read(self, first: int, count: int, spans: Spans) -> NDArray[Any]:
+    def _read(self, first: int, count: int, spans: Spans, *, saturated: bool = False) -> NDArray[Any]:
+        """Corrected frames, in patterns that are only added up with what saturated pixels counted."""
         began = time.perf_counter()
-        frames = self.frames.read(first, count, self._buffer[:count])
-        spans.add("read", began)
+        stored = self.frames.read(first, count, self._buffer[:count])
+        began = spans.add("read", began)
+        frames = self._corrections.apply(stored, without_saturated=not saturated)
+        if frames is not stored:
+            spans.add("correct", began)
         return frames
 
     def _batch_results(self, stage: str, first: int, count: int, spans: Spans) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from livestrain_core.errors import NoReference
 from livestrain_core.strain import median_reference
-from livestrain_daemon.analyses import FrameKind, stage_outputs
+from livestrain_daemon.analyses import stage_outputs
 from livestrain_daemon.messages import (
     AnalyseTask,
     CalibrateTask,
@@ -37,6 +37,7 @@ from livestrain_daemon.scanfolder import (
 from livestrain_daemon.vectors import vector_map
 from livestrain_daemon.worker.calibrating import calibration_result
 from livestrain_daemon.worker.carrying import carry_over
+from livestrain_daemon.worker.corrections import load_corrections
 from livestrain_daemon.worker.revision import OpenRevision
 from livestrain_wire.messages import Run
 
@@ -103,7 +104,8 @@ def _open_revision(task: OpenRevisionTask) -> Outcome:
     plan = parse_plan(task.plan)
     layout = open_frames(folder)
     if plan.revision not in revisions(folder):
-        stages = stage_outputs(plan, FrameKind(layout.frame_shape, layout.dtype, layout.scan_shape))
+        corrections = load_corrections(folder, plan.corrections, layout.frame_shape)
+        stages = stage_outputs(plan, corrections.kind(layout))
         create_results(folder, plan.revision, layout.scan_shape, stages, plan.model_dump(mode="json"), provenance())
         if task.carry_from is not None:
             carry_over(folder, task.carry_from, plan.revision, task.carry_stages)

@@ -13,6 +13,7 @@ from livestrain_daemon.plan import parse_plan
 from livestrain_daemon.scan.derived import COMPONENTS, DERIVED_NAMES, ERRORS
 from livestrain_daemon.scan.surroundings import GivenImages
 from livestrain_daemon.scanfolder import ResultsFile, open_results, read_journal, revisions
+from livestrain_daemon.scanfolder.detector_images import load_image
 from livestrain_wire.messages import (
     Event,
     MapPatch,
@@ -166,6 +167,26 @@ def test_a_given_plan_is_used_as_it_is(tmp_path: Path) -> None:
         assert hand.scan.revision is not None
         assert hand.scan.revision.plan == plan.model_copy(update={"revision": 1})
         assert "calibrate_on" not in desk.done
+
+
+def test_a_given_dark_is_kept_with_the_scan_and_named_by_its_plan(tmp_path: Path) -> None:
+    dark = np.full(CAMERA.shape, 2.0, np.float32)
+    with Desk(tmp_path, GivenImages(dark=dark, gain=np.ones((3, 3), np.float32))) as desk:
+        hand = desk.open()
+        desk.store((0, POSITIONS))
+        desk.end()
+        desk.finish()
+        assert hand.scan.revision is not None
+        corrections = hand.scan.revision.plan.corrections
+        assert corrections.dark is not None
+        np.testing.assert_array_equal(load_image(hand.scan.folder, corrections.dark, CAMERA.shape), dark)
+        # the gain was for another detector
+        assert corrections.gain is None
+        assert "gain_not_used" in [event.name for event in only(desk.heard(), Event) if isinstance(event, Event)]
+        with ResultsFile(open_results(hand.scan.folder, 1)) as results:
+            total = results.read("total", 0, POSITIONS)
+        expected = frames().sum(axis=(1, 2), dtype=np.float64) - dark.sum()
+        np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
 # --- changes of the plan ---
