@@ -4,7 +4,7 @@ import numpy as np
 
 from livestrain_core.dynamical import USUAL, Contrast
 from livestrain_core.lattice import Lattice
-from livestrain_core.layout import ROUNDS, task_for, work_for
+from livestrain_core.layout import ENOUGH_PX, task_for, work_for
 from livestrain_core.probe import Probe
 from livestrain_core.tracking import track_frames
 from livestrain_core.types import Disks, Estimator, Frames, Indices, Usable
@@ -41,7 +41,8 @@ def track(
     search_px
         Half the side of the window around each predicted position, for shift and strain together [px].
     estimator
-        `fast` applies the filters once, `precise` again from a lattice through the disks of the first time.
+        `precise` measures the disks twice, the second time from a lattice through the first places; `fast` does so only
+        where the disks were far from where the search had put them.
     contrast
         What was learned of the counts and of the intensity inside disks. Without it the contrast is moderate, a count
         is one electron, and a frame of floats with under 1000 counts is taken to hold 1e5 electrons.
@@ -76,5 +77,5 @@ def track(
     n, m = len(frames), len(hk)
     intensity, score, noise_part = (np.empty((n, m), np.float32) for _ in range(3))
     out = np.empty((n, m, 2), np.float32), intensity, score, noise_part
-    track_frames(frames, task._replace(pixels=pixels, rounds=ROUNDS[estimator]), work_for(task), out)
+    track_frames(frames, task._replace(pixels=pixels, enough_px=ENOUGH_PX[estimator]), work_for(task), out)
     return Disks(*out)

@@ -99,7 +99,7 @@ def mode_values(probe: Probe, mixing: Float64, dr: Float64, dc: Float64) -> Floa
 
 
 @lru_cache(maxsize=16)
-def reduction(probe: Probe, amplitude: tuple[float, ...]) -> Float64:
+def reduction(probe: Probe, amplitude: tuple[float, ...], faintest: float = FAINTEST_MODE) -> Float64:
     """
     The few mixtures of plane waves that carry the contrast of a disk.
 
@@ -109,6 +109,8 @@ def reduction(probe: Probe, amplitude: tuple[float, ...]) -> Float64:
         The disk [px].
     amplitude
         Root mean square contrast of each shell.
+    faintest
+        Least part of the root mean square contrast that a mode carries.
 
     Returns
     -------
@@ -124,6 +126,6 @@ def reduction(probe: Probe, amplitude: tuple[float, ...]) -> Float64:
     terms, shell = shell_terms(dr[near] / probe.radius_px, dc[near] / probe.radius_px)
     scaled = np.array(amplitude)[shell][:, None] * terms * flat[near]
     variance, vectors = np.linalg.eigh(scaled @ scaled.T / flat.sum())
-    kept = variance > FAINTEST_MODE**2 * variance.sum()
+    kept = variance > faintest**2 * variance.sum()
     strongest = vectors[:, kept][:, ::-1]
     return np.asarray((strongest * np.array(amplitude)[shell][:, None]).T, np.float64)

@@ -12,7 +12,7 @@ from livestrain_core.lattice import Lattice, predict, shortest
 from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, clear_reach, filters
 from livestrain_core.tracking import Bank, Cover, Pixels, Task, Work
-from livestrain_core.types import Float32, Float64
+from livestrain_core.types import Estimator, Float32, Float64
 
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
@@ -22,8 +22,8 @@ BINNED_RADIUS = 2.5
 RIM_PX = 0.3
 # float32 numbers in a vector, in half of one, and in an unrolled loop
 VECTOR, HALF_VECTOR, LOOP = 16, 8, 64
-# how often the filters are applied
-ROUNDS = {"fast": 1, "precise": 2}
+# disks expected this near to where they are need not be measured again [px]
+ENOUGH_PX: dict[Estimator, float] = {"fast": 0.35, "precise": 0.0}
 
 
 @lru_cache(maxsize=8)
@@ -104,7 +104,7 @@ def task_for(
     )
     seen = _unseen(len(indices), _up(shifts * width, LOOP))
     pixels = Pixels(margin, everywhere, Cover(1 - shown, _flagged(shown, expected + margin, reach)), False, inf, 1.0)
-    task = Task(pixels, search, seen, bank, indices, ROUNDS["precise"])
+    task = Task(pixels, search, seen, bank, indices, ENOUGH_PX["precise"])
     look(shown, search, work_for(task).room, seen)
     return task
 

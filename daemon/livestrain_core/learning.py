@@ -14,19 +14,24 @@ from numpy.typing import NDArray
 from livestrain_core.dynamical import SHELLS, USUAL, Contrast, mode_values, reduction, shell_terms
 from livestrain_core.lattice import LatticeFit, Reason, lattice_points, shortest
 from livestrain_core.probe import Probe, disk, disk_slopes
+from livestrain_core.products import leverages, normals
 from livestrain_core.shot_noise import counts_per_electron
-from livestrain_core.templates import clear_reach, window_half, within
+from livestrain_core.templates import SHIFTS, clear_reach, window_half, within
 from livestrain_core.types import Float64, Frames, Indices, Usable
 
 # pixels of all windows together that are looked at, and windows that it takes to learn anything
-MOST_PIXELS = 120_000
+MOST_PIXELS = 40_000
 FEWEST_WINDOWS = 24
 # disks fainter than this part of the bright ones say nothing about contrast
 LEAST_BRIGHTNESS = 0.05
 # a window with more pixels hidden than this is not looked at
 MOST_HIDDEN = 0.05
-OUTER_ROUNDS = 4
+# multiples of it are spread most evenly between whole numbers
+GOLDEN = 0.6180339887498949
+OUTER_ROUNDS = 3
 INNER_ROUNDS = 8
+# modes that carry less than this part of the contrast are not told from roughness
+FAINTEST_LEARNED = 0.03
 # bounds of what is believed: relative contrast, and electrons in a pixel of a bright disk
 CONTRAST_BOUNDS = (1e-4, 1.0)
 ROUGHNESS_BOUNDS = (1e-3, 1.0)
@@ -88,7 +93,7 @@ def learn_contrast(frames: Frames, usable: Usable | None, lattices: LatticeFit, 
     seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
     everywhere = lattice_points(np.median(g, axis=0), float(np.linalg.norm(frames.shape[1:])))
     between = counts_per_electron(frames, seen, centre + everywhere @ g, probe)
-    mixing = reduction(probe, USUAL.amplitude)
+    mixing = reduction(probe, USUAL.amplitude, FAINTEST_LEARNED)
     near = within(probe, window_half(probe), clear_reach(probe, shortest(np.median(g, axis=0))))
     windows = _windows(frames, seen, centre + np.asarray(hk) @ g, probe, near, mixing)
     if windows is None:
@@ -124,8 +129,8 @@ def _windows(
     offset = np.stack(np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     offset = offset[near]
     pixels = len(offset)
-    step = max(len(frame) * pixels // (2 * MOST_PIXELS), 1)
-    frame, number = frame[::step], number[::step]
+    few = _spread(len(frame), 2 * MOST_PIXELS // pixels)
+    frame, number = frame[few], number[few]
     at = middle[frame, number][:, None] + offset
     values = np.asarray(frames[frame[:, None], at[..., 0], at[..., 1]], np.float64)
     seen = usable[at[..., 0], at[..., 1]] & np.isfinite(values)
@@ -136,8 +141,14 @@ def _windows(
     chosen = np.flatnonzero(good)
     if len(chosen) < FEWEST_WINDOWS:
         return None
-    chosen = chosen[:: max(len(chosen) * pixels // MOST_PIXELS, 1)]
+    chosen = chosen[_spread(len(chosen), MOST_PIXELS // pixels)]
     return _modelled(values[chosen], seen[chosen], distance[chosen], height[chosen], background[chosen], probe, mixing)
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many numbers below `count`, evenly spread and in step with no period: disks come in a fixed order."""
+    order = np.argsort((np.arange(count) * GOLDEN) % 1.0, kind="stable")
+    return np.sort(order[: max(most, FEWEST_WINDOWS)])
 
 
 def _brightness(
@@ -167,10 +178,20 @@ def _modelled(
     slope_r, slope_c = disk_slopes(probe, dr, dc)
     plane = np.ones_like(flat), dr / probe.radius_px, dc / probe.radius_px
     free = np.stack([scale * slope_r, scale * slope_c, scale * flat, *plane], axis=1)
-    modes = np.stack([mode_values(probe, mixing, *d.T) for d in distance]) * scale[:, None]
+    modes = _near_modes(distance, probe, mixing) * scale[:, None]
     # the background under a disk is never nothing, or its empty pixels would weigh without limit
     least = 0.02 * float(np.median(background)) + 1e-4 * float(np.median(height))
     return _Windows(values, seen, flat, free, modes, height, np.maximum(background, least))
+
+
+def _near_modes(distance: Float64, probe: Probe, mixing: Float64) -> Float64:
+    """Modes (n, k, p) of each window for the nearest of a few sub-pixel shifts: they are smooth, and many."""
+    # the pixels of all windows are the same but for the part of a pixel by which a disk is off
+    pixels = np.rint(distance[0])
+    shift = (np.floor((pixels[0] - distance[:, 0] + 0.5) * SHIFTS) + 0.5) / SHIFTS - 0.5
+    different, which = np.unique(shift, axis=0, return_inverse=True)
+    table = np.stack([mode_values(probe, mixing, *(pixels - one).T) for one in different])
+    return np.asarray(table[which.ravel()], np.float64)
 
 
 def _shell_covariances(probe: Probe, mixing: Float64) -> Float64:
@@ -210,14 +231,13 @@ def _learn_amplitudes(windows: _Windows, weights: Float64, shells: Float64, ampl
 
 def _projected(windows: _Windows, weights: Float64) -> tuple[Float64, Float64]:
     """Normal matrix (n, k, k) and right side (n, k) of the modes, the free terms projected out."""
-    free, modes = windows.free, windows.modes
-    free_weighted, modes_weighted = free * weights[:, None], modes * weights[:, None]
-    inner = _scaled_inverse(free_weighted @ free.transpose(0, 2, 1))
-    mixed = modes_weighted @ free.transpose(0, 2, 1)
-    gram = modes_weighted @ modes.transpose(0, 2, 1) - mixed @ inner @ mixed.transpose(0, 2, 1)
-    values = windows.values[..., None]
-    right = modes_weighted @ values - mixed @ inner @ (free_weighted @ values)
-    return np.asarray(gram, np.float64), np.asarray(right[..., 0], np.float64)
+    terms = np.concatenate([windows.modes, windows.free], axis=1)
+    k = windows.modes.shape[1]
+    normal = normals(terms, weights)
+    right = np.einsum("nkp,np->nk", terms, weights * windows.values)
+    mixed = normal[:, :k, k:] @ _scaled_inverse(normal[:, k:, k:])
+    gram = normal[:, :k, :k] - mixed @ normal[:, k:, :k]
+    return gram, right[:, :k] - np.einsum("nij,nj->ni", mixed, right[:, k:])
 
 
 def _scaled_inverse(matrix: Float64) -> Float64:
@@ -231,14 +251,13 @@ def _scaled_inverse(matrix: Float64) -> Float64:
 def _noise_ratios(windows: _Windows, weights: Float64, covariance: Float64) -> tuple[float, float]:
     """What the residuals show over what was promised, for counting noise and for roughness."""
     terms = np.concatenate([windows.modes, windows.free], axis=1)
-    weighted = terms * weights[:, None]
-    normal = weighted @ terms.transpose(0, 2, 1)
     k = windows.modes.shape[1]
+    normal = normals(terms, weights)
     normal[:, :k, :k] += np.linalg.inv(covariance + 1e-12 * np.eye(k) * np.trace(covariance))
     inverse = _scaled_inverse(normal)
-    solved = inverse @ (weighted @ windows.values[..., None])
-    left = weights * (windows.values - (solved.transpose(0, 2, 1) @ terms)[:, 0])
-    promised = weights - np.einsum("nkp,nkp->np", weighted, inverse @ weighted)
+    solved = np.einsum("nij,nj->ni", inverse, np.einsum("nkp,np->nk", terms, weights * windows.values))
+    left = weights * (windows.values - np.einsum("nk,nkp->np", solved, terms))
+    promised = weights - weights**2 * leverages(terms, inverse)
     disk_counts = windows.height[:, None] * windows.flat
     noise, rough = disk_counts + windows.background[:, None], disk_counts * windows.height[:, None]
     ratios = [float((left**2 * v).sum() / (promised * v).sum()) for v in (noise, rough)]

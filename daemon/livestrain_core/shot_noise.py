@@ -1,6 +1,7 @@
 """How many counts an electron gives, from the scatter of the pixels between the disks."""
 
 import numpy as np
+from numba import njit
 
 from livestrain_core.probe import Probe
 from livestrain_core.types import Float64, Frames, Usable
@@ -41,7 +42,7 @@ def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe
     reach = probe.radius_px + EDGE_WIDTHS * probe.edge_px + MARGIN_PX
     seen, first, second, total = np.zeros((4, frames.shape[1], frames.shape[2] - 2))
     for frame, disks in zip(frames, position, strict=True):
-        free = usable & np.isfinite(frame) & _far_from(disks, reach, frame.shape)
+        free = usable & np.isfinite(frame) & _far_from(disks, reach, *frame.shape)
         values = np.where(free, frame, 0).astype(np.float64)
         before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
         between = free[:, :-2] & free[:, 1:-1] & free[:, 2:]
@@ -59,13 +60,17 @@ def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe
     return scatter / expected if expected > 0.0 and scatter > 0.0 else None
 
 
-def _far_from(position: Float64, reach: float, shape: tuple[int, ...]) -> Usable:
+@njit(cache=True, nogil=True)
+def _far_from(position: Float64, reach: float, rows: int, columns: int) -> Usable:
     """False within some pixels of any of these places (m, 2)."""
-    far = np.ones(shape, np.bool_)
-    for r, c in position[np.isfinite(position).all(axis=1)]:
-        rows = slice(max(int(r - reach), 0), max(int(r + reach) + 2, 0))
-        columns = slice(max(int(c - reach), 0), max(int(c + reach) + 2, 0))
-        y, x = np.ogrid[rows, columns]
-        inside = (y - r) ** 2 + (x - c) ** 2 <= reach**2
-        far[rows, columns] &= ~inside[: far[rows, columns].shape[0], : far[rows, columns].shape[1]]
+    far = np.ones((rows, columns), np.bool_)
+    for k in range(len(position)):
+        r, c = position[k]
+        if not (np.isfinite(r) and np.isfinite(c)):
+            continue
+        for i in range(max(int(r - reach), 0), min(int(r + reach) + 2, rows)):
+            half = reach**2 - (i - r) ** 2
+            if half >= 0.0:
+                half = np.sqrt(half)
+                far[i, max(int(np.ceil(c - half)), 0) : max(min(int(c + half) + 1, columns), 0)] = False
     return far

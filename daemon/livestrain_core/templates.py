@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from livestrain_core.dynamical import USUAL, Contrast, contrast_modes
 from livestrain_core.probe import Probe, disk, disk_slopes
+from livestrain_core.products import inner
 from livestrain_core.types import Float32, Float64
 
 # filters are made for shifts on a grid of quarter pixels; the rest is linear
@@ -132,24 +133,19 @@ def pixel_variance(flat: Float64, electrons: float, contrast: Contrast) -> Float
     return np.asarray((flat + background) / electrons + contrast.roughness**2 * flat * flat.max(), np.float64)
 
 
-def _product(a: Float64, b: Float64) -> Float64:
-    """Matrix of scalar products."""
-    return np.asarray(a @ b.T, np.float64)
-
-
 def _estimator(free: Float64, modes: Float64, variance: Float64) -> Float64:
     """Best linear unbiased estimator (6, pixels) of the free terms, per count."""
     # Woodbury: the covariance is a diagonal plus a few contrast terms
-    weighted = modes / variance
-    inner = np.eye(len(modes)) + _product(weighted, modes)
-    mixed = np.linalg.solve(inner, _product(modes, free / variance)).T
-    precision = free / variance - mixed @ weighted
-    return np.asarray(np.linalg.solve(_product(precision, free), precision), np.float64)
+    weight = 1.0 / variance
+    gram = np.eye(len(modes)) + inner(modes, weight, modes)
+    mixed = np.linalg.solve(gram, inner(modes, weight, free)).T
+    precision = (free - np.einsum("ij,jp->ip", mixed, modes)) * weight
+    normal = inner(precision, np.ones_like(weight), free)
+    return np.asarray(np.einsum("ij,jp->ip", np.linalg.inv(normal), precision), np.float64)
 
 
 def _displacement_noise(weights: Float64, flat: Float64, modes: Float64, contrast: Contrast) -> Float64:
     squared = 0.5 * (weights[0] ** 2 + weights[1] ** 2)
-    misfit = (squared * contrast.roughness**2 * flat * flat.max()).sum() + 0.5 * (
-        _product(weights[:2], modes) ** 2
-    ).sum()
-    return np.array([(squared * flat).sum(), squared.sum(), misfit + contrast.misfit_px**2])
+    rough = (squared * contrast.roughness**2 * flat * flat.max()).sum()
+    shown = 0.5 * (inner(weights[:2], np.ones_like(flat), modes) ** 2).sum()
+    return np.array([(squared * flat).sum(), squared.sum(), rough + shown + contrast.misfit_px**2])

@@ -21,6 +21,8 @@ SIGNIFICANCE = 4.0
 MOST_HIDDEN = 0.4
 # filters are linear in the displacement; a disk farther away than this from its prediction is not the one meant
 CAPTURE_PX = 1.0
+# how often the filters are applied at most, each time from a lattice through the disks of the time before
+ROUNDS = 2
 # a frame of floats with less than this many counts is normalised; it is taken to hold a usual number of electrons
 FEWEST_COUNTS = 1000.0
 USUAL_ELECTRONS = 1e5
@@ -78,8 +80,8 @@ class Task(NamedTuple):
     bank: Bank
     hk: Float64
     """(m, 2) indices."""
-    rounds: int
-    """How often the filters are applied, one or more; each round starts from a lattice through the one before."""
+    enough_px: float
+    """Disks that were expected so near to where they are, root mean square, need not be measured again [px]."""
 
 
 class Work(NamedTuple):
@@ -214,12 +216,13 @@ def nearest(place: float, shifts: int) -> tuple[int, int, float]:
 
 
 @njit(cache=True, nogil=True)
-def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: float, every: bool) -> None:
+def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: float, every: bool) -> float:
     """
     Measure disks with the filters of the quarter pixel nearest to where they are expected, in place.
 
     The intensity is replaced, too, and the weight becomes zero where a disk was not found, `capture` pixels around.
-    All disks are measured, or those that carry weight. Hidden pixels are filled with the disk expected there.
+    All disks are measured, or those that carry weight. Hidden pixels are filled with the disk expected there. Returns
+    the weighted mean square of how far the disks found were from where they were expected [px^2].
     """
     place, weight, state = work.found
     noise_part = work.noise_part
@@ -231,6 +234,7 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
     # both begin with the rows of a window
     square = window[: rows * columns].reshape(rows, columns)
     covered_square = covered[: rows * columns].reshape(rows, columns)
+    moved = sum_weights = 0.0
     for j in range(len(place)):
         if not (every or weight[j] > 0.0):
             continue
@@ -263,6 +267,9 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
         variance = counting + noise[kind, 2]
         weight[j] = (1.0 - part) ** 2 / variance
         noise_part[j] = counting / variance
+        moved += weight[j] * distance2
+        sum_weights += weight[j]
+    return moved / sum_weights if sum_weights > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -291,12 +298,14 @@ def track_frame(frame: NDArray[Any], task: Task, work: Work) -> tuple[float, boo
     gain = pixels.electrons_per_count if pixels.electrons_per_count > 0.0 else normalise(image)
     coarse(image, task.search, seen, work.room, found)
     spans = robust_fit(hk, place, weight, vectors, inverse) == 0
-    for i in range(task.rounds):
+    for i in range(ROUNDS):
         if i > 0 and spans:
             spans = robust_fit(hk, place, weight, vectors, inverse) == 0
         if spans:
             put_on_lattice(hk, vectors, place)
-        measure_disks(work, cover, pixels.margin, task.bank, CAPTURE_PX if i > 0 else 2.0 * CAPTURE_PX, spans)
+        capture = CAPTURE_PX if i > 0 else 2.0 * CAPTURE_PX
+        if measure_disks(work, cover, pixels.margin, task.bank, capture, spans) < task.enough_px**2:
+            break
     return gain, spans
 
 
