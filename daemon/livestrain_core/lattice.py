@@ -254,7 +254,7 @@ def _fit(
     used = np.zeros(n, np.uint16)
     reason = np.zeros(n, np.uint8)
     place, weight = np.empty((m, 2)), np.empty(m)
-    lattice, inverse = np.empty((3, 2)), np.empty((3, 3))
+    lattice, inverse, spread = np.empty((3, 2)), np.empty((3, 3)), np.empty((3, 3))
     for i in range(n):
         for j in range(m):
             place[j, 0], place[j, 1] = position[i, j, 0], position[i, j, 1]
@@ -281,21 +281,24 @@ def _fit(
         # four degrees of freedom of prior: with few disks the residual alone says little
         scale = (chi2 + 4.0) / (2.0 * used[i] - 6.0 + 4.0)
         _pack(inverse, scale, covariance[i])
-        _pack(_counting(hk, weight, noise_part[i], inverse), min(scale, 1.0), noise_covariance[i])
+        counting(hk, weight, noise_part[i], inverse, spread)
+        _pack(spread, min(scale, 1.0), noise_covariance[i])
     return vectors, covariance, noise_covariance, residual, used, reason
 
 
 @njit(cache=True, nogil=True)
-def _counting(hk: Float64, weight: Float64, noise_part: Float32, inverse: Float64) -> Float64:
-    """Covariance (3, 3) that counting alone gives a weighted fit."""
-    spread = np.zeros((3, 3))
+def counting(hk: Float64, weight: Float64, noise_part: Float32, inverse: Float64, covariance: Float64) -> None:
+    """Covariance (3, 3) that counting alone gives a weighted fit, the inverse of whose normal matrix is given."""
+    covariance[:] = 0.0
     for j in range(len(hk)):
         if weight[j] > 0.0:
-            terms = (1.0, hk[j, 0], hk[j, 1])
+            part = weight[j] * noise_part[j]
+            # how much the place of this disk moves centre, g1 and g2
             for p in range(3):
+                at_p = inverse[p, 0] + inverse[p, 1] * hk[j, 0] + inverse[p, 2] * hk[j, 1]
                 for q in range(3):
-                    spread[p, q] += weight[j] * noise_part[j] * terms[p] * terms[q]
-    return inverse @ spread @ inverse
+                    at_q = inverse[q, 0] + inverse[q, 1] * hk[j, 0] + inverse[q, 2] * hk[j, 1]
+                    covariance[p, q] += part * at_p * at_q
 
 
 @njit(cache=True, nogil=True)
