@@ -70,7 +70,7 @@ def track(
     task = task_for(frames.shape[1:], hidden, lattice, indices, probe, float(search_px), contrast or USUAL, spacing_px)
     counts = frames.dtype.kind != "f"
     pixels = task.pixels._replace(
-        plain=everywhere and counts and saturation is None,
+        checked=not counts or saturation is not None,
         limit=inf if saturation is None else float(saturation),
         electrons_per_count=contrast.electrons_per_count if contrast else float(counts),
     )

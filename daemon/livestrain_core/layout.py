@@ -103,7 +103,16 @@ def task_for(
         area=pi * probe.radius_px**2,
     )
     seen = _unseen(len(indices), _up(shifts * width, LOOP))
-    pixels = Pixels(margin, everywhere, Cover(1 - shown, _flagged(shown, expected + margin, reach)), False, inf, 1.0)
+    pixels = Pixels(
+        margin=margin,
+        usable=everywhere,
+        cover=Cover(1 - shown, _flagged(shown, expected + margin, reach)),
+        plain=bool(everywhere.all()),
+        checked=False,
+        usable_count=int(everywhere.sum()),
+        limit=inf,
+        electrons_per_count=1.0,
+    )
     task = Task(pixels, search, seen, bank, indices, ENOUGH_PX["precise"])
     look(shown, search, work_for(task).room, seen)
     return task

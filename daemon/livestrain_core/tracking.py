@@ -64,7 +64,11 @@ class Pixels(NamedTuple):
     cover: Cover
     """What is hidden in every frame."""
     plain: bool
-    """Whether every pixel of every frame can be used."""
+    """Whether every pixel of every frame is usable."""
+    checked: bool
+    """Whether a usable pixel may be lost in a frame: not finite or saturated."""
+    usable_count: int
+    """Usable pixels."""
     limit: float
     """A pixel at or above it is saturated; infinite where none is [counts]."""
     electrons_per_count: float
@@ -113,23 +117,29 @@ class Work(NamedTuple):
 def to_image(frame: NDArray[Any], pixels: Pixels, image: Float32) -> int:
     """Frame in the middle of an image, zero where nothing is seen; returns how many usable pixels were lost."""
     rows, columns = frame.shape
-    margin, usable, limit, plain = pixels.margin, pixels.usable, np.float32(pixels.limit), pixels.plain
+    margin, usable, limit = pixels.margin, pixels.usable, np.float32(pixels.limit)
+    plain, checked = pixels.plain, pixels.checked
     gain = np.float32(pixels.electrons_per_count if pixels.electrons_per_count > 0.0 else 1.0)
-    lost = 0
+    left = 0
     for r in range(rows):
-        source, target = frame[r], image[margin + r, margin : margin + columns]
-        if plain:
-            for c in range(len(target)):
-                target[c] = gain * np.float32(source[c])
-        else:
-            keep = usable[r]
+        source, target, keep = frame[r], image[margin + r, margin : margin + columns], usable[r]
+        if checked:
+            # of the same width as the values, so that a loop takes many at a time
+            in_row = np.int32(0)
             for c in range(len(target)):
                 value = np.float32(source[c])
                 # a comparison with what is not a number is false, and infinity is not below any limit
-                good = abs(value) < limit
-                target[c] = gain * value if good and keep[c] else np.float32(0.0)
-                lost += keep[c] and not good
-    return lost
+                good = (abs(value) < limit) & keep[c]
+                target[c] = gain * value if good else np.float32(0.0)
+                in_row = np.int32(in_row + np.int32(good))
+            left += int(in_row)
+        elif plain:
+            for c in range(len(target)):
+                target[c] = gain * np.float32(source[c])
+        else:
+            for c in range(len(target)):
+                target[c] = gain * np.float32(source[c]) if keep[c] else np.float32(0.0)
+    return pixels.usable_count - left if checked else 0
 
 
 @njit(cache=True, nogil=True)

@@ -90,7 +90,7 @@ def measure(
     n, _, columns = frames.shape
     masked = usable is not None and not bool(np.all(usable))
     keep = np.ascontiguousarray(usable, np.bool_) if masked else np.ones(frames.shape[1:], np.bool_)
-    plain = not masked and saturation is None and frames.dtype.kind != "f"
+    checked = saturation is not None or frames.dtype.kind == "f"
     limit = np.inf if saturation is None else saturation
     geometry = np.array([_row(d) for d in detectors], np.float64).reshape(-1, 5)
     if predicted is None:
@@ -103,7 +103,7 @@ def measure(
     column_sums = np.empty(columns, accumulator or wide)
     arrays = (out.total, out.centre_of_mass, out.centre, out.sums, left_out)
     places = np.ascontiguousarray(predicted, np.float64)
-    _measure(frames, (keep, plain, float(limit)), guess, (geometry, places), column_sums, wide(0), arrays)
+    _measure(frames, (keep, masked, checked, float(limit)), guess, (geometry, places), column_sums, wide(0), arrays)
     return out
 
 
@@ -115,7 +115,7 @@ def _row(detector: Detector) -> tuple[float, float, float, float, float]:
 @njit(cache=True, nogil=True)
 def _measure(
     frames: Frames,
-    pixels: tuple[Usable, bool, float],
+    pixels: tuple[Usable, bool, bool, float],
     guess: Float64,
     where: tuple[Float64, Float64],
     column_sums: NDArray[Any],
@@ -123,18 +123,21 @@ def _measure(
     out: tuple[Float64, Float64, Float64, Float64, NDArray[np.uint32]],
 ) -> None:
     total, centre_of_mass, centre, sums, left_out = out
-    keep, plain, limit = pixels
+    keep, masked, checked, limit = pixels
     geometry, predicted = where
     kept = keep.sum()
     frame = frames[0].copy()
     for i in range(frames.shape[0]):
-        if plain:
-            frame = frames[i]
-        else:
-            left_out[i] = _clean(frames, i, keep, limit, frame)
-            if left_out[i] > 0 and left_out[i] == kept:
+        if checked:
+            good = _clean(frames, i, keep, limit, frame)
+            left_out[i] = kept - good
+            if good == 0 and kept > 0:
                 total[i], centre_of_mass[i], centre[i], sums[i] = np.nan, np.nan, np.nan, np.nan
                 continue
+        elif masked:
+            _mask(frames, i, keep, frame)
+        else:
+            frame = frames[i]
         total[i] = _moments(frame, column_sums, zero, centre_of_mass[i])
         _bright_field_centre(frame, guess, zero, centre[i])
         for k in range(geometry.shape[0]):
@@ -146,17 +149,30 @@ def _measure(
 
 
 @njit(cache=True, nogil=True)
-def _clean(frames: Frames, i: int, keep: Usable, limit: float, frame: Image) -> int:
-    """Copy of frame i, zero where nothing can be used; returns how many pixels it lost."""
-    nothing, most, lost = frames.dtype.type(0), np.float32(limit), 0
+def _mask(frames: Frames, i: int, keep: Usable, frame: Image) -> None:
+    """Copy of frame i, zero where it is not usable."""
+    nothing = frames.dtype.type(0)
     for r in range(frame.shape[0]):
         source, target, usable = frames[i, r], frame[r], keep[r]
         for c in range(len(target)):
+            target[c] = source[c] if usable[c] else nothing
+
+
+@njit(cache=True, nogil=True)
+def _clean(frames: Frames, i: int, keep: Usable, limit: float, frame: Image) -> int:
+    """Copy of frame i, zero where it is not usable, not finite or saturated; returns how many pixels are left."""
+    nothing, most, left = frames.dtype.type(0), np.float32(limit), 0
+    for r in range(frame.shape[0]):
+        source, target, usable = frames[i, r], frame[r], keep[r]
+        # of the same width as the values, so that a loop takes many at a time
+        in_row = np.int32(0)
+        for c in range(len(target)):
             # a comparison with what is not a number is false, and infinity is not below any limit
-            good = abs(np.float32(source[c])) < most
-            target[c] = source[c] if good and usable[c] else nothing
-            lost += usable[c] and not good
-    return lost
+            good = (abs(np.float32(source[c])) < most) & usable[c]
+            target[c] = source[c] if good else nothing
+            in_row = np.int32(in_row + np.int32(good))
+        left += int(in_row)
+    return left
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
