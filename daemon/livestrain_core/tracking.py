@@ -324,6 +324,7 @@ def track_frames(frames: Frames, task: Task, work: Work, out: tuple[Float32, Flo
     """Track every frame, each for itself."""
     position, intensity, score, noise_part = out
     place, weight, state = work.found
+    counting = work.noise_part
     for i in range(len(frames)):
         gain, _ = track_frame(frames[i], task, work)
         for j in range(len(place)):
@@ -332,4 +333,4 @@ def track_frames(frames: Frames, task: Task, work: Work, out: tuple[Float32, Flo
             position[i, j, 1] = place[j, 1] if found else np.nan
             intensity[i, j] = state[j, 0] / gain
             score[i, j] = sqrt(weight[j]) if found else 0.0
-            noise_part[i, j] = work.noise_part[j] if found else np.nan
+            noise_part[i, j] = counting[j] if found else np.nan
