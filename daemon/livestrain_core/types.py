@@ -31,6 +31,9 @@ Float32: TypeAlias = NDArray[np.float32]
 Estimator: TypeAlias = Literal["fast", "precise"]
 """How disks are measured: once, or again from the lattice through them."""
 
+Template: TypeAlias = Literal["disk", "image"]
+"""What disks are compared with: a flat disk, or the image of the probe in vacuum."""
+
 Point: TypeAlias = tuple[float, float]
 """(row, column) [px]."""
 
