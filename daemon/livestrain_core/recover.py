@@ -13,7 +13,7 @@ from livestrain_core.probe import Probe
 from livestrain_core.types import Float64, Frames, Image, Usable
 
 # how far a lattice may be from that of the plan; a square one is itself again beyond 45 degrees
-LARGEST_STRAIN = 0.09
+LARGEST_STRAIN = 0.12
 LARGEST_ROTATION = pi / 4 + 0.02
 # disks of a frame from which its lattice is taken, the brightest
 MOST_DISKS = 40
@@ -67,7 +67,7 @@ def recover(frames: Frames, usable: Usable | None, probe: Probe, near: Lattice) 
     probe
         Radius and edge of a disk [px].
     near
-        Lattice of the plan; that of a frame is turned by up to 45 degrees and strained by up to 9 % from it [px].
+        Lattice of the plan; that of a frame is turned by up to 45 degrees and strained by up to 12 % from it [px].
 
     Returns
     -------

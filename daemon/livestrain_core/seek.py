@@ -13,8 +13,8 @@ from livestrain_core.recover import LARGEST_ROTATION, LARGEST_STRAIN, Recovered,
 from livestrain_core.types import Disks, Estimator, Float64, Frames, Indices, Point, Usable
 
 # tracking follows strain and rotation up to about this; what it says beyond is checked
-FOLLOWED_STRAIN = 0.05
-FOLLOWED_ROTATION = 0.05
+FOLLOWED_STRAIN = 0.06
+FOLLOWED_ROTATION = 0.08
 # of the disks found a lattice uses this part, and their distance from it stays below the larger of these
 LEAST_USED = 0.7
 LARGEST_RESIDUAL_PX = 0.5

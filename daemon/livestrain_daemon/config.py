@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from livestrain_core.types import Estimator
+from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes, Flip
 from livestrain_daemon.plan import DetectorPlan, Level
@@ -103,7 +104,14 @@ class AnalysisConfig(Section):
     )
     """Virtual detectors."""
     estimator: Estimator = "precise"
-    """How disks are measured: `fast` once; `precise` again from the lattice, leaving hidden pixels out exactly."""
+    """How disks are measured: `precise` twice, the second time from the lattice of the first; `fast` only where
+    needed."""
+    disks: DisksChoice = "auto"
+    """Which disks are looked for: those of the lattice (`tracked`), all without a lattice (`detected`), `both`, or by
+    itself: tracked where a lattice was found, detected where only the probe was."""
+    detect: DetectPlan = DetectPlan()
+    """Which disks are reported when they are detected: a table of score, relative_intensity, spacing_px, edge_px and
+    count."""
     axes: Axes = "detector"
     """Along what strain is given first: the detector, the scan (its rotation must be known), or g1 of the reference."""
 

@@ -50,7 +50,11 @@ def _any_plan(config: AnalysisConfig) -> Plan:
         centre=(32.0, 32.0), radius_px=4.0, edge_px=1.0, g1=(0.0, 16.0), g2=(16.0, 0.0), hk=((0, 0), (0, 1), (1, 0))
     )
     return Plan.model_construct(
-        calibration=calibration, detectors=config.detectors, unusable=(), stages=stages_for(calibration)
+        calibration=calibration,
+        detectors=config.detectors,
+        unusable=(),
+        detect=config.detect,
+        stages=stages_for(calibration, "both"),
     )
 
 

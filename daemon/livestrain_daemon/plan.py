@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError, model_validator
 
 from livestrain_core.types import Estimator
+from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.geometry import Axes, DescanPlan, EllipsePlan, PixelSizePlan, PlanPart, ScanAxesPlan, Source
 from livestrain_daemon.learned import ContrastPlan
@@ -76,6 +77,8 @@ class CalibrationPlan(PlanPart):
     """What was learned of the intensity inside the disks; None takes the usual."""
     reason: str = ""
     """Why there is no lattice."""
+    nominal: bool = False
+    """True where no disk was found at all: centre, radius and edge are guesses."""
     descan: DescanPlan | None = None
     """The centre as a plane over the scan; None where it is not known."""
     ellipse: EllipsePlan | None = None
@@ -129,6 +132,10 @@ class Plan(PlanPart):
     """The analyses of each stage, by name, in order."""
     estimator: Estimator = "precise"
     """How disks are measured."""
+    disks: DisksChoice = "auto"
+    """Which disks are looked for when the stages follow from the calibration."""
+    detect: DetectPlan = DetectPlan()
+    """Which disks the analysis ``detect`` reports."""
     axes: Axes = "detector"
     """Along what strain is given first; a reference may choose others."""
 
@@ -156,11 +163,14 @@ class Plan(PlanPart):
         return pixels_outside(self.unusable, frame_shape)
 
 
-def stages_for(calibration: CalibrationPlan) -> dict[str, tuple[str, ...]]:
-    """The usual analyses: disks and lattice only where a lattice is known."""
+def stages_for(calibration: CalibrationPlan, disks: DisksChoice = "auto") -> dict[str, tuple[str, ...]]:
+    """The usual analyses: tracked disks only where a lattice is known, detected ones only where the probe is."""
     analyses: tuple[str, ...] = ("virtual",)
-    if calibration.g1 is not None:
+    lattice = calibration.g1 is not None
+    if lattice and disks != "detected":
         analyses += ("disks",)
+    if not calibration.nominal and (disks in {"detected", "both"} or (disks == "auto" and not lattice)):
+        analyses += ("detect",)
     return {DIFFRACTION: analyses, REDUCTION: ("patterns",)}
 
 
@@ -184,15 +194,15 @@ def changed(plan: Plan, changes: Mapping[str, Any], revision: int) -> Plan:
     """
     fields = plan.model_dump()
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(fields.get(key), dict) and key == "calibration":
+        if isinstance(value, Mapping) and isinstance(fields.get(key), dict) and key in {"calibration", "detect"}:
             fields[key] = {**fields[key], **value}
         else:
             fields[key] = value
     fields["revision"] = revision
-    if "calibration" in changes and "stages" not in changes:
-        fields.pop("stages")
-        fields["stages"] = stages_for(parse_calibration(fields["calibration"]))
-    return parse_plan(fields)
+    new = parse_plan(fields)
+    if "stages" not in changes and ("calibration" in changes or "disks" in changes):
+        return new.model_copy(update={"stages": stages_for(new.calibration, new.disks)})
+    return new
 
 
 def only_derives_otherwise(one: Plan, other: Plan) -> bool:

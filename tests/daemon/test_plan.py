@@ -80,7 +80,7 @@ def test_no_change_gives_the_same_plan_under_a_new_number() -> None:
 
 def test_losing_the_lattice_takes_the_disks_out_of_the_stages() -> None:
     new = changed(known_plan(), {"calibration": {"g1": None, "g2": None}}, 2)
-    assert new.stages == {"diffraction": ("virtual",), "reduction": ("patterns",)}
+    assert new.stages == {"diffraction": ("virtual", "detect"), "reduction": ("patterns",)}
 
 
 def test_stages_of_the_user_stay_with_a_changed_calibration() -> None:

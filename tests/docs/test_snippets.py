@@ -164,6 +164,14 @@ def test_a_scan_is_calibrated_with_what_is_known(reader: Reader, capsys: pytest.
     assert load_config(Path("livestrain.toml")).analysis.axes == "scan"
 
 
+def test_disks_are_detected_without_a_lattice(reader: Reader) -> None:
+    reader.follow("how-to/detect-disks.md")
+    status = reader.rig.wait_until_final("mine")
+    assert status.plan is not None
+    assert {"peak_count", "peak_total"} <= {info.name for info in status.plan.maps}
+    assert "e_xx" not in {info.name for info in status.plan.maps}
+
+
 def test_an_analysis_of_another_package_makes_a_map(reader: Reader, crystal: RenderedScan) -> None:
     made = reader.python(snippets("how-to/add-an-analysis.md", "python")[1][1])
     path = reader.rig.spool / "mine" / f"results-{made['reply'].revision:04d}.h5"

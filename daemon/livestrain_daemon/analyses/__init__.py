@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
+from livestrain_daemon.analyses.detect import DetectedDisks
 from livestrain_daemon.analyses.disks import TrackedDisks
 from livestrain_daemon.analyses.patterns import SummedPatterns
 from livestrain_daemon.analyses.protocol import Analysis, FrameKind, Prepared, Results
@@ -20,6 +21,7 @@ ENTRY_POINTS = "livestrain.analyses"
 _OURS: Mapping[str, Analysis] = {
     "virtual": VirtualDetectors(),
     "disks": TrackedDisks(),
+    "detect": DetectedDisks(),
     "patterns": SummedPatterns(),
 }
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.disks import track
 from livestrain_core.dynamical import Contrast
-from livestrain_core.lattice import Lattice, fit_lattice
+from livestrain_core.lattice import Lattice
 from livestrain_core.probe import Probe
+from livestrain_core.seek import find_lattices
 from livestrain_core.types import Estimator, Indices, Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
 from livestrain_daemon.errors import PlanError
@@ -45,6 +45,7 @@ class TrackedDisks:
             ),
             Output("disks_used", (), "uint16", "", description="disks in the fit"),
             Output("reason", (), "uint8", "", "categorical", description="why there is no fit; 0 where there is one"),
+            Output("tracking", (), "uint8", "", "categorical", description="0 tracked, 1 found again, 2 not found"),
         )
 
     def prepare(self, plan: Plan, kind: FrameKind) -> Prepared:
@@ -95,7 +96,7 @@ class _Prepared:
 
     def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
         del positions, earlier
-        disks = track(
+        sought = find_lattices(
             frames,
             self.usable,
             self.lattice,
@@ -106,7 +107,7 @@ class _Prepared:
             estimator=self.estimator,
             saturation=self.saturation,
         )
-        fit = fit_lattice(disks, self.hk)
+        disks, fit = sought.disks, sought.fit
         return {
             "disk_position": disks.position,
             "disk_intensity": disks.intensity,
@@ -119,4 +120,5 @@ class _Prepared:
             "residual": fit.residual_px,
             "disks_used": fit.disks_used,
             "reason": fit.reason,
+            "tracking": sought.tracking,
         }

@@ -139,6 +139,7 @@ def nominal_calibration(frame_shape: tuple[int, int], positions: tuple[int, ...]
         centre=((rows - 1) / 2, (columns - 1) / 2),
         radius_px=max(1.0, min(rows, columns) / 8),
         edge_px=1.0,
+        nominal=True,
         positions=positions,
         reason=reason,
     )

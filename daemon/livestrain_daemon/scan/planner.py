@@ -200,7 +200,9 @@ class Planner:
             detectors=self._surroundings.config.analysis.detectors,
             unusable=self._unusable(),
             corrections=self._given_corrections,
-            stages=stages_for(calibration),
+            stages=stages_for(calibration, self._surroundings.config.analysis.disks),
+            disks=self._surroundings.config.analysis.disks,
+            detect=self._surroundings.config.analysis.detect,
             axes=self._surroundings.config.analysis.axes,
             estimator=self._surroundings.config.analysis.estimator,
         )

@@ -1,0 +1,60 @@
+"""Disks wherever they are in a frame, without a lattice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_core.detect import DetectOptions, detect
+from livestrain_core.probe import Probe
+from livestrain_core.types import Usable
+from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
+from livestrain_daemon.plan import Plan, pixels_outside
+from livestrain_daemon.scanfolder import Output
+
+
+class DetectedDisks:
+    """Every disk of a frame, the brightest first."""
+
+    def outputs(self, plan: Plan, kind: FrameKind) -> Sequence[Output]:
+        """A list of disks, filled up with NaN, and two maps of what is in it."""
+        del kind
+        count = plan.detect.count
+        return (
+            Output("peak_position", (count, 2), "float32", "px", description="detected disks (row, column)"),
+            Output("peak_intensity", (count,), "float32", "counts", description="above the background"),
+            Output("peak_score", (count,), "float32", "", description="contrast over its standard error"),
+            Output("peak_count", (), "uint16", "", description="disks detected"),
+            Output("peak_total", (), "float32", "counts", description="intensity of all disks but the brightest"),
+        )
+
+    def prepare(self, plan: Plan, kind: FrameKind) -> Prepared:
+        """The plan's probe, and the pixels that may be looked at."""
+        without = (*plan.unusable, *plan.calibration.broken)
+        return _Prepared(
+            usable=pixels_outside(without, kind.shape) if without else None,
+            probe=Probe(plan.calibration.radius_px, plan.calibration.edge_px),
+            options=plan.detect.options(),
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    usable: Usable | None
+    probe: Probe
+    options: DetectOptions
+
+    def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
+        del positions, earlier
+        found = detect(frames, self.usable, self.probe, self.options)
+        # the direct beam says little about the specimen, and would drown all else
+        others = np.nansum(found.intensity[:, 1:], axis=1, dtype=np.float32)
+        return {
+            "peak_position": found.position,
+            "peak_intensity": found.intensity,
+            "peak_score": found.score,
+            "peak_count": found.count,
+            "peak_total": np.where(found.count > 0, others, np.float32(np.nan)),
+        }
