@@ -67,10 +67,14 @@ def track(
     everywhere = usable is None or bool(np.all(usable))
     hidden = None if usable is None or everywhere else np.asarray(usable, np.bool_).tobytes()
     indices = np.asarray(hk, np.float64).tobytes()
-    task = task_for(frames.shape[1:], hidden, lattice, indices, probe, float(search_px), contrast or USUAL, spacing_px)
     counts = frames.dtype.kind != "f"
+    checked = not counts or saturation is not None
+    exact = estimator == "precise" and (checked or hidden is not None)
+    task = task_for(
+        frames.shape[1:], hidden, lattice, indices, probe, float(search_px), contrast or USUAL, spacing_px, exact
+    )
     pixels = task.pixels._replace(
-        checked=not counts or saturation is not None,
+        checked=checked,
         limit=inf if saturation is None else float(saturation),
         electrons_per_count=contrast.electrons_per_count if contrast else float(counts),
     )

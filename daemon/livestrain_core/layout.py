@@ -13,6 +13,7 @@ from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, clear_reach, filters
 from livestrain_core.tracking import Bank, Cover, Pixels, Task, Work
 from livestrain_core.types import Estimator, Float32, Float64
+from livestrain_core.visible import NOTHING, Equations, visible_tables
 
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
@@ -36,6 +37,7 @@ def task_for(
     search_px: float,
     contrast: Contrast = USUAL,
     spacing_px: float | None = None,
+    exact: bool = False,
 ) -> Task:
     """
     What tracking needs to know.
@@ -58,6 +60,8 @@ def task_for(
         What is known of the intensity inside the disks.
     spacing_px
         Distance between disks up to which the filters look; that of the lattice if None [px].
+    exact
+        Whether disks that are partly hidden are measured from their visible pixels alone, not filled.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def task_for(
     everywhere = np.ones(shape, np.bool_) if usable is None else np.frombuffer(usable, np.bool_).reshape(shape).copy()
     indices = np.frombuffer(hk, np.float64).reshape(-1, 2).copy()
     spacing = shortest(np.array([lattice.g1, lattice.g2])) if spacing_px is None else spacing_px
-    expected, bank = predict(lattice, indices), _bank(probe, contrast, clear_reach(probe, spacing))
+    expected, bank = predict(lattice, indices), _bank(probe, contrast, clear_reach(probe, spacing), exact)
     step = 2 ** max(int(np.log2(probe.radius_px / BINNED_RADIUS)), 0)
     # the middle of the windows is the nearest bin, which may be half a bin off
     shifts = 2 * max(ceil((search_px + 0.5 * (step - 1)) / step), 1) + 1
@@ -134,6 +138,7 @@ def work_for(task: Task) -> Work:
     """
     search, (m, length), image = task.search, task.seen.disk.shape, task.pixels.cover.hidden.shape
     rows, columns = search.window
+    k = task.bank.visible.terms.shape[2]
     room = Room(
         prefix=np.zeros((image[0] // search.step + 1, image[1] // search.step), np.float32),
         line=np.empty(image[1], np.float32),
@@ -152,6 +157,7 @@ def work_for(task: Task) -> Work:
         windows=np.zeros((2, task.bank.filters.shape[4]), np.float32),
         found=(np.empty((m, 2)), np.empty(m), np.empty((m, 2))),
         noise_part=np.empty(m),
+        equations=Equations(np.empty((k, k)), np.empty((3, k))),
         vectors=np.empty((3, 2)),
         inverse=np.empty((3, 3)),
     )
@@ -162,17 +168,28 @@ def _unseen(m: int, length: int) -> Seen:
 
 
 @lru_cache(maxsize=8)
-def _bank(probe: Probe, contrast: Contrast, reach_px: float) -> Bank:
+def _bank(probe: Probe, contrast: Contrast, reach_px: float, exact: bool) -> Bank:
     """Filters whose rows, and the whole, are filled up with zeros."""
     table = filters(probe, contrast, reach_px)
-    size, lead = 2 * table.half + 1, table.bank.shape[:4]
+    size = 2 * table.half + 1
     columns = _up(size, HALF_VECTOR)
-    rows = np.zeros((*lead, size, columns), np.float32)
-    rows[..., :size] = table.bank.reshape(*lead, size, size)
-    bank = np.zeros((*lead, _up(size * columns, LOOP)), np.float32)
-    bank[..., : size * columns] = rows.reshape(*lead, -1)
+    bank = _filled_up(table.bank, size)
+    visible = NOTHING
+    if exact:
+        plain = visible_tables(probe, contrast, reach_px)
+        visible = plain._replace(terms=_filled_up(plain.terms, size), weight=_filled_up(plain.weight, size))
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
-    return Bank(table.half, columns, bank, table.noise, table.intensity_noise, limits)
+    return Bank(table.half, columns, bank, table.noise, table.intensity_noise, limits, visible)
+
+
+def _filled_up(windows: Float32, size: int) -> Float32:
+    """Square windows (..., size * size) whose rows, and the whole, are filled up with zeros."""
+    lead, columns = windows.shape[:-1], _up(size, HALF_VECTOR)
+    rows = np.zeros((*lead, size, columns), np.float32)
+    rows[..., :size] = windows.reshape(*lead, size, size)
+    out = np.zeros((*lead, _up(size * columns, LOOP)), np.float32)
+    out[..., : size * columns] = rows.reshape(*lead, -1)
+    return out
 
 
 def _flagged(shown: Float32, places: Float64, reach: int) -> NDArray[np.bool_]:

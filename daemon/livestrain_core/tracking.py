@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from livestrain_core.coarse import Found, Room, Search, Seen, coarse, cut, look
 from livestrain_core.lattice import robust_fit
 from livestrain_core.types import Float32, Float64, Frames, Usable
+from livestrain_core.visible import Equations, Visible, measure_visible
 
 SIGNIFICANCE = 4.0
-# measured disks fade out of a fit, and are given up beyond this part hidden
-MOST_HIDDEN = 0.4
+# disks of which a larger part is hidden are given up: where it is left out, and where it is filled
+MOST_HIDDEN = 0.7
+MOST_FILLED = 0.4
 # filters are linear in the displacement; a disk farther away than this from its prediction is not the one meant
 CAPTURE_PX = 1.0
 # how often the filters are applied at most, each time from a lattice through the disks of the time before
@@ -43,6 +45,8 @@ class Bank(NamedTuple):
     """(classes, 2) as in `templates.Filters`."""
     limits: Float64
     """(classes - 1,) electrons between one class and the next."""
+    visible: Visible
+    """For windows that are partly hidden, in the same layout; empty where hidden pixels are filled."""
 
 
 class Cover(NamedTuple):
@@ -107,6 +111,8 @@ class Work(NamedTuple):
     """Places, weights, intensities and backgrounds of the frame's disks."""
     noise_part: Float64
     """(m,) part of each place's variance that counting causes."""
+    equations: Equations
+    """For disks that are partly hidden."""
     vectors: Float64
     """(3, 2) the lattice where the disks were expected last: centre, g1, g2."""
     inverse: Float64
@@ -198,14 +204,22 @@ def three_dots(filters: Float32, at: tuple[int, int, int], window: Float32) -> t
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def fill_hidden(
     window: Float32, hidden: Float32, filters: Float32, at: tuple[int, int, int], intensity: float, background: float
-) -> float:
-    """Fill hidden pixels of a window with the disk expected there; returns the part of the disk that is hidden."""
+) -> None:
+    """Fill hidden pixels of a window with the disk expected there."""
     flat = filters[at[0], at[1], at[2], 3]
-    part, height, level = np.float32(0.0), np.float32(intensity), np.float32(background)
+    height, level = np.float32(intensity), np.float32(background)
     for k in range(len(window)):
         window[k] += hidden[k] * (height * flat[k] + level)
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def hidden_parts(hidden: Float32, filters: Float32, at: tuple[int, int, int]) -> tuple[float, float]:
+    """Part of a disk that is hidden, and pixels of its window that are."""
+    flat, part, pixels = filters[at[0], at[1], at[2], 3], np.float32(0.0), np.float32(0.0)
+    for k in range(len(hidden)):
         part += hidden[k] * flat[k]
-    return float(part)
+        pixels += hidden[k]
+    return float(part), float(pixels)
 
 
 @njit(cache=True, nogil=True)
@@ -226,13 +240,31 @@ def nearest(place: float, shifts: int) -> tuple[int, int, float]:
 
 
 @njit(cache=True, nogil=True)
+def measure_partly(
+    work: Work, bank: Bank, at: tuple[int, int, int], expected: tuple[float, float], part: float
+) -> tuple[float, float, float, float]:
+    """
+    Displacement times intensity, intensity, and factor on the variance of a disk in a window that is partly hidden.
+
+    It is measured from its visible pixels, or, without the tables for that, with the hidden ones filled with the disk
+    of the intensity and on the background that are expected.
+    """
+    window, covered = work.windows[0], work.windows[1]
+    if bank.visible.terms.shape[0] > 0:
+        return measure_visible(window, covered, bank.visible, at, work.equations)
+    fill_hidden(window, covered, bank.filters, at, expected[0], expected[1])
+    moved_r, moved_c, total = three_dots(bank.filters, at, window)
+    return moved_r, moved_c, total, 1.0 / (1.0 - part) ** 2
+
+
+@njit(cache=True, nogil=True)
 def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: float, every: bool) -> float:
     """
     Measure disks with the filters of the quarter pixel nearest to where they are expected, in place.
 
     The intensity is replaced, too, and the weight becomes zero where a disk was not found, `capture` pixels around.
-    All disks are measured, or those that carry weight. Hidden pixels are filled with the disk expected there. Returns
-    the weighted mean square of how far the disks found were from where they were expected [px^2].
+    All disks are measured, or those that carry weight. Hidden pixels are left out. Returns the
+    weighted mean square of how far the disks found were from where they were expected [px^2].
     """
     place, weight, state = work.found
     noise_part = work.noise_part
@@ -244,6 +276,7 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
     # both begin with the rows of a window
     square = window[: rows * columns].reshape(rows, columns)
     covered_square = covered[: rows * columns].reshape(rows, columns)
+    most_hidden = MOST_HIDDEN if bank.visible.terms.shape[0] > 0 else MOST_FILLED
     moved = sum_weights = 0.0
     for j in range(len(place)):
         if not (every or weight[j] > 0.0):
@@ -258,11 +291,17 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
         kind = brightness_class(state[j, 0], limits)
         at = kind, a, b
         cut(image, top, left, square)
-        part = 0.0
+        part, lost, raised = 0.0, 0.0, 1.0
         if flagged[j]:
             cut(hidden, top, left, covered_square)
-            part = fill_hidden(window, covered, filters, at, state[j, 0], state[j, 1])
-        moved_r, moved_c, total = three_dots(filters, at, window)
+            part, lost = hidden_parts(covered, filters, at)
+        # a window that is hidden nearly wholly is not worth its equations
+        if part > most_hidden:
+            continue
+        if lost > 0.0:
+            moved_r, moved_c, total, raised = measure_partly(work, bank, at, (state[j, 0], state[j, 1]), part)
+        else:
+            moved_r, moved_c, total = three_dots(filters, at, window)
         state[j, 0] = total
         per_total = 1.0 / max(total, 1e-12)
         at_r += min(max(moved_r * per_total, -2.0), 2.0) - margin
@@ -270,12 +309,12 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
         distance2 = (at_r - place[j, 0]) ** 2 + (at_c - place[j, 1]) ** 2
         place[j, 0], place[j, 1] = at_r, at_c
         size, background = max(total, 1.0), max(state[j, 1], 0.0)
-        error = sqrt(intensity_noise[kind, 0] * size + intensity_noise[kind, 1] * background + 1e-9)
-        if part > MOST_HIDDEN or not total > SIGNIFICANCE * error or distance2 > capture * capture:
+        error = sqrt(intensity_noise[kind, 0] * size + intensity_noise[kind, 1] * background + 1e-9) * sqrt(raised)
+        if not total > SIGNIFICANCE * error or distance2 > capture * capture:
             continue
         counting = noise[kind, 0] / size + noise[kind, 1] * background / (size * size)
         variance = counting + noise[kind, 2]
-        weight[j] = (1.0 - part) ** 2 / variance
+        weight[j] = 1.0 / (raised * variance)
         noise_part[j] = counting / variance
         moved += weight[j] * distance2
         sum_weights += weight[j]
