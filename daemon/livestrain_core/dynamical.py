@@ -95,7 +95,8 @@ def contrast_modes(probe: Probe, contrast: Contrast, dr: Float64, dc: Float64) -
 def mode_values(probe: Probe, mixing: Float64, dr: Float64, dc: Float64) -> Float64:
     """Modes (k, points) of a `reduction` at these distances from the centre of a disk [px]."""
     terms, _ = shell_terms(dr / probe.radius_px, dc / probe.radius_px)
-    return np.asarray((mixing @ terms) * disk(probe, dr, dc), np.float64)
+    field = np.einsum("kt,tp->kp", mixing[:, :-1], terms) + mixing[:, -1:]
+    return np.asarray(field * disk(probe, dr, dc), np.float64)
 
 
 @lru_cache(maxsize=16)
@@ -114,8 +115,9 @@ def reduction(probe: Probe, amplitude: tuple[float, ...], faintest: float = FAIN
 
     Returns
     -------
-    (k, t)
-        Weights of the `shell_terms` in each mode: principal components over the disk and its edge.
+    (k, t + 1)
+        Weights of the `shell_terms` in each mode, and a constant that keeps the disk's mean as it is: principal
+        components over the disk and its edge.
     """
     reach = probe.radius_px + 4.0 * probe.edge_px + 0.5
     pitch = min(PITCH * probe.radius_px, 0.5)
@@ -124,8 +126,14 @@ def reduction(probe: Probe, amplitude: tuple[float, ...], faintest: float = FAIN
     flat = disk(probe, dr, dc)
     near = flat > 1e-4
     terms, shell = shell_terms(dr[near] / probe.radius_px, dc[near] / probe.radius_px)
-    scaled = np.array(amplitude)[shell][:, None] * terms * flat[near]
-    variance, vectors = np.linalg.eigh(scaled @ scaled.T / flat.sum())
+    mean = disk_mean(terms, flat[near])
+    scaled = np.array(amplitude)[shell][:, None] * (terms - mean[:, None]) * flat[near]
+    variance, vectors = np.linalg.eigh(np.einsum("sp,tp->st", scaled, scaled, optimize=True) / flat.sum())
     kept = variance > faintest**2 * variance.sum()
-    strongest = vectors[:, kept][:, ::-1]
-    return np.asarray((strongest * np.array(amplitude)[shell][:, None]).T, np.float64)
+    mixing = (vectors[:, kept][:, ::-1] * np.array(amplitude)[shell][:, None]).T
+    return np.concatenate([mixing, -np.einsum("kt,t->k", mixing, mean)[:, None]], axis=1)
+
+
+def disk_mean(terms: Float64, flat: Float64) -> Float64:
+    """Mean (t,) of terms (t, points) over a disk of these heights (points,)."""
+    return np.asarray(np.einsum("tp,p->t", terms, flat) / flat.sum(), np.float64)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.dynamical import SHELLS, USUAL, Contrast, mode_values, reduction, shell_terms
+from livestrain_core.dynamical import SHELLS, USUAL, Contrast, disk_mean, mode_values, reduction, shell_terms
 from livestrain_core.lattice import LatticeFit, Reason, lattice_points, shortest
 from livestrain_core.probe import Probe, disk, disk_slopes
-from livestrain_core.products import leverages, normals
+from livestrain_core.products import inner, leverages, normals
 from livestrain_core.shot_noise import counts_per_electron
 from livestrain_core.templates import SHIFTS, clear_reach, window_half, within
 from livestrain_core.types import Float64, Frames, Indices, Usable
@@ -201,10 +201,13 @@ def _shell_covariances(probe: Probe, mixing: Float64) -> Float64:
     dr, dc = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
     flat = disk(probe, dr, dc)
     terms, shell = shell_terms(dr / probe.radius_px, dc / probe.radius_px)
-    modes = mixing @ terms * flat
-    normal = modes @ modes.T
-    coefficients = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), modes @ (terms * flat).T)
-    return np.stack([coefficients[:, shell == k] @ coefficients[:, shell == k].T for k in range(len(SHELLS))])
+    modes, everywhere = mode_values(probe, mixing, dr, dc), np.ones_like(flat)
+    fields = (terms - disk_mean(terms, flat)[:, None]) * flat
+    normal = inner(modes, everywhere, modes)
+    normal += 1e-9 * np.trace(normal) * np.eye(len(normal))
+    coefficients = np.asarray(np.linalg.solve(normal, inner(modes, everywhere, fields)), np.float64)
+    unit = np.ones(len(shell))
+    return np.stack([inner(coefficients, unit * (shell == k), coefficients) for k in range(len(SHELLS))])
 
 
 def _weights(windows: _Windows, counts: float, roughness: float) -> Float64:
