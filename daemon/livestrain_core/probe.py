@@ -5,6 +5,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from livestrain_core.errors import NoProbe
+from livestrain_core.pattern import Pattern, pattern_slopes, pattern_values
 from livestrain_core.types import Float64, Image, Point, Usable
 
 # pixels sample the edge of a disk, which adds to its width as this much of a squared tanh width
@@ -21,12 +22,14 @@ FILL_STEPS = 4
 
 @dataclass(frozen=True)
 class Probe:
-    """The probe in the diffraction plane: a disk with a soft edge 1/2 - 1/2 tanh((d - radius) / edge)."""
+    """The probe in the diffraction plane: a disk with a soft edge 1/2 - 1/2 tanh((d - radius) / edge), or an image."""
 
     radius_px: float
     """Distance at which the disk has fallen to one half [px]."""
     edge_px: float
     """Width of the edge [px]."""
+    pattern: Pattern | None = None
+    """What the aperture makes of the disk; None: it is flat."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,22 @@ class MeasuredProbe:
 
 def disk(probe: Probe, dr: Float64, dc: Float64) -> Float64:
     """
-    Flat disk with a soft edge, sampled by pixels.
+    Disk of a probe, sampled by pixels: flat with a soft edge, or its pattern.
 
     Parameters
     ----------
     probe
-        Radius and edge [px].
+        Radius and edge [px], and a pattern if it has one.
     dr, dc
         Distance of each pixel from the centre [px].
 
     Returns
     -------
     array
-        1 inside, 0 outside.
+        1 inside, of a pattern in the mean; 0 outside.
     """
+    if probe.pattern is not None:
+        return pattern_values(probe.pattern, dr, dc)
     edge = np.sqrt(probe.edge_px**2 + PIXEL_VARIANCE)
     return np.asarray(0.5 - 0.5 * np.tanh((np.hypot(dr, dc) - probe.radius_px) / edge), np.float64)
 
@@ -64,7 +69,7 @@ def disk_slopes(probe: Probe, dr: Float64, dc: Float64) -> tuple[Float64, Float6
     Parameters
     ----------
     probe
-        Radius and edge [px].
+        Radius and edge [px], and a pattern if it has one.
     dr, dc
         Distance of each pixel from the centre [px].
 
@@ -73,6 +78,8 @@ def disk_slopes(probe: Probe, dr: Float64, dc: Float64) -> tuple[Float64, Float6
     (array, array)
         Derivative with respect to the centre's row and column [1/px].
     """
+    if probe.pattern is not None:
+        return pattern_slopes(probe.pattern, dr, dc)
     edge = np.sqrt(probe.edge_px**2 + PIXEL_VARIANCE)
     distance = np.maximum(np.hypot(dr, dc), 1e-9)
     fall = 0.5 / edge / np.cosh(np.minimum((distance - probe.radius_px) / edge, 300.0)) ** 2
@@ -160,7 +167,7 @@ def _sum3(values: Float64) -> Float64:
 
 def _bright_area(values: Float64, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels above half the level of the brightest disk and connected with its peak."""
-    smooth = _median3(values)
+    smooth = median3(values)
     dark = float(np.median(values[seen]))
     scatter = 1.4826 * float(np.median(np.abs(values[seen] - dark)))
     top = float(smooth.max())
@@ -181,7 +188,7 @@ def _bright_area(values: Float64, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return area
 
 
-def _median3(values: Float64) -> Float64:
+def median3(values: Float64) -> Float64:
     """Median of 3 x 3 pixels, so that a hot pixel is not taken for the beam."""
     padded = np.pad(values, 1, mode="edge")
     rows, columns = values.shape
