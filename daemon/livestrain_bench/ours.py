@@ -11,7 +11,7 @@ from livestrain_core.calibrate import Calibration, calibrate
 from livestrain_core.disks import track
 from livestrain_core.lattice import Lattice, LatticeFit, fit_lattice
 from livestrain_core.strain import strain
-from livestrain_core.types import Frames, Usable
+from livestrain_core.types import Frames, Template, Usable
 from livestrain_core.virtual import Detector, measure
 
 EstimatorName = Literal["fast", "precise"]
@@ -45,7 +45,7 @@ class Prepared:
     usable: Usable | None
 
 
-def prepare(given: Given, estimator: EstimatorName) -> Prepared | str:
+def prepare(given: Given, estimator: EstimatorName, template: Template = "disk") -> Prepared | str:
     """
     Calibrate.
 
@@ -55,13 +55,15 @@ def prepare(given: Given, estimator: EstimatorName) -> Prepared | str:
         Frames, probe and usable pixels; nothing else is looked at.
     estimator
         How lattices are to be fitted.
+    template
+        What disks are compared with.
 
     Returns
     -------
     Prepared, or str
         Why there is no lattice.
     """
-    found = calibrate(given.frames[:CALIBRATION_FRAMES], given.usable, given.vacuum_probe)
+    found = calibrate(given.frames[:CALIBRATION_FRAMES], given.usable, given.vacuum_probe, template=template)
     if found.lattice is None:
         return found.reason
     usable = np.ones(given.frames.shape[1:], np.bool_) if given.usable is None else given.usable.copy()

@@ -12,7 +12,8 @@ from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, la
 from livestrain_core.learning import learn_contrast
 from livestrain_core.probe import MeasuredProbe, Probe, fill, measure_probe
 from livestrain_core.survey import Peaks, find_peaks
-from livestrain_core.types import Disks, Float64, Frames, Image, Point, Usable
+from livestrain_core.types import Disks, Float64, Frames, Image, Point, Template, Usable
+from livestrain_core.vacuum import measure_pattern
 from livestrain_core.virtual import measure
 
 # disks beside the direct beam that must sit on one lattice before it is believed
@@ -58,7 +59,14 @@ class Calibration:
     """Intensity inside disks and counting statistics; the usual ones without a lattice."""
 
 
-def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image | None = None) -> Calibration:
+def calibrate(
+    frames: Frames,
+    usable: Usable | None = None,
+    vacuum_probe: Image | None = None,
+    *,
+    template: Template = "disk",
+    probe: Probe | None = None,
+) -> Calibration:
     """
     Probe, centre and lattice of a scan from some of its frames.
 
@@ -70,6 +78,10 @@ def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image 
         False where a pixel must not be looked at.
     vacuum_probe : (rows, columns), optional
         Image of the probe without a specimen [counts].
+    template
+        `image` compares disks with the vacuum probe instead of a flat disk; without one it is ignored.
+    probe
+        Radius and edge that are known; they are not measured then, nor is the vacuum probe looked at [px].
 
     Returns
     -------
@@ -90,7 +102,8 @@ def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image 
     seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
     bad = broken_pixels(_mean(frames, seen, np.zeros((len(frames), 2), np.int64)), len(frames), seen)
     seen = seen & ~bad
-    measured, shifts = _beam(frames, seen, vacuum_probe)
+    vacuum = None if vacuum_probe is None or probe else _vacuum(vacuum_probe, seen, template)
+    measured, shifts = _beam(frames, seen, vacuum, probe)
     peaks = _survey(frames, seen, shifts, measured)
     found = _first_lattice(peaks, measured)
     result = _without(measured, found) if isinstance(found, str) else _tracked(frames, seen, measured, found)
@@ -100,14 +113,23 @@ def calibrate(frames: Frames, usable: Usable | None = None, vacuum_probe: Image 
     return replace(result, broken=np.argwhere(bad))
 
 
-def _beam(frames: Frames, seen: Usable, vacuum_probe: Image | None) -> tuple[MeasuredProbe, NDArray[np.int64]]:
+def _vacuum(image: Image, seen: Usable, template: Template) -> MeasuredProbe:
+    if template == "disk":
+        return measure_probe(image)
+    # without the pixels that are broken in the scan, unless something hides the beam there that was away in vacuum
+    found = measure_pattern(image)
+    return measure_pattern(image, seen) if _visible(seen, found) >= LEAST_VISIBLE else found
+
+
+def _beam(
+    frames: Frames, seen: Usable, vacuum: MeasuredProbe | None, known: Probe | None
+) -> tuple[MeasuredProbe, NDArray[np.int64]]:
     """Probe and centre, and the whole pixels (n, 2) by which each frame is off."""
     mean = _mean(frames, seen, np.zeros((len(frames), 2), np.int64))
-    if vacuum_probe is not None:
-        vacuum = measure_probe(vacuum_probe)
+    if vacuum is not None:
         guess = MeasuredProbe(_follow(mean, seen, vacuum), vacuum.probe)
     else:
-        guess = measure_probe(mean, seen)
+        guess = _with(measure_probe(mean, seen), known)
     shifts = np.zeros((len(frames), 2), np.int64)
     if _visible(seen, guess) < LEAST_VISIBLE:
         return guess, shifts
@@ -119,12 +141,16 @@ def _beam(frames: Frames, seen: Usable, vacuum_probe: Image | None) -> tuple[Mea
     shifts[good] = np.rint(centres[good] - middle)
     # a frame without a direct beam near the others is no guide
     shifts[np.abs(shifts).max(axis=1) > guess.probe.radius_px + 2] = 0
-    if vacuum_probe is not None:
+    if vacuum is not None:
         return MeasuredProbe((float(middle[0]), float(middle[1])), guess.probe), shifts
     try:
-        return measure_probe(_mean(frames, seen, shifts), seen), shifts
+        return _with(measure_probe(_mean(frames, seen, shifts), seen), known), shifts
     except NoProbe:
         return guess, shifts
+
+
+def _with(measured: MeasuredProbe, known: Probe | None) -> MeasuredProbe:
+    return replace(measured, probe=known) if known else measured
 
 
 def _follow(mean: Float64, seen: Usable, vacuum: MeasuredProbe) -> Point:

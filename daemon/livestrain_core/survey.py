@@ -72,7 +72,8 @@ def _contrast(pattern: Float64, usable: Usable, probe: Probe) -> tuple[Float64, 
     ring = max(1.35 * probe.radius_px, probe.radius_px + 2.0)
     reach = int(np.ceil(ring)) + 1
     dr, dc = np.meshgrid(*(np.arange(-reach, reach + 1.0),) * 2, indexing="ij")
-    inner = disk(probe, dr, dc)
+    # a pattern is not symmetric under a point, as the correlation takes it; a flat disk finds it, too
+    inner = disk(Probe(probe.radius_px, probe.edge_px), dr, dc)
     outer = (np.hypot(dr, dc) <= ring) & (np.hypot(dr, dc) > probe.radius_px + min(2.0 * probe.edge_px, 1.0))
     seen = usable.astype(np.float64)
     on_disk, on_ring = _correlate(pattern * seen, inner), _correlate(pattern * seen, outer.astype(np.float64))
