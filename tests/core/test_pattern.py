@@ -10,7 +10,7 @@ from livestrain_core.vacuum import measure_pattern
 AT = np.array([30.3, 31.8])
 IMAGE = 200.0 * draw_bullseye((64, 64), AT, 12.0, 0.9)
 MEASURED = measure_pattern(IMAGE)
-R, C = np.indices(IMAGE.shape, np.float64)
+R, C = (np.asarray(a, np.float64) for a in np.indices(IMAGE.shape))
 
 
 def test_a_spline_goes_through_its_pixels_and_is_zero_far_outside() -> None:
