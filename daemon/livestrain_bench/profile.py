@@ -18,7 +18,7 @@ from numba import njit
 
 from livestrain_bench import ours
 from livestrain_bench.case import read_case
-from livestrain_core import coarse, tracking
+from livestrain_core import coarse, image, tracking
 from livestrain_core.calibrate import Calibration
 from livestrain_core.disks import track
 from livestrain_core.lattice import Lattice, fit_lattice, robust_fit
@@ -36,7 +36,7 @@ BLOCK = 32
 def _images(frames: Frames, task: Task, work: Work) -> None:
     # by index: numba takes frames from an iterator for arrays that are not contiguous
     for i in range(len(frames)):
-        tracking.to_image(frames[i], task.pixels, work.image)
+        image.to_image(frames[i], task.pixels, work.image)
 
 
 @njit(cache=True)
@@ -63,7 +63,7 @@ def _fits(n: int, task: Task, work: Work) -> None:
 def _filters(n: int, task: Task, work: Work) -> None:
     for _ in range(n):
         tracking.put_on_lattice(task.hk, work.vectors, work.found[0])
-        tracking.measure_disks(work, task.pixels.cover, task.pixels.margin, task.bank, 2.0, True)
+        tracking.measure_disks(work, task.pixels.cover, task.pixels.margin, task.bank, tracking.Round(2.0, True, False))
 
 
 def profile(path: Path) -> dict[str, float | str]:

@@ -2,19 +2,22 @@
 
 from functools import lru_cache
 from math import ceil, floor, inf, pi
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.coarse import Room, Search, Seen, look
 from livestrain_core.dynamical import USUAL, Contrast
+from livestrain_core.image import Cover, Pixels
 from livestrain_core.lattice import Lattice, predict, shortest
 from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, clear_reach, filters
-from livestrain_core.tracking import Bank, Cover, Pixels, Task, Work
+from livestrain_core.tracking import Bank, Task, Work
 from livestrain_core.types import Estimator, Float32, Float64
 from livestrain_core.visible import NOTHING, Equations, visible_tables
 
+T = TypeVar("T", np.float32, np.float64)
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
 # disks are searched for in a frame binned by powers of two while their radius stays above this [bins]
@@ -138,7 +141,7 @@ def work_for(task: Task) -> Work:
     """
     search, (m, length), image = task.search, task.seen.disk.shape, task.pixels.cover.hidden.shape
     rows, columns = search.window
-    k = task.bank.visible.terms.shape[2]
+    k = task.bank.visible.normal.shape[3]
     room = Room(
         prefix=np.zeros((image[0] // search.step + 1, image[1] // search.step), np.float32),
         line=np.empty(image[1], np.float32),
@@ -177,17 +180,19 @@ def _bank(probe: Probe, contrast: Contrast, reach_px: float, exact: bool) -> Ban
     visible = NOTHING
     if exact:
         plain = visible_tables(probe, contrast, reach_px)
-        visible = plain._replace(terms=_filled_up(plain.terms, size), weight=_filled_up(plain.weight, size))
+        terms = _filled_up(plain.terms.swapaxes(2, 3), size).swapaxes(2, 3)
+        visible = plain._replace(terms=np.ascontiguousarray(terms), weight=_filled_up(plain.weight, size))
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
     return Bank(table.half, columns, bank, table.noise, table.intensity_noise, limits, visible)
 
 
-def _filled_up(windows: Float32, size: int) -> Float32:
+def _filled_up(windows: NDArray[T], size: int) -> NDArray[T]:
     """Square windows (..., size * size) whose rows, and the whole, are filled up with zeros."""
-    lead, columns = windows.shape[:-1], _up(size, HALF_VECTOR)
-    rows = np.zeros((*lead, size, columns), np.float32)
+    lead: tuple[int, ...] = windows.shape[:-1]
+    columns = _up(size, HALF_VECTOR)
+    rows = np.zeros((*lead, size, columns), windows.dtype)
     rows[..., :size] = windows.reshape(*lead, size, size)
-    out = np.zeros((*lead, _up(size * columns, LOOP)), np.float32)
+    out = np.zeros((*lead, _up(size * columns, LOOP)), windows.dtype)
     out[..., : size * columns] = rows.reshape(*lead, -1)
     return out
 

@@ -13,8 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from livestrain_core.coarse import Found, Room, Search, Seen, coarse, cut, look
+from livestrain_core.image import Cover, Pixels, hide_lost, normalise, to_image
 from livestrain_core.lattice import robust_fit
-from livestrain_core.types import Float32, Float64, Frames, Usable
+from livestrain_core.types import Float32, Float64, Frames
 from livestrain_core.visible import Equations, Visible, measure_visible
 
 SIGNIFICANCE = 4.0
@@ -25,9 +26,6 @@ MOST_FILLED = 0.4
 CAPTURE_PX = 1.0
 # how often the filters are applied at most, each time from a lattice through the disks of the time before
 ROUNDS = 2
-# a frame of floats with less than this many counts is normalised; it is taken to hold a usual number of electrons
-FEWEST_COUNTS = 1000.0
-USUAL_ELECTRONS = 1e5
 
 
 class Bank(NamedTuple):
@@ -49,34 +47,15 @@ class Bank(NamedTuple):
     """For windows that are partly hidden, in the same layout; empty where hidden pixels are filled."""
 
 
-class Cover(NamedTuple):
-    """What hides disks."""
+class Round(NamedTuple):
+    """How disks are measured once."""
 
-    hidden: Float32
-    """Of the image's shape: 1 where a pixel is unusable or outside the frame, else 0."""
-    flagged: NDArray[np.bool_]
-    """(m,) whether anything is hidden where a disk may be."""
-
-
-class Pixels(NamedTuple):
-    """How a frame becomes an image."""
-
-    margin: int
-    """Zeros around a frame [px]."""
-    usable: Usable
-    """(rows, columns)"""
-    cover: Cover
-    """What is hidden in every frame."""
-    plain: bool
-    """Whether every pixel of every frame is usable."""
-    checked: bool
-    """Whether a usable pixel may be lost in a frame: not finite or saturated."""
-    usable_count: int
-    """Usable pixels."""
-    limit: float
-    """A pixel at or above it is saturated; infinite where none is [counts]."""
-    electrons_per_count: float
-    """Zero where it is not known, and then one, or what makes a normalised frame hold a usual number of electrons."""
+    capture: float
+    """Largest distance of a disk from where it is expected [px]."""
+    every: bool
+    """Whether all disks are measured, or those that carry weight."""
+    exact: bool
+    """Whether partly hidden disks are measured from their visible pixels alone."""
 
 
 class Task(NamedTuple):
@@ -117,75 +96,6 @@ class Work(NamedTuple):
     """(3, 2) the lattice where the disks were expected last: centre, g1, g2."""
     inverse: Float64
     """(3, 3) of its normal matrix."""
-
-
-@njit(cache=True, nogil=True)
-def to_image(frame: NDArray[Any], pixels: Pixels, image: Float32) -> int:
-    """Frame in the middle of an image, zero where nothing is seen; returns how many usable pixels were lost."""
-    rows, columns = frame.shape
-    margin, usable, limit = pixels.margin, pixels.usable, np.float32(pixels.limit)
-    plain, checked = pixels.plain, pixels.checked
-    gain = np.float32(pixels.electrons_per_count if pixels.electrons_per_count > 0.0 else 1.0)
-    left = 0
-    for r in range(rows):
-        source, target, keep = frame[r], image[margin + r, margin : margin + columns], usable[r]
-        if checked:
-            # of the same width as the values, so that a loop takes many at a time
-            in_row = np.int32(0)
-            for c in range(len(target)):
-                value = np.float32(source[c])
-                # a comparison with what is not a number is false, and infinity is not below any limit
-                good = (abs(value) < limit) & keep[c]
-                target[c] = gain * value if good else np.float32(0.0)
-                in_row = np.int32(in_row + np.int32(good))
-            left += int(in_row)
-        elif plain:
-            for c in range(len(target)):
-                target[c] = gain * np.float32(source[c])
-        else:
-            for c in range(len(target)):
-                target[c] = gain * np.float32(source[c]) if keep[c] else np.float32(0.0)
-    return pixels.usable_count - left if checked else 0
-
-
-@njit(cache=True, nogil=True)
-def hide_lost(frame: NDArray[Any], pixels: Pixels, work: Work) -> None:
-    """What is hidden in a frame whose pixels are not all finite, or saturated."""
-    hidden, shown, flagged, usable = work.cover.hidden, work.shown, work.cover.flagged, pixels.usable
-    margin, limit = pixels.margin, np.float32(pixels.limit)
-    hidden[:] = pixels.cover.hidden
-    for r in range(frame.shape[0]):
-        for c in range(frame.shape[1]):
-            if usable[r, c] and not abs(np.float32(frame[r, c])) < limit:
-                hidden[margin + r, margin + c] = 1.0
-    shown[:] = 1.0 - hidden
-    flagged[:] = True
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def total_of(image: Float32) -> float:
-    """Sum of an image."""
-    total = 0.0
-    for r in range(image.shape[0]):
-        row, part = image[r], np.float32(0.0)
-        for c in range(len(row)):
-            part += row[c]
-        total += float(part)
-    return total
-
-
-@njit(cache=True, nogil=True)
-def normalise(image: Float32) -> float:
-    """Scale the image of a normalised frame to a usual number of electrons, in place; returns the factor."""
-    total = total_of(image)
-    if not 0.0 < total < FEWEST_COUNTS:
-        return 1.0
-    gain = USUAL_ELECTRONS / total
-    for r in range(len(image)):
-        row = image[r]
-        for c in range(len(row)):
-            row[c] *= np.float32(gain)
-    return gain
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
@@ -241,16 +151,16 @@ def nearest(place: float, shifts: int) -> tuple[int, int, float]:
 
 @njit(cache=True, nogil=True)
 def measure_partly(
-    work: Work, bank: Bank, at: tuple[int, int, int], expected: tuple[float, float], part: float
+    work: Work, bank: Bank, at: tuple[int, int, int], expected: tuple[float, float], part: float, exact: bool
 ) -> tuple[float, float, float, float]:
     """
     Displacement times intensity, intensity, and factor on the variance of a disk in a window that is partly hidden.
 
-    It is measured from its visible pixels, or, without the tables for that, with the hidden ones filled with the disk
-    of the intensity and on the background that are expected.
+    It is measured from its visible pixels alone, or with the hidden ones filled with the disk of the intensity and on
+    the background that are expected.
     """
     window, covered = work.windows[0], work.windows[1]
-    if bank.visible.terms.shape[0] > 0:
+    if exact:
         return measure_visible(window, covered, bank.visible, at, work.equations)
     fill_hidden(window, covered, bank.filters, at, expected[0], expected[1])
     moved_r, moved_c, total = three_dots(bank.filters, at, window)
@@ -258,11 +168,11 @@ def measure_partly(
 
 
 @njit(cache=True, nogil=True)
-def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: float, every: bool) -> float:
+def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, step: Round) -> float:
     """
     Measure disks with the filters of the quarter pixel nearest to where they are expected, in place.
 
-    The intensity is replaced, too, and the weight becomes zero where a disk was not found, `capture` pixels around.
+    The intensity is replaced, too, and the weight becomes zero where a disk was not found nearby.
     All disks are measured, or those that carry weight. Hidden pixels are left out. Returns the
     weighted mean square of how far the disks found were from where they were expected [px^2].
     """
@@ -278,6 +188,7 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
     covered_square = covered[: rows * columns].reshape(rows, columns)
     most_hidden = MOST_HIDDEN if bank.visible.terms.shape[0] > 0 else MOST_FILLED
     moved = sum_weights = 0.0
+    every, capture = step.every, step.capture
     for j in range(len(place)):
         if not (every or weight[j] > 0.0):
             continue
@@ -299,7 +210,9 @@ def measure_disks(work: Work, cover: Cover, margin: int, bank: Bank, capture: fl
         if part > most_hidden:
             continue
         if lost > 0.0:
-            moved_r, moved_c, total, raised = measure_partly(work, bank, at, (state[j, 0], state[j, 1]), part)
+            moved_r, moved_c, total, raised = measure_partly(
+                work, bank, at, (state[j, 0], state[j, 1]), part, step.exact
+            )
         else:
             moved_r, moved_c, total = three_dots(filters, at, window)
         state[j, 0] = total
@@ -341,7 +254,7 @@ def track_frame(frame: NDArray[Any], task: Task, work: Work) -> tuple[float, boo
     place, weight, _ = found
     cover, seen = pixels.cover, task.seen
     if to_image(frame, pixels, image) > 0:
-        hide_lost(frame, pixels, work)
+        hide_lost(frame, pixels, work.cover, work.shown)
         look(work.shown, task.search, work.room, work.seen)
         cover, seen = work.cover, work.seen
     gain = pixels.electrons_per_count if pixels.electrons_per_count > 0.0 else normalise(image)
@@ -352,8 +265,13 @@ def track_frame(frame: NDArray[Any], task: Task, work: Work) -> tuple[float, boo
             spans = robust_fit(hk, place, weight, vectors, inverse) == 0
         if spans:
             put_on_lattice(hk, vectors, place)
-        capture = CAPTURE_PX if i > 0 else 2.0 * CAPTURE_PX
-        if measure_disks(work, cover, pixels.margin, task.bank, capture, spans) < task.enough_px**2:
+        last = i == ROUNDS - 1
+        step = Round(
+            capture=CAPTURE_PX if last else 2.0 * CAPTURE_PX,
+            every=spans,
+            exact=last and task.bank.visible.terms.shape[0] > 0,
+        )
+        if measure_disks(work, cover, pixels.margin, task.bank, step) < task.enough_px**2:
             break
     return gain, spans
 

@@ -25,8 +25,8 @@ SMALLEST = 1e-9
 class Visible(NamedTuple):
     """Normal equations of a disk's window for each class of brightness and sub-pixel shift."""
 
-    terms: Float32
-    """(shifts, shifts, k, pixels): displacement row, column, disk, plane (3), contrast modes."""
+    terms: Float64
+    """(shifts, shifts, pixels, k): displacement row, column, disk, plane (3), contrast modes."""
     weight: Float32
     """(classes, shifts, shifts, pixels) inverse variance of a pixel of a disk of one count."""
     normal: Float64
@@ -45,7 +45,7 @@ class Equations(NamedTuple):
 
 
 NOTHING = Visible(
-    np.empty((0, 0, 0, 0), np.float32),
+    np.empty((0, 0, 0, 0)),
     np.empty((0, 0, 0, 0), np.float32),
     np.empty((0, 0, 0, 0, 0)),
     np.empty((0, 0, 0)),
@@ -87,30 +87,33 @@ def visible_tables(probe: Probe, contrast: Contrast, reach_px: float) -> Visible
     normal[..., range(6, k), range(6, k)] += 1.0
     inverse = np.linalg.inv(normal)
     spread = inverse[..., 0, 0] + inverse[..., 1, 1]
-    return Visible(terms.astype(np.float32), weight.astype(np.float32), normal, spread)
+    return Visible(np.ascontiguousarray(terms.swapaxes(2, 3)), weight.astype(np.float32), normal, spread)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def set_up(
-    window: Float32, hidden: Float32, terms: Float32, weight: Float32, whole: Float64, equations: Equations
+    window: Float32, hidden: Float32, terms: Float64, weight: Float32, whole: Float64, equations: Equations
 ) -> None:
-    """Equations of the visible pixels of a window that is zero where it is hidden."""
+    """Equations of the visible pixels of a window that is zero where it is hidden; the lower triangle only."""
     normal, right = equations.normal, equations.right
-    k, pixels = terms.shape
     normal[:] = whole
     right[:] = 0.0
     right[1, 0] = right[2, 1] = 1.0
-    for i in range(k):
-        row, total = terms[i], np.float32(0.0)
-        for p in range(pixels):
-            total += row[p] * weight[p] * window[p]
-        right[0, i] = total
-    for p in range(pixels):
-        if hidden[p] > 0.0 and weight[p] > 0.0:
-            for i in range(k):
-                factor = np.float64(weight[p]) * terms[i, p]
-                for j in range(i + 1):
-                    normal[i, j] -= factor * terms[j, p]
+    data = right[0]
+    for p in range(len(window)):
+        # nothing is to be added for empty pixels, nor taken away for those beyond the window's reach
+        if weight[p] == 0.0 or (hidden[p] == 0.0 and window[p] == 0.0):
+            continue
+        term = terms[p]
+        if hidden[p] == 0.0:
+            value = np.float64(weight[p]) * window[p]
+            for i in range(len(term)):
+                data[i] += value * term[i]
+            continue
+        for i in range(len(term)):
+            row, factor = normal[i], weight[p] * term[i]
+            for j in range(i + 1):
+                row[j] -= factor * term[j]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})

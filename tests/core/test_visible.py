@@ -22,7 +22,7 @@ SHIFT = (1.5 / SHIFTS - 0.5, 2.5 / SHIFTS - 0.5)
 
 
 def measured(window: Float64, hidden: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    k = TABLES.terms.shape[2]
+    k = TABLES.terms.shape[3]
     shown = np.where(hidden, 0.0, window).astype(np.float32)
     return measure_visible(
         shown.ravel(), hidden.astype(np.float32).ravel(), TABLES, AT, Equations(np.empty((k, k)), np.empty((3, k)))
