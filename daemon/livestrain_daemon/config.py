@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from livestrain_core.types import Estimator
+from livestrain_core.types import Estimator, Template
 from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes, Flip
 from livestrain_daemon.plan import DetectorPlan, Level
+from livestrain_daemon.template import ProbeValues
 from livestrain_wire.messages.given import Degrees, Finite, GivenValues, Known, Ratio
 
 
@@ -85,7 +86,13 @@ class AnalysisConfig(Section):
     """What is computed; becomes part of each scan's plan."""
 
     vacuum_probe: Path | None = None
-    """A .npy file with an image of the probe in vacuum, of the detector's shape; else it is measured in the scan."""
+    """A .npy or HDF5 file with an image of the probe in vacuum, of the detector's shape, or a scan of such images,
+    whose probes are laid on each other; else the probe is measured in the scan."""
+    template: Template = "disk"
+    """What disks are compared with: a flat `disk` with a soft edge, or the `image` of the vacuum probe, for apertures
+    with a pattern."""
+    probe: ProbeValues | None = None
+    """Radius and edge of the disks where they are known: a table of radius_px and edge_px; else they are measured."""
     usable_pixels: Path | None = None
     """A .npy file, true where a pixel can be used; else all are used."""
     dark: Path | None = None
@@ -114,6 +121,14 @@ class AnalysisConfig(Section):
     count."""
     axes: Axes = "detector"
     """Along what strain is given first: the detector, the scan (its rotation must be known), or g1 of the reference."""
+
+    @model_validator(mode="after")
+    def _one_probe(self) -> "AnalysisConfig":
+        if self.template == "image" and self.vacuum_probe is None:
+            raise ValueError('template = "image" needs a vacuum_probe')
+        if self.probe is not None and self.vacuum_probe is not None:
+            raise ValueError("probe and vacuum_probe both say what the disks are like; give one of them")
+        return self
 
 
 class CalibrationConfig(Section):

@@ -1,5 +1,6 @@
 """The images and the plan that the configuration names, read once at the start."""
 
+import math
 import zipfile
 from pathlib import Path
 
@@ -7,12 +8,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.errors import NoProbe
+from livestrain_core.vacuum import average_vacuum, measure_pattern
 from livestrain_daemon.analyses import FrameKind, stage_outputs
 from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError, PlanError
 from livestrain_daemon.plan import CalibrationPlan, Plan, read_plan, stages_for
 from livestrain_daemon.scan.surroundings import GivenImages
 
+NPY = b"\x93NUMPY"
+MOST_IMAGES, MOST_BYTES = 256, 1 << 28
+"""Of a vacuum scan so many images are averaged, at most, of so many bytes as float64."""
 HDF5 = (".h5", ".hdf5", ".emd", ".nxs")
 
 
@@ -25,7 +31,7 @@ def read_given(config: AnalysisConfig) -> GivenImages:
     ConfigError
         If a file is missing or holds something else; names the key and the file.
     """
-    probe = _read_image("vacuum_probe", config.vacuum_probe)
+    probe = _read_vacuum(config)
     usable = _read_image("usable_pixels", config.usable_pixels)
     dark, gain = _read_image("dark", config.dark), _read_image("gain", config.gain)
     try:
@@ -42,6 +48,22 @@ def read_given(config: AnalysisConfig) -> GivenImages:
         gain=None if gain is None else gain.astype(np.float32),
         plan=plan,
     )
+
+
+def _read_vacuum(config: AnalysisConfig) -> NDArray[np.generic] | None:
+    """An image of the probe, or the mean of a scan of them, each moved onto the same place."""
+    images = _read("vacuum_probe", config.vacuum_probe, (2, 3, 4), "one image (rows, columns) or one scan of them")
+    if images is None or images.size == 0:
+        return images
+    probe = images if images.ndim == 2 else average_vacuum(images.reshape(-1, *images.shape[-2:]))
+    if config.template == "image":
+        try:
+            measure_pattern(probe)
+        except NoProbe as error:
+            raise ConfigError(
+                f"analysis.vacuum_probe: no template can be made of {config.vacuum_probe}: {error}"
+            ) from error
+    return probe
 
 
 def _any_plan(config: AnalysisConfig) -> Plan:
@@ -67,28 +89,44 @@ def _try_out(key: str, plan: Plan) -> None:
 
 
 def _read_image(key: str, path: Path | None) -> NDArray[np.generic] | None:
+    return _read(key, path, (2,), "one image (rows, columns)")
+
+
+def _read(key: str, path: Path | None, ndims: tuple[int, ...], what: str) -> NDArray[np.generic] | None:
     if path is None:
         return None
     try:
-        image = _from_hdf5(path) if path.suffix in HDF5 else _from_npy(path)
+        image = _from_hdf5(path, ndims) if path.suffix in HDF5 else _from_npy(path)
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise ConfigError(f"analysis.{key}: expected a .npy or HDF5 file at {path}, found {error}") from error
-    if image is None or image.ndim != 2 or image.dtype.kind not in "buif":
-        raise ConfigError(f"analysis.{key}: expected one image (rows, columns) in {path}")
+    if image is None or image.ndim not in ndims or image.dtype.kind not in "buif":
+        raise ConfigError(f"analysis.{key}: expected {what} in {path}")
     return image
 
 
-def _from_npy(path: Path) -> NDArray[np.generic] | None:
+def _from_npy(path: Path) -> NDArray[np.generic]:
     with path.open("rb") as file:
-        image = np.load(file, allow_pickle=False)
-    if isinstance(image, np.lib.npyio.NpzFile):
-        image.close()
-    return image if isinstance(image, np.ndarray) else None
+        if file.read(len(NPY)) != NPY:
+            raise ValueError("something else")
+    # a scan is not read as a whole
+    return _spread(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _from_hdf5(path: Path) -> NDArray[np.generic] | None:
-    """The only image of a file; None where there are none or several."""
-    images: list[h5py.Dataset] = []
+def _from_hdf5(path: Path, ndims: tuple[int, ...]) -> NDArray[np.generic] | None:
+    """The only image of a file, or else its only scan; None where there are none or several."""
+    found: list[h5py.Dataset] = []
     with h5py.File(path) as file:
-        file.visititems(lambda _, item: images.append(item) if getattr(item, "ndim", 0) == 2 else None)
-        return np.asarray(images[0]) if len(images) == 1 else None
+        file.visititems(lambda _, item: found.append(item) if getattr(item, "ndim", 0) in ndims else None)
+        best = [item for item in found if item.ndim == min(one.ndim for one in found)]
+        return _spread(best[0]) if len(best) == 1 else None
+
+
+def _spread(stored: NDArray[np.generic] | h5py.Dataset) -> NDArray[np.generic]:
+    """An array; of a scan some images, spread evenly over it, that fit into memory."""
+    if stored.ndim < 3 or 0 in stored.shape:
+        return np.array(stored)
+    scan, frame = stored.shape[:-2], stored.shape[-2:]
+    most = max(min(MOST_IMAGES, MOST_BYTES // (math.prod(frame) * 8)), 1)
+    count = math.prod(scan)
+    places = range(count) if count <= most else [i * count // most for i in range(most)]
+    return np.stack([np.asarray(stored[np.unravel_index(i, scan)]) for i in places])

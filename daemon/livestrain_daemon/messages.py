@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from livestrain_core.types import Template
 from livestrain_wire.messages import Count, Message, Run, ScanId, ScanStart, by_type
 
 # --- intake -> main -------------------------------------------------------------------------------------------------
@@ -188,6 +189,10 @@ class CalibrateTask(Task):
     source: Literal["automatic", "command"] = "automatic"
     """Who wants it."""
     vacuum_probe: bool = False
+    template: Template = "disk"
+    """What disks are compared with."""
+    probe: tuple[float, float] | None = None
+    """Radius and edge of the disks where they are known and nothing tells them otherwise [px]."""
     unusable: tuple[Run, ...] = ()
     corrections: dict[str, Any] | None = None
     """The plan's corrections, field by field; None: nothing is done to frames."""

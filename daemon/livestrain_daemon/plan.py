@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, model_validator
 
+from livestrain_core.probe import Probe
 from livestrain_core.types import Estimator
 from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.geometry import Axes, DescanPlan, EllipsePlan, PixelSizePlan, PlanPart, ScanAxesPlan, Source
 from livestrain_daemon.learned import ContrastPlan
+from livestrain_daemon.template import PatternPlan
 from livestrain_wire.messages import Count, Name, Run
 
 Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
@@ -56,12 +58,16 @@ class CalibrationPlan(PlanPart):
     """Flat scan positions that it looked at."""
     vacuum_probe: bool = False
     """True where radius and edge come from an image of the probe in vacuum."""
+    probe_given: bool = False
+    """True where the configuration gives radius and edge."""
     centre: tuple[Pixels, Pixels]
     """Centre of the undiffracted disk (row, column) [px]."""
     radius_px: Annotated[float, Field(gt=0, le=65536, allow_inf_nan=False)]
     """Radius of the disks [px]."""
     edge_px: Pixels
     """Width of the disks' edge [px]."""
+    pattern: PatternPlan | None = None
+    """The image of the probe in vacuum, where disks are compared with that; None compares them with a flat disk."""
     g1: Vector | None = None
     """Lattice vector (row, column) [px]; None where no lattice was found."""
     g2: Vector | None = None
@@ -87,6 +93,19 @@ class CalibrationPlan(PlanPart):
     """How the scan lies to the detector; None where it is not known."""
     pixel_size: PixelSizePlan | None = None
     """What a pixel is; None where it is not known."""
+
+    @property
+    def probe(self) -> Probe:
+        """What disks are compared with."""
+        return Probe(self.radius_px, self.edge_px, self.pattern.pattern() if self.pattern else None)
+
+    @model_validator(mode="after")
+    def _pattern_of_this_probe(self) -> "CalibrationPlan":
+        if self.pattern is not None and not self.vacuum_probe:
+            raise ValueError("a pattern comes with vacuum_probe")
+        if self.pattern is not None and self.radius_px > self.pattern.half:
+            raise ValueError(f"a pattern of half {self.pattern.half} cannot hold a radius of {self.radius_px:g} px")
+        return self
 
     @model_validator(mode="after")
     def _whole_lattice(self) -> "CalibrationPlan":

@@ -7,8 +7,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from core.patterns import draw_disk
 from daemon.small_scan import known_plan
+from livestrain_core.probe import Probe, measure_probe
 from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.given import read_given
@@ -116,3 +119,66 @@ def test_a_virtual_detector_cannot_have_the_name_of_another_map(name: str) -> No
 def test_two_virtual_detectors_cannot_have_one_name() -> None:
     with pytest.raises(ConfigError, match=r"analysis\.detectors: .*twins"):
         read_given(given(detectors=[{"name": "twins", "outer": 1.0}, {"name": "twins", "outer": 2.0}]))
+
+
+AT, PROBE = np.array([31.2, 32.9]), Probe(8.0, 0.8)
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 4)])
+@pytest.mark.parametrize("suffix", ["npy", "h5"])
+def test_a_scan_of_vacuum_images_is_laid_on_each_other(tmp_path: Path, shape: tuple[int, ...], suffix: str) -> None:
+    rng, path = np.random.default_rng(2), tmp_path / f"vacuum.{suffix}"
+    stack = np.array([rng.poisson(90 * draw_disk((64, 64), AT + rng.uniform(-3, 3, 2), PROBE)) for _ in range(12)])
+    stack = stack.astype(np.uint16).reshape(*shape, 64, 64)
+    if suffix == "npy":
+        np.save(path, stack)
+    else:
+        with h5py.File(path, "w") as file:
+            file["entry/data"] = stack
+            file["entry/times"] = np.arange(12.0)
+    image = read_given(given(vacuum_probe=path)).vacuum_probe
+    assert image is not None
+    assert image.shape == (64, 64)
+    assert measure_probe(image).probe.edge_px == pytest.approx(0.8, abs=0.15)
+
+
+def test_only_so_many_images_of_a_long_vacuum_scan_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestrain_daemon.given.MOST_IMAGES", 4)
+    stack = np.arange(1, 9)[:, None, None] * draw_disk((64, 64), AT, PROBE)
+    np.save(tmp_path / "vacuum.npy", stack)
+    image = read_given(given(vacuum_probe=tmp_path / "vacuum.npy")).vacuum_probe
+    assert image is not None
+    # the first, third, fifth and seventh
+    np.testing.assert_allclose(image, 4 * draw_disk((64, 64), AT, PROBE), rtol=1e-5, atol=1e-6)
+
+
+def test_dark_and_gain_must_be_single_images(tmp_path: Path) -> None:
+    np.save(tmp_path / "dark.npy", np.zeros((3, 8, 8)))
+    with pytest.raises(ConfigError, match=r"analysis\.dark: expected one image"):
+        read_given(given(dark=tmp_path / "dark.npy"))
+
+
+def test_a_vacuum_image_without_a_probe_makes_no_template(tmp_path: Path) -> None:
+    path = tmp_path / "vacuum.npy"
+    np.save(path, 50 * draw_disk((64, 64), AT, PROBE))
+    assert read_given(given(vacuum_probe=path, template="image")).vacuum_probe is not None
+    np.save(path, np.ones((64, 64)))
+    assert read_given(given(vacuum_probe=path)).vacuum_probe is not None
+    with pytest.raises(ConfigError, match=r"analysis\.vacuum_probe: no template .*nothing stands out"):
+        read_given(given(vacuum_probe=path, template="image"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"template": "image"}, "needs a vacuum_probe"),
+        ({"vacuum_probe": "a.npy", "probe": {"radius_px": 5.0}}, "give one"),
+        ({"template": "bullseye"}, "template"),
+        ({"probe": {"edge_px": 1.0}}, "radius_px"),
+        ({"probe": {"radius_px": -1.0}}, "radius_px"),
+        ({"probe": {"radius_px": 5.0, "semiangle": 2.0}}, "semiangle"),
+    ],
+)
+def test_a_template_that_cannot_be_made_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        given(**fields)

@@ -3,7 +3,7 @@
 import json
 
 from docs.source import Described, aliases_of, classes_of, code, prose, table
-from livestrain_daemon import config, detecting, geometry, learned, plan
+from livestrain_daemon import config, detecting, geometry, learned, plan, template
 from livestrain_daemon.config import Config, Section
 
 CONFIG_INTRODUCTION = """\
@@ -33,13 +33,14 @@ detectors = [
 ```
 
 The fields of a virtual detector are those of [`DetectorPlan`](plan.md#detectorplan), those of `detect` those of
-[`DetectPlan`](plan.md#detectplan).
+[`DetectPlan`](plan.md#detectplan), those of `probe` those of [`ProbeValues`](plan.md#probevalues).
 """
 
 PLAN_INTRODUCTION = """\
 # The plan
 
-Generated from `livestrain_daemon.plan`, `detecting`, `learned` and `geometry`; do not edit (see CONTRIBUTING.md).
+Generated from `livestrain_daemon.plan`, `detecting`, `learned`, `template` and `geometry`; do not edit (see
+CONTRIBUTING.md).
 
 A plan says how frames become results. Each change makes a new revision with a results file of its own. The plan is in
 the journal (lines of kind `plan`), in the attribute `plan` of each results file, and in the reply to `status`.
@@ -73,7 +74,7 @@ def config_page() -> str:
 
 def plan_page() -> str:
     """The plan's page, as Markdown."""
-    modules = (plan, detecting, learned, geometry)
+    modules = (plan, detecting, learned, template, geometry)
     aliases = {name: text for module in modules for name, text in aliases_of(module).items()}
     lines = [PLAN_INTRODUCTION, "## Types", "", *_aliases(aliases)]
     for about in (*classes_of(plan)[::-1], *(one for module in modules[1:] for one in classes_of(module))):

@@ -25,11 +25,13 @@ def calibration_rows(calibration: Mapping[str, Any]) -> list[Row]:
         The plan's calibration, field by field.
     """
     frames = _frames(calibration)
-    probe = "image of the probe in vacuum" if calibration.get("vacuum_probe") else frames
+    given = "given in the configuration" if calibration.get("probe_given") else frames
+    probe = "image of the probe in vacuum" if calibration.get("vacuum_probe") else given
     rows: list[Row] = [
         ("centre", _vector(calibration.get("centre")), frames),
         ("disk radius", _number(calibration.get("radius_px"), "px"), probe),
         ("disk edge", _number(calibration.get("edge_px"), "px"), probe),
+        ("template", "image of the probe" if calibration.get("pattern") else "flat disk", probe),
         *_lattice_rows(calibration, frames),
         ("broken pixels", str(sum(int(count) for _, count in calibration.get("broken") or ())), frames),
         _descan_row(calibration.get("descan")),

@@ -35,7 +35,7 @@ class DetectedDisks:
         without = (*plan.unusable, *plan.calibration.broken)
         return _Prepared(
             usable=pixels_outside(without, kind.shape) if without else None,
-            probe=Probe(plan.calibration.radius_px, plan.calibration.edge_px),
+            probe=plan.calibration.probe,
             options=plan.detect.options(),
         )
 

@@ -55,7 +55,7 @@ class TrackedDisks:
             usable=_trackable(plan, kind),
             lattice=lattice_of(calibration),
             hk=np.asarray(calibration.hk, dtype=np.int64),
-            probe=Probe(calibration.radius_px, calibration.edge_px),
+            probe=calibration.probe,
             search_px=calibration.search_px,
             contrast=calibration.contrast.contrast() if calibration.contrast else None,
             estimator=plan.estimator,

@@ -135,6 +135,8 @@ class Planner:
             refuse("the scan has no plan yet that could be kept")
             return
 
+        analysis = self._surroundings.config.analysis
+
         def task(number: int) -> CalibrateTask:
             return CalibrateTask(
                 number=number,
@@ -142,6 +144,8 @@ class Planner:
                 positions=wish.positions,
                 source=wish.source,
                 vacuum_probe=wish.vacuum_probe is not None,
+                template=analysis.template,
+                probe=None if analysis.probe is None else (analysis.probe.radius_px, analysis.probe.edge_px),
                 unusable=self._unusable(),
                 corrections=self._corrections().model_dump(),
                 keep=None if keep is None else keep.model_dump(mode="json"),

@@ -17,6 +17,7 @@ from livestrain_daemon.learned import contrast_fields
 from livestrain_daemon.messages import CalibrateTask
 from livestrain_daemon.plan import CorrectionsPlan, pixels_outside, unusable_runs
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, open_frames
+from livestrain_daemon.template import pattern_fields, probe_of
 from livestrain_daemon.worker.corrections import load_corrections
 
 Fields = dict[str, Any]
@@ -43,14 +44,17 @@ def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
     corrections = CorrectionsPlan.model_validate(task.corrections or {})
     frames = load_corrections(Path(task.folder), corrections, layout.frame_shape).for_calibration(frames)
     usable = pixels_outside(task.unusable, layout.frame_shape) if task.unusable else None
+    # an image that a request brings tells more than the configuration
+    known = None if task.probe is None or probe is not None else Probe(*task.probe)
     if task.keep is not None:
         fields = dict(task.keep)
     else:
         try:
-            found = calibrate(frames, usable, probe)
+            found = calibrate(frames, usable, probe, template=task.template, probe=known)
         except NoProbe as error:
             return {"reason": str(error)}
-        fields = {**_as_fields(found, positions, layout), "source": task.source, "vacuum_probe": probe is not None}
+        fields = {**_as_fields(found, positions, layout), "source": task.source}
+        fields |= {"vacuum_probe": probe is not None, "probe_given": known is not None}
         if fields["descan"]:
             fields["descan"]["source"] = task.source
     if task.ring is not None:
@@ -82,6 +86,7 @@ def _as_fields(found: Calibration, positions: list[int], layout: FrameLayout) ->
         "centre": list(lattice.centre if lattice else found.centre),
         "radius_px": found.probe.radius_px,
         "edge_px": found.probe.edge_px,
+        "pattern": pattern_fields(found.probe.pattern),
         "reason": found.reason,
         "broken": unusable_runs(_without(found.broken, layout.frame_shape)),
         "descan": _descan(found, positions, layout.scan_shape),
@@ -123,7 +128,7 @@ def _descan(found: Calibration, positions: list[int], scan_shape: tuple[int, int
 
 def _ellipse_in_frames(frames: NDArray[Any], usable: NDArray[np.bool_] | None, fields: Fields, ring: Ring) -> Fields:
     """From the disks on the ring, where there is one in a frame and more; else from the mean of the frames, a halo."""
-    found = detect(frames, usable, Probe(fields["radius_px"], fields["edge_px"]))
+    found = detect(frames, usable, probe_of(fields))
     disks = found.position[np.isfinite(found.position).all(axis=2)].astype(np.float64)
     points, _ = points_on_rings(disks, _point(fields["centre"]), (ring,))
     if len(points) >= len(frames):
