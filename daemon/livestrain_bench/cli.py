@@ -16,6 +16,13 @@ class EstimatorOption(StrEnum):
     precise = "precise"
 
 
+class TemplateOption(StrEnum):
+    """What disks are compared with."""
+
+    disk = "disk"
+    image = "image"
+
+
 class PeerOption(StrEnum):
     """Others that can do the same work."""
 
@@ -26,6 +33,7 @@ Cases = Annotated[Path, typer.Option(help="Folder of case files.", exists=True, 
 Only = Annotated[str, typer.Option(help="Cases whose name contains this.")]
 Estimator = Annotated[EstimatorOption, typer.Option(help="How lattices are fitted.")]
 Peer = Annotated[PeerOption | None, typer.Option(help="Who does the same work beside us.")]
+Template = Annotated[TemplateOption, typer.Option(help="Compare with a flat disk, or the vacuum probe's image.")]
 Repeats = Annotated[int, typer.Option(min=1, help="How often everything is timed; the best counts.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -34,6 +42,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 def disks_verb(
     cases: Cases,
     estimator: Estimator = EstimatorOption.fast,
+    template: Template = TemplateOption.disk,
     peer: Peer = None,
     only: Only = "",
     repeats: Repeats = 5,
@@ -53,7 +62,7 @@ def disks_verb(
             typer.echo(f"{case.name}: a polycrystal has no strain here; see bench detect", err=True)
             continue
         typer.echo(f"{case.name} ...", err=True)
-        results.append(bench(case, case.lattice, estimator.value, peer is not None, repeats))
+        results.append(bench(case, case.lattice, estimator.value, peer is not None, repeats, template.value))
     if not results:
         raise NoCases(f"{cases} has no case of a single crystal")
     if json:

@@ -12,6 +12,7 @@ from livestrain_bench.ours import EstimatorName
 from livestrain_bench.scoring import Score, score
 from livestrain_bench.timing import interleaved, speedup
 from livestrain_core.errors import NoProbe
+from livestrain_core.types import Template
 
 PEER = "libertem"
 
@@ -37,6 +38,7 @@ class Result:
     score: Score
     fps: float
     """Frames per second on one thread; NaN if there was no lattice."""
+    template: Template = "disk"
     reason: str = ""
     """Why there was no lattice."""
     peer: dict[str, PeerResult] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class Result:
 
     def facts(self) -> dict[str, object]:
         """Everything, as plain values."""
-        out: dict[str, object] = {"case": self.case, "estimator": self.estimator}
+        out: dict[str, object] = {"case": self.case, "estimator": self.estimator, "template": self.template}
         out |= asdict(self.score) | {"fps": self.fps, "reason": self.reason}
         out["peer"] = {
             name: asdict(result.score)
@@ -54,7 +56,14 @@ class Result:
         return out
 
 
-def bench(case: Case, lattice: LatticeTruth, estimator: EstimatorName, peer: bool, rounds: int) -> Result:
+def bench(
+    case: Case,
+    lattice: LatticeTruth,
+    estimator: EstimatorName,
+    peer: bool,
+    rounds: int,
+    template: Template = "disk",
+) -> Result:
     """
     Measure a case.
 
@@ -70,6 +79,8 @@ def bench(case: Case, lattice: LatticeTruth, estimator: EstimatorName, peer: boo
         Whether LiberTEM does it too, in turn with ours.
     rounds
         How often everything is timed; the best time counts.
+    template
+        What our disks are compared with; peers have methods of their own.
 
     Returns
     -------
@@ -78,7 +89,7 @@ def bench(case: Case, lattice: LatticeTruth, estimator: EstimatorName, peer: boo
     """
     frames = case.given.frames
     tasks: dict[str, Callable[[], object]] = {}
-    prepared, reason = _prepared(case, estimator)
+    prepared, reason = _prepared(case, estimator, template)
     if prepared is not None:
         measured = ours.run(frames, prepared)
         own = score(measured.g, measured.covariance, lattice)
@@ -93,12 +104,12 @@ def bench(case: Case, lattice: LatticeTruth, estimator: EstimatorName, peer: boo
         error_ratio = own.rms_normal_1e4 / theirs.rms_normal_1e4 if theirs.rms_normal_1e4 else float("nan")
         peers[name] = PeerResult(theirs, len(frames) / min(times[name]), ratio, error_ratio)
     fps = len(frames) / min(times["ours"]) if "ours" in times else float("nan")
-    return Result(case.name, estimator, own, fps, reason, peers)
+    return Result(case.name, estimator, own, fps, template, reason, peers)
 
 
-def _prepared(case: Case, estimator: EstimatorName) -> tuple[ours.Prepared | None, str]:
+def _prepared(case: Case, estimator: EstimatorName, template: Template) -> tuple[ours.Prepared | None, str]:
     try:
-        prepared = ours.prepare(case.given, estimator)
+        prepared = ours.prepare(case.given, estimator, template)
     except NoProbe as error:
         return None, str(error)
     return (None, prepared) if isinstance(prepared, str) else (prepared, "")

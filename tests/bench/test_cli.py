@@ -9,6 +9,7 @@ from livestrain_client.cli.exits import NO_DATA, OK, USAGE
 FIELDS = {
     "case": str,
     "estimator": str,
+    "template": str,
     "rms_normal_1e4": float,
     "rms_shear_1e4": float,
     "rms_theta_mrad": float,
