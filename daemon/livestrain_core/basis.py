@@ -18,6 +18,7 @@ LEAST_SINE = 0.25
 # bases that explain less than this part of the best one's are not refined, and how often the others are
 WORTH_REFINING = 0.3
 REFINEMENTS = 4
+AROUND = np.array([(h, k) for h in (-1.0, 0.0, 1.0) for k in (-1.0, 0.0, 1.0)])
 
 
 def primitive_basis(
@@ -54,26 +55,90 @@ def primitive_basis(
     Every pair of short vectors, differences between peaks included, is tried as a basis and refined by least squares.
     The one that explains the most peaks and leaves the fewest of its points empty wins; it is reduced.
     """
+    _, basis = _best(candidates, weights, tolerance_px, shortest_px, free=False)
+    return basis
+
+
+def lattice_through(
+    peaks: Float64, weights: Float64 | None = None, tolerance_px: float = 1.5, shortest_px: float = 3.0
+) -> tuple[Float64, Float64]:
+    """
+    The lattice that explains most of the peaks, wherever its points are.
+
+    Parameters
+    ----------
+    peaks : (k, 2)
+        Places of the peaks, relative to the middle of the pattern (row, column) [px].
+    weights : (k,), optional
+        What each peak counts; one each if not given.
+    tolerance_px
+        Largest distance of a peak from the lattice point it belongs to [px].
+    shortest_px
+        No lattice vector is shorter than this [px].
+
+    Returns
+    -------
+    ((2,), (2, 2))
+        The lattice point nearest to the middle, and a basis as `primitive_basis` returns it [px].
+
+    Raises
+    ------
+    SingularLattice
+        No two differences between peaks span a lattice.
+    """
+    return _best(peaks, weights, tolerance_px, shortest_px, free=True)
+
+
+def _best(
+    candidates: Float64, weights: Float64 | None, tolerance_px: float, shortest_px: float, *, free: bool
+) -> tuple[Float64, Float64]:
+    """Origin and basis; the origin is zero unless it is free."""
     peaks = np.asarray(candidates, np.float64).reshape(-1, 2)
     weight = np.ones(len(peaks)) if weights is None else np.asarray(weights, np.float64)
-    short = _short_vectors(peaks, shortest_px, tolerance_px)
-    starts: list[tuple[float, Float64]] = []
+    short = _short_vectors(peaks, shortest_px, tolerance_px, free)
+    starts: list[tuple[float, Float64, Float64]] = []
     for a, b in combinations(range(len(short)), 2):
         basis = np.stack([short[a], short[b]])
         if _sine(basis) > LEAST_SINE:
-            starts.append((float(weight @ explained(peaks, basis, tolerance_px)), basis))
+            origin = _common_origin(peaks, weight, basis) if free else np.zeros(2)
+            starts.append((float(weight @ explained(peaks - origin, basis, tolerance_px)), origin, basis))
     if not starts:
         raise SingularLattice(f"{len(peaks)} peaks have no two directions that span a lattice")
     # a basis of two noisy vectors misses the peaks far out; refined ones can be compared
-    worst = WORTH_REFINING * max(score for score, _ in starts)
-    best: list[tuple[float, Float64]] = []
-    for _, start in (one for one in starts if one[0] >= worst):
-        basis = start
+    worst = WORTH_REFINING * max(score for score, _, _ in starts)
+    best: list[tuple[float, Float64, Float64]] = []
+    for _, origin, basis in (one for one in starts if one[0] >= worst):
+        place, cell = origin, basis
         for _ in range(REFINEMENTS):
-            basis = _refined(peaks, weight, basis, tolerance_px)
-        if _sine(basis) > LEAST_SINE / 2:
-            best.append((_worth(peaks, weight, basis, tolerance_px), basis))
-    return reduced(max(best, key=lambda one: one[0])[1])
+            place, cell = _refined(peaks, weight, place, cell, tolerance_px, free)
+        if _sine(cell) > LEAST_SINE / 2:
+            best.append((_worth(peaks, weight, place, cell, tolerance_px), place, cell))
+    _, origin, basis = max(best, key=lambda one: one[0])
+    basis = reduced(basis)
+    return nearest_point(np.zeros(2), origin, basis), basis
+
+
+def nearest_point(place: Float64, origin: Float64, basis: Float64) -> Float64:
+    """
+    The point of a lattice that is nearest to a place.
+
+    Parameters
+    ----------
+    place : (2,)
+        Where (row, column) [px].
+    origin : (2,)
+        Any point of the lattice [px].
+    basis : (2, 2)
+        Reduced g1 and g2 as rows [px].
+
+    Returns
+    -------
+    (2,)
+        Its place [px].
+    """
+    around = np.rint((place - origin) @ np.linalg.inv(basis)) + AROUND
+    points = origin + around @ basis
+    return np.asarray(points[np.argmin(((points - place) ** 2).sum(axis=1))], np.float64)
 
 
 def explained(peaks: Float64, basis: Float64, tolerance_px: float) -> Float64:
@@ -136,9 +201,9 @@ def reduced(basis: Float64) -> Float64:
     return np.stack([short[first], short[second]])
 
 
-def _worth(peaks: Float64, weight: Float64, basis: Float64, tolerance_px: float) -> float:
+def _worth(peaks: Float64, weight: Float64, origin: Float64, basis: Float64, tolerance_px: float) -> float:
     """What a lattice explains, less what it leaves empty."""
-    fits = weight * explained(peaks, basis, tolerance_px)
+    fits = weight * explained(peaks - origin, basis, tolerance_px)
     distance = np.hypot(peaks[:, 0], peaks[:, 1])
     reach = float(np.quantile(distance, INNER_PART))
     mean = float(weight.mean())
@@ -147,14 +212,20 @@ def _worth(peaks: Float64, weight: Float64, basis: Float64, tolerance_px: float)
     return float(fits.sum()) - EMPTY_POINT * mean * empty
 
 
+def _common_origin(peaks: Float64, weight: Float64, basis: Float64) -> Float64:
+    """A lattice point, from the mean phase of the peaks in the unit cell."""
+    phases = np.exp(2j * np.pi * (peaks @ np.linalg.inv(basis)))
+    return np.asarray(np.angle(weight @ phases) / (2 * np.pi) @ basis, np.float64)
+
+
 def _sine(basis: Float64) -> float:
     """Sine of the angle between the vectors of a basis."""
     return abs(float(np.linalg.det(basis))) / max(float(np.hypot(*basis[0]) * np.hypot(*basis[1])), 1e-12)
 
 
-def _short_vectors(peaks: Float64, shortest_px: float, tolerance_px: float) -> Float64:
+def _short_vectors(peaks: Float64, shortest_px: float, tolerance_px: float, free: bool) -> Float64:
     between = (peaks[:, None] - peaks[None]).reshape(-1, 2)
-    every = np.concatenate([peaks, between])
+    every = between if free else np.concatenate([peaks, between])
     # one of each pair of opposite vectors
     half = every[(every[:, 0] > 1e-9) | ((np.abs(every[:, 0]) <= 1e-9) & (every[:, 1] > 0))]
     length = np.hypot(half[:, 0], half[:, 1])
@@ -168,8 +239,15 @@ def _short_vectors(peaks: Float64, shortest_px: float, tolerance_px: float) -> F
     return np.array(kept).reshape(-1, 2)
 
 
-def _refined(peaks: Float64, weight: Float64, basis: Float64, tolerance_px: float) -> Float64:
-    indices = np.rint(peaks @ np.linalg.inv(basis))
-    root = np.sqrt(weight * explained(peaks, basis, tolerance_px))[:, None]
-    solved, _, rank, _ = np.linalg.lstsq(root * indices, root * peaks, rcond=None)
-    return np.asarray(solved, np.float64) if rank == 2 else basis
+def _refined(
+    peaks: Float64, weight: Float64, origin: Float64, basis: Float64, tolerance_px: float, free: bool
+) -> tuple[Float64, Float64]:
+    away = peaks - origin
+    indices = np.rint(away @ np.linalg.inv(basis))
+    root = np.sqrt(weight * explained(away, basis, tolerance_px))[:, None]
+    design = np.column_stack([indices, np.ones(len(peaks))]) if free else indices
+    solved, _, rank, _ = np.linalg.lstsq(root * design, root * away, rcond=None)
+    if rank < design.shape[1]:
+        return origin, basis
+    moved = origin + solved[2] if free else origin
+    return moved, np.asarray(solved[:2], np.float64)

@@ -3,34 +3,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.basis import explained, primitive_basis
 from livestrain_core.broken import broken_pixels
 from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL, Contrast
-from livestrain_core.errors import NoProbe, SingularLattice
+from livestrain_core.errors import NoProbe
+from livestrain_core.first_lattice import LEAST_VISIBLE, Beam, as_lattice, first_lattice, visible_part
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, lattice_points, predict
 from livestrain_core.learning import learn_contrast
+from livestrain_core.own_probe import probe_of_disks
 from livestrain_core.probe import MeasuredProbe, Probe, fill, measure_probe
-from livestrain_core.survey import Peaks, find_peaks
+from livestrain_core.survey import closed, find_peaks
 from livestrain_core.types import Disks, Float64, Frames, Image, Point, Template, Usable
 from livestrain_core.vacuum import measure_pattern
 from livestrain_core.virtual import measure
 
-# disks beside the direct beam that must sit on one lattice before it is believed
-FEWEST_PEAKS = 4
-# they must carry this part of what was found, and fill this part of the lattice as far as the outer half of them
-LEAST_EXPLAINED = 0.6
-LEAST_OCCUPIED = 0.25
-# disks closer to each other than this overlap too much to be told apart [radii]
-CLOSEST_DISKS = 1.6
 # a disk is worth tracking if it was found in this part of the frames that have a lattice
 OFTEN_SEEN = 0.3
 MOST_DISKS = 64
 # a lattice that fits fewer frames than this was an accident of the mean pattern
 FEWEST_FITTED = 0.1
-# the direct beam is hidden if less of it than this can be seen
-LEAST_VISIBLE = 0.8
 LEAST_SEARCH_PX = 4.0
+# where the direct beam is hidden so many other disks tell how the frames are off
+DISKS_FOR_SHIFTS = 8
+# where the lattices differ much, this part of the frames, those most like one another, tells the first one
+ALIKE_PART = 0.2
+FEWEST_ALIKE = 8
+# and of the disks of that lattice this part must be seen, in all frames that it fits
+SEEN_OF_SOME = 0.6
 NOTHING = np.empty((0, 2), np.int64)
 
 
@@ -104,9 +103,18 @@ def calibrate(
     seen = seen & ~bad
     vacuum = None if vacuum_probe is None or probe else _vacuum(vacuum_probe, seen, template)
     measured, shifts = _beam(frames, seen, vacuum, probe)
-    peaks = _survey(frames, seen, shifts, measured)
-    found = _first_lattice(peaks, measured)
+    shifts = _aligned(frames, seen, shifts, measured)
+    beam = Beam(measured, vacuum is not None)
+    found = _first_lattice(frames, seen, shifts, beam)
+    if not beam.vacuum and probe is None and (isinstance(found, str) or not closed(seen).all()):
+        # the brightest disk may be cut or uneven; all of them together tell the probe better
+        other = probe_of_disks(*_average(frames, seen, shifts), closed(seen))
+        again = _first_lattice(frames, seen, shifts, Beam(other, vacuum=False)) if other else found
+        if other and isinstance(again, Lattice):
+            measured, found = other, again
     result = _without(measured, found) if isinstance(found, str) else _tracked(frames, seen, measured, found)
+    if result.lattice is None:
+        result = _of_some(frames, seen, shifts, beam) or result
     if result.lattice is None and _visible(seen, measured) >= LEAST_VISIBLE:
         centres = measure(frames, seen, measured.centre, measured.probe.radius_px, ()).centre
         result = replace(result, centres=centres)
@@ -129,7 +137,7 @@ def _beam(
     if vacuum is not None:
         guess = MeasuredProbe(_follow(mean, seen, vacuum), vacuum.probe)
     else:
-        guess = _with(measure_probe(mean, seen), known)
+        guess = _with(_brightest(frames, seen, mean), known)
     shifts = np.zeros((len(frames), 2), np.int64)
     if _visible(seen, guess) < LEAST_VISIBLE:
         return guess, shifts
@@ -149,6 +157,17 @@ def _beam(
         return guess, shifts
 
 
+def _brightest(frames: Frames, seen: Usable, mean: Float64) -> MeasuredProbe:
+    try:
+        return measure_probe(mean, seen)
+    except NoProbe:
+        # contrast may leave of the brightest disk no disk; all of them together have its shape
+        found = probe_of_disks(*_average(frames, seen, np.zeros((len(frames), 2), np.int64)), closed(seen))
+        if found is None:
+            raise
+        return found
+
+
 def _with(measured: MeasuredProbe, known: Probe | None) -> MeasuredProbe:
     return replace(measured, probe=known) if known else measured
 
@@ -162,9 +181,7 @@ def _follow(mean: Float64, seen: Usable, vacuum: MeasuredProbe) -> Point:
 
 
 def _visible(seen: Usable, beam: MeasuredProbe) -> float:
-    r, c = np.indices(seen.shape)
-    inside = np.hypot(r - beam.centre[0], c - beam.centre[1]) <= beam.probe.radius_px
-    return float(seen[inside].mean()) if inside.any() else 0.0
+    return visible_part(seen, beam.centre, beam.probe.radius_px)
 
 
 def _mean(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> Float64:
@@ -180,57 +197,69 @@ def _mean(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> Float64:
     return np.asarray(total / np.maximum(count, 1), np.float64)
 
 
-def _survey(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: MeasuredProbe) -> Peaks:
+def _average(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> tuple[Float64, Float64]:
+    """Root of the mean pattern, narrow gaps filled, and a pattern of the same noise without signal."""
     # the root evens out counting noise and keeps the direct beam from drowning the faint disks
     even = np.sqrt(np.maximum(_mean(frames[::2], seen, shifts[::2]), 0))
     odd = np.sqrt(np.maximum(_mean(frames[1::2], seen, shifts[1::2]), 0))
-    # the edges of a narrow gap would look like disks; across it the pattern is filled, and then counts as seen
-    mean, error, filled = fill((even + odd) / 2, seen), fill((even - odd) / 2, seen), fill(seen.astype(float), seen) > 0
-    return find_peaks(mean, error, filled, measured.probe, measured.centre)
+    # the edges of a narrow gap would look like disks
+    return fill((even + odd) / 2, seen), fill((even - odd) / 2, seen)
 
 
-def _first_lattice(peaks: Peaks, measured: MeasuredProbe) -> Lattice | str:
-    """A lattice through the peaks of the mean pattern, or why there is none."""
+def _aligned(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: MeasuredProbe) -> NDArray[np.int64]:
+    """The shifts; where the direct beam is hidden, those that the median of the brightest disks tells."""
+    if _visible(seen, measured) >= LEAST_VISIBLE:
+        return shifts
     radius = measured.probe.radius_px
-    tolerance = max(1.2, 0.2 * radius)
-    away = peaks.position - np.array(measured.centre)
-    distance = np.hypot(away[:, 0], away[:, 1])
-    others = distance > max(0.8 * CLOSEST_DISKS * radius, 2.0)
-    if others.sum() < FEWEST_PEAKS:
-        return f"beside the direct beam {int(others.sum())} disks stand out, and a lattice takes {FEWEST_PEAKS}"
-    direct = away[distance <= 0.5 * radius + 1.0]
-    offset = direct[0] if len(direct) else np.zeros(2)
-    away, weight = away[others] - offset, np.minimum(peaks.significance[others], 20.0)
-    try:
-        basis = primitive_basis(away, weight, tolerance, CLOSEST_DISKS * radius)
-    except SingularLattice:
-        return f"the {len(away)} disks beside the direct beam lie on one line"
-    fits = explained(away, basis, tolerance) > 0.0
-    part = float(weight[fits].sum() / weight.sum())
-    occupied = _occupied(away[fits], basis)
-    if fits.sum() < FEWEST_PEAKS or part < LEAST_EXPLAINED or occupied < LEAST_OCCUPIED:
-        return (
-            f"{int(fits.sum())} of {len(away)} peaks, {100 * part:.0f} % by weight, sit on the best lattice and fill "
-            f"{100 * occupied:.0f} % of it, which may be chance"
-        )
-    centre = np.array(measured.centre) + offset
-    return _lattice(centre, basis)
+    peaks = find_peaks(*_average(frames, seen, shifts), closed(seen), measured.probe, measured.centre)
+    whole = [visible_part(seen, (r, c), 1.5 * radius) == 1.0 for r, c in peaks.position]
+    off = []
+    for r, c in peaks.position[whole][:DISKS_FOR_SHIFTS]:
+        centre = measure(frames, seen, (float(r), float(c)), radius, ()).centre
+        good = centre[np.isfinite(centre).all(axis=1)]
+        if len(good) > 0:
+            off.append(np.where(np.isfinite(centre), centre - np.median(good, axis=0), 0.0))
+    if not off:
+        return shifts
+    moved = np.rint(np.median(np.stack(off), axis=0)).astype(np.int64)
+    moved[np.abs(moved).max(axis=1) > radius + 2] = 0
+    return np.asarray(moved, np.int64)
 
 
-def _lattice(centre: Float64, basis: Float64) -> Lattice:
-    (r, c), (r1, c1), (r2, c2) = (map(float, v) for v in (centre, basis[0], basis[1]))
-    return Lattice((r, c), (r1, c1), (r2, c2))
+def _of_some(frames: Frames, seen: Usable, shifts: NDArray[np.int64], beam: Beam) -> Calibration | None:
+    """The calibration from frames that are alike: in the mean of very different lattices each of them is blurred."""
+    few = _alike(frames, seen, shifts, beam.measured)
+    found = _first_lattice(frames[few], seen, shifts[few], beam)
+    if isinstance(found, str):
+        return None
+    result = _tracked(frames, seen, beam.measured, found, SEEN_OF_SOME)
+    return result if result.lattice else None
 
 
-def _occupied(peaks: Float64, basis: Float64) -> float:
-    """Part of the lattice points that carry a peak, as far out as the median of the peaks."""
-    if len(peaks) == 0:
-        return 0.0
-    indices = np.rint(peaks @ np.linalg.inv(basis)).astype(int)
-    reach = float(np.median(np.hypot(*peaks.T))) * 1.01
-    every = lattice_points(basis, reach)
-    sites = {(int(h), int(k)) for h, k in every if (h, k) != (0, 0)}
-    return len(sites & {(int(h), int(k)) for h, k in indices}) / max(len(sites), 1)
+def _alike(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: MeasuredProbe) -> NDArray[np.int64]:
+    """Numbers of some frames that look like one another, more than others do."""
+    side = max(round(0.5 * measured.probe.radius_px), 1)
+    rows, columns = (size // side for size in seen.shape)
+    seen_again, coarse = np.ones_like(seen), []
+    for frame, shift in zip(frames, shifts, strict=True):
+        root = np.sqrt(np.maximum(_mean(np.where(seen, frame, 0)[None], seen_again, shift[None]), 0.0))
+        coarse.append(root[: rows * side, : columns * side].reshape(rows, side, columns, side).mean(axis=(1, 3)))
+    differs = np.stack(coarse).reshape(len(frames), -1)
+    differs = differs - differs.mean(axis=0)
+    differs /= np.maximum(np.sqrt((differs**2).sum(axis=1, keepdims=True)), 1e-12)
+    likeness = np.einsum("ip,jp->ij", differs, differs)
+    few = min(max(round(ALIKE_PART * len(frames)), FEWEST_ALIKE), len(frames))
+    nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :few]
+    together = np.take_along_axis(likeness, nearest, axis=1).sum(axis=1)
+    return np.sort(nearest[np.argmax(together)])
+
+
+def _first_lattice(frames: Frames, seen: Usable, shifts: NDArray[np.int64], beam: Beam) -> Lattice | str:
+    """A lattice through the disks of the mean pattern, or why there is none."""
+    pattern, error = _average(frames, seen, shifts)
+    whole = closed(seen)
+    peaks = find_peaks(pattern, error, whole, beam.measured.probe, beam.measured.centre)
+    return first_lattice(peaks, pattern, whole, beam)
 
 
 def _inside(lattice: Lattice, shape: tuple[int, ...], margin: float) -> NDArray[np.int64]:
@@ -240,7 +269,9 @@ def _inside(lattice: Lattice, shape: tuple[int, ...], margin: float) -> NDArray[
     return every[good]
 
 
-def _tracked(frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lattice) -> Calibration:
+def _tracked(
+    frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lattice, least_seen: float = 0.0
+) -> Calibration:
     """Lattice, disks and search window from tracking the frames, first all disks and then the good ones."""
     probe = measured.probe
     spacing = min(np.hypot(*lattice.g1), np.hypot(*lattice.g2))
@@ -251,6 +282,9 @@ def _tracked(frames: Frames, seen: Usable, measured: MeasuredProbe, lattice: Lat
     fitted = fit.reason == Reason.FITTED
     if fitted.mean() < FEWEST_FITTED:
         return _without(measured, f"a lattice fits only {int(fitted.sum())} of {len(frames)} frames")
+    part = float((disks.score[fitted] > 0).mean())
+    if part < least_seen:
+        return _without(measured, f"of the disks of a lattice {100 * part:.0f} % are seen, which may be chance")
     hk = hk[_worthwhile(disks, fitted)]
     if len(hk) < 3 or np.linalg.matrix_rank(hk - hk[0]) < 2:
         return _without(measured, f"only {len(hk)} disks are seen often enough to be tracked")
@@ -303,7 +337,7 @@ def _worthwhile(disks: Disks, fitted: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _median(fit: LatticeFit) -> Lattice:
     centre, g1, g2 = (np.nanmedian(a, axis=0) for a in (fit.centre, fit.g1, fit.g2))
-    return _lattice(centre, np.stack([g1, g2]))
+    return as_lattice(centre, np.stack([g1, g2]))
 
 
 def _without(measured: MeasuredProbe, reason: str) -> Calibration:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from livestrain_core.probe import Probe, disk
+from livestrain_core.probe import Probe, disk, fill
 from livestrain_core.types import Float64, Point, Usable
 
 # peaks of the correlation count from this many standard errors on, and from this part of the highest one
@@ -65,6 +65,28 @@ def find_peaks(pattern: Float64, error: Float64, usable: Usable, probe: Probe, c
     position = np.array([_summit(contrast, i, j) for i, j in kept]).reshape(-1, 2)
     height = np.array([contrast[i, j] for i, j in kept])
     return Peaks(position, height / max(deviation, 1e-12))
+
+
+def closed(usable: Usable) -> Usable:
+    """
+    The usable pixels, and narrow gaps between them that `fill` fills from both sides.
+
+    Parameters
+    ----------
+    usable : (rows, columns)
+        False where nothing was measured.
+
+    Returns
+    -------
+    (rows, columns)
+        False only in hidden parts that are too wide to be filled.
+    """
+    wide = ~_widened(usable)
+    return np.asarray(usable | ~_widened(wide), np.bool_) if wide.any() else np.ones_like(usable)
+
+
+def _widened(area: Usable) -> Usable:
+    return np.asarray(fill(area.astype(np.float64), area) > 0.0, np.bool_)
 
 
 def _contrast(pattern: Float64, usable: Usable, probe: Probe) -> tuple[Float64, Float64]:

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from livestrain_core.axes import turn
-from livestrain_core.basis import primitive_basis, reduced
+from livestrain_core.basis import lattice_through, primitive_basis, reduced
+from livestrain_core.errors import SingularLattice
 
 Float64 = NDArray[np.float64]
 RADIUS = 4.0
@@ -95,3 +96,24 @@ def test_the_reduced_basis_does_not_depend_on_the_one_it_came_from() -> None:
         expected = reduced(g)
         for change in ([[1, 1], [0, 1]], [[2, 1], [1, 1]], [[0, -1], [1, 0]], [[3, 2], [1, 1]], [[0, 1], [1, 0]]):
             np.testing.assert_allclose(reduced(np.array(change) @ g), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["square", "hexagonal", "rectangular", "centred", "oblique"])
+def test_a_lattice_is_found_wherever_its_points_are(kind: str) -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(8):
+        g = cell(kind, rng)
+        peaks = peaks_of(g, rng, reach=60.0, noise=0.2, missing=0.1)
+        offset = rng.uniform(-0.5, 0.5, 2) @ g
+        origin, basis = lattice_through(peaks + offset, None, 1.2, 1.6 * RADIUS)
+        assert same_lattice(basis, g)
+        indices = (origin - offset) @ np.linalg.inv(g)
+        np.testing.assert_allclose(indices, np.rint(indices), atol=0.03)
+        # no other lattice point is nearer
+        neighbours = origin + np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [1, -1], [-1, 1]]) @ basis
+        assert np.hypot(*origin) <= np.hypot(*neighbours.T).min() + 1e-9
+
+
+def test_peaks_on_a_line_are_no_lattice() -> None:
+    with pytest.raises(SingularLattice):
+        lattice_through(np.array([[0.0, 20.0 * i] for i in range(-2, 3)]))

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.patterns import HEXAGONAL, OBLIQUE, SHAPE, SQUARE, draw_disk, scan
+from core.patterns import HEXAGONAL, OBLIQUE, SHAPE, SQUARE, Scan, draw_disk, scan
 from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
 from livestrain_core.errors import NoProbe
@@ -61,6 +63,51 @@ def test_a_beam_stop_with_a_vacuum_probe_does_not_hide_the_lattice() -> None:
     np.testing.assert_allclose(found.lattice.g1, np.median(given.g[:, 0], axis=0), atol=0.1)
     np.testing.assert_allclose(found.lattice.centre, np.median(given.centre, axis=0), atol=0.2)
     assert [0, 0] not in found.hk.tolist()
+
+
+def stopped(given: Scan, *, arm: bool = True) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """The scan behind a beam stop."""
+    r, c = np.indices(SHAPE)
+    usable = np.hypot(r - 64.5, c - 63.0) > 8.5
+    if arm:
+        usable &= ~((np.abs(r - 64.5) < 2.5) & (c > 63.0))
+    return np.where(usable, given.frames, np.uint16(0)), usable
+
+
+@pytest.mark.parametrize("lattice", [SQUARE, HEXAGONAL, OBLIQUE], ids=["square", "hexagonal", "oblique"])
+@pytest.mark.parametrize("moved", [(0, 0), (2, -1)], ids=["centred", "moved"])
+def test_a_vacuum_probe_beside_the_hidden_direct_beam_is_good_enough(lattice: Lattice, moved: tuple[int, int]) -> None:
+    given = scan(lattice, 16, descan=2.0)
+    frames, usable = stopped(given)
+    found = calibrate(frames, usable, np.roll(given.vacuum, moved, (0, 1)))
+    assert found.lattice is not None
+    np.testing.assert_allclose(found.lattice.g1, np.median(given.g[:, 0], axis=0), atol=0.15)
+    np.testing.assert_allclose(found.lattice.centre, np.median(given.centre, axis=0), atol=0.4)
+
+
+def test_a_hidden_direct_beam_without_a_vacuum_probe_is_where_the_disks_fade_around_or_unknown() -> None:
+    given = scan(HEXAGONAL, 16)
+    frames, usable = stopped(given)
+    # disks as bright far out as near the direct beam tell nothing
+    even = calibrate(frames, usable)
+    assert even.lattice is None
+    assert "vacuum probe" in even.reason
+    r, c = np.indices(SHAPE)
+    fall = np.exp(-((np.hypot(r - HEXAGONAL.centre[0], c - HEXAGONAL.centre[1]) / 40.0) ** 2))
+    fading = calibrate((frames * fall).astype(np.uint16), usable)
+    assert fading.lattice is not None
+    np.testing.assert_allclose(fading.lattice.centre, np.median(given.centre, axis=0), atol=0.5)
+    assert [0, 0] not in fading.hk.tolist()
+
+
+def test_lattices_turned_far_against_each_other_are_found_from_those_alike() -> None:
+    given = [
+        scan(replace(SQUARE, g1=(21 * np.cos(a), 21 * np.sin(a)), g2=(-21 * np.sin(a), 21 * np.cos(a))), 2)
+        for a in np.linspace(-0.12, 0.12, 16)
+    ]
+    found = calibrate(np.concatenate([one.frames for one in given]), None, given[0].vacuum)
+    assert found.lattice is not None
+    assert np.hypot(*found.lattice.g1) == pytest.approx(21.0, rel=0.01)
 
 
 def test_neither_vacuum_nor_an_amorphous_halo_has_a_lattice() -> None:
