@@ -13,7 +13,7 @@ from livestrain_core.templates import CLASSES, filters
 from livestrain_core.types import Float32, Frames, Usable
 
 # frames are searched in bins of powers of two while the radius stays above this
-BINNED_RADIUS = 2.75
+BINNED_RADIUS = 2.5
 # disks closer to each other than this overlap too much to be told apart [radii]
 CLOSEST_DISKS = 1.6
 # the annulus that measures the background ends here, without a smaller spacing [radii]
@@ -22,6 +22,9 @@ RING_RADII = 1.35
 LEAST_VISIBLE = 0.6
 # frames whose copies stay in the cache until they are searched
 TOGETHER = 8
+# the contrast of a disk has fallen at these distances [radii] in every one of so many directions
+CREST_RADII = (-1.6, -1.2, 1.2, 1.6)
+DIRECTIONS = 16
 # filters made for brighter disks trust their edges too much where the contrast inside is unknown [electrons]
 MOST_TRUSTED = 800.0
 
@@ -147,7 +150,14 @@ def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: f
     inner, outer = _chords((radius + 0.3) / step, width), _chords((ring + 0.3) / step, width)
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
     limits = limits[limits < MOST_TRUSTED]
-    tables = (bank.bank[: len(limits) + 1], limits, *_sectors(reach, columns, probe, ring), inner, outer)
+    tables = (
+        bank.bank[: len(limits) + 1],
+        limits,
+        *_sectors(reach, columns, probe, ring),
+        inner,
+        outer,
+        _around(radius / step),
+    )
     return _Prepared(layout, what_is_visible(hidden, layout, inner, outer), tables)
 
 
@@ -168,6 +178,13 @@ def _sectors(reach: int, width: int, probe: Probe, ring: float) -> tuple[NDArray
     sector = np.where(on_disk, turn, np.where(around, turn + SECTORS, -1))
     offsets = [(r * width + c)[sector == s] for s in range(2 * SECTORS)]
     return np.concatenate(offsets), np.cumsum([len(part) for part in offsets])
+
+
+def _around(radius: float) -> NDArray[np.int64]:
+    """Offsets (directions, distances, 2) at which the contrast of a disk is compared with that in its middle."""
+    turn = pi * np.arange(DIRECTIONS)[:, None] / DIRECTIONS
+    distance = radius * np.array(CREST_RADII)
+    return np.floor(np.stack([distance * np.cos(turn), distance * np.sin(turn)], axis=-1) + 0.5).astype(np.int64)
 
 
 def _chords(radius: float, width: int) -> NDArray[np.int64]:

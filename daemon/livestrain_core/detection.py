@@ -1,11 +1,11 @@
 """
 Kernels that find disks anywhere in one frame after the other; `detect.detect` is their front.
 
-Maxima of the contrast are examined one after the other, the highest first; what a disk covers is hidden from those that
+Maxima of the contrast are examined one by one, the highest first, and what a disk covers is hidden from those that
 come after it. Where disks are crowded the contrast is taken once more without the disks found.
 """
 
-from math import cos, pi, sin
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -25,21 +25,20 @@ from livestrain_core.sliding import (
     quench,
     scale_to_counts,
     summit,
+    visible_shifts,
     what_is_visible,
 )
 from livestrain_core.types import Float32, Float64
 
 # maxima of the contrast are examined from this part of the wanted score on; binning costs a little
 LOOSE = 0.75
-# a disk's contrast is less than a quarter as high at one of these distances in each of so many directions [radii]
-CREST_RADII = (-1.6, -1.2, 1.2, 1.6)
-DIRECTIONS = 16
+# a disk's contrast is less than a quarter as high on one side of it at least
 OFF_RIDGE = 0.75
 # within this distance of a disk [radii], what is fainter than this part of it may be a flaw of its flank
 FLANK_RADII = 2.4
 FLANK = 0.03
-# disks nearer to each other than this disturb the contrast of each other [radii]
-CROWDED_RADII = 2.7
+# a place moves by so much while it is measured [px]
+SLACK_PX = 2.0
 
 
 class Wanted(NamedTuple):
@@ -58,10 +57,8 @@ class Wanted(NamedTuple):
 class Room(NamedTuple):
     """Memory that all frames share."""
 
-    image: Float32
-    """The frame, with a margin."""
     cover: Cover
-    """Whose each of its pixels is."""
+    """Whose each pixel of the image is."""
     prefix: Float32
     """Column sums of the binned image."""
     line: Float32
@@ -89,7 +86,6 @@ def make_room(hidden: NDArray[np.bool_], bins: tuple[int, int], layout: Layout, 
         for c in range(columns):
             cover[r, c] = -1 if hidden[r, c] else 0
     return Room(
-        np.zeros(hidden.shape, np.float32),
         cover,
         np.zeros((rows // layout.step + 1, bins[1]), np.float32),
         np.empty(columns, np.float32),
@@ -108,13 +104,14 @@ def neighbours(
     place: Float64, intensity: float, kept: Float64, count: int, wanted: Wanted, layout: Layout
 ) -> tuple[bool, bool]:
     """Whether a disk is too near to one found before, and whether one may reach into its window."""
-    flank, window = FLANK_RADII * layout.radius, 1.5 * max(layout.half, layout.reach) + layout.cover_radius + 2.0
+    flank, window = FLANK_RADII * layout.radius, max(layout.half, layout.reach) + SLACK_PX
     near = False
     for j in range(count):
-        d2 = (kept[j, 0] - place[0]) ** 2 + (kept[j, 1] - place[1]) ** 2
+        dr, dc = abs(kept[j, 0] - place[0]), abs(kept[j, 1] - place[1])
+        d2 = dr * dr + dc * dc
         if d2 < wanted.spacing * wanted.spacing or (d2 < flank * flank and intensity < FLANK * kept[j, 2]):
             return True, True
-        near |= d2 < window * window
+        near |= max(dr - window, 0.0) ** 2 + max(dc - window, 0.0) ** 2 < layout.cover_radius**2
     return False, near
 
 
@@ -122,23 +119,26 @@ def neighbours(
 def paint(cover: Cover, kept: Float64, j: int, radius: float, old: int, new: int) -> None:
     """Make the pixels of a disk that belong to `old` belong to `new`."""
     r0, c0 = kept[j, 0], kept[j, 1]
+    before, after = np.int16(old), np.int16(new)
     for r in range(max(int(r0 - radius), 0), min(int(r0 + radius) + 2, cover.shape[0])):
-        for c in range(max(int(c0 - radius), 0), min(int(c0 + radius) + 2, cover.shape[1])):
-            if cover[r, c] == old and (r - r0) ** 2 + (c - c0) ** 2 <= radius * radius:
-                cover[r, c] = new
+        half = sqrt(max(radius * radius - (r - r0) ** 2, 0.0))
+        row = cover[r, max(int(np.ceil(c0 - half)), 0) : max(int(np.floor(c0 + half)) + 1, 0)]
+        for k in range(len(row)):
+            row[k] = after if row[k] == before else row[k]
 
 
 @njit(cache=True, nogil=True)
-def off_ridge(contrast: Float32, r: int, c: int, radius: float) -> float:
+def off_ridge(contrast: Float32, r: int, c: int, offsets: NDArray[np.int64]) -> float:
     """Part of a maximum's contrast that is gone on one side of it at least: little along a ring, all at a disk."""
     crest = np.float32(0.0)
-    for k in range(DIRECTIONS):
-        turn, level = pi * k / DIRECTIONS, contrast[r, c]
-        dr, dc = radius * cos(turn), radius * sin(turn)
-        for way in CREST_RADII:
-            i, j = int(np.floor(r + way * dr + 0.5)), int(np.floor(c + way * dc + 0.5))
-            within = 0 <= i < contrast.shape[0] and 0 <= j < contrast.shape[1]
-            level = min(level, contrast[i, j]) if within else np.float32(0.0)
+    for k in range(len(offsets)):
+        level = contrast[r, c]
+        for way in range(offsets.shape[1]):
+            i, j = r + offsets[k, way, 0], c + offsets[k, way, 1]
+            if not (0 <= i < contrast.shape[0] and 0 <= j < contrast.shape[1]):
+                level = np.float32(0.0)
+                break
+            level = min(level, contrast[i, j])
         crest = max(crest, level)
     return 1.0 - float(crest) / float(contrast[r, c])
 
@@ -151,9 +151,11 @@ def inside(place: Float64, layout: Layout, edge: float) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def add_disks(visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, room: Room, count: int) -> int:
+def add_disks(
+    image: Float32, visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, room: Room, count: int
+) -> int:
     """Examine the maxima of the contrast, the highest first, and keep the disks; returns how many there are now."""
-    contrast, found, kept, image, cover = room.contrast, room.found, room.kept, room.image, room.cover
+    contrast, found, kept, cover = room.contrast, room.found, room.kept, room.cover
     first, step = layout.margin // layout.step, layout.step
     maxima_count = maxima(contrast, room.score2, LOOSE * wanted.score, found)
     depth = np.empty(maxima_count)
@@ -163,7 +165,7 @@ def add_disks(visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, 
     farthest = max(0.6 * layout.radius, 2.0)
     for j in np.argsort(depth, kind="mergesort"):
         r, c = found[j]
-        part_off = off_ridge(contrast, r, c, layout.radius / step)
+        part_off = off_ridge(contrast, r, c, tables[6])
         if count == len(kept) or part_off < OFF_RIDGE:
             continue
         summit(contrast, r, c, place)
@@ -207,7 +209,7 @@ def something_hidden(above: NDArray[np.int64], place: Float64, layout: Layout) -
 def crowded_disks(kept: Float64, count: int, layout: Layout, touched: NDArray[np.bool_]) -> bool:
     """Whether disks disturb each other, and which ones."""
     touched[:count] = False
-    nearest = (CROWDED_RADII * layout.radius) ** 2
+    nearest = (layout.reach + layout.cover_radius) ** 2
     for j in range(count):
         for k in range(j):
             if (kept[j, 0] - kept[k, 0]) ** 2 + (kept[j, 1] - kept[k, 1]) ** 2 < nearest:
@@ -216,48 +218,56 @@ def crowded_disks(kept: Float64, count: int, layout: Layout, touched: NDArray[np
 
 
 @njit(cache=True, nogil=True)
-def search_between(visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, room: Room, count: int) -> int:
+def search_between(
+    image: Float32, visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, room: Room, count: int
+) -> int:
     """Disks beside those found, from the contrast without these; returns how many there are now."""
-    image, cover = room.image.copy(), room.cover
-    hidden = visible[0].copy()
-    for r in range(cover.shape[0]):
-        for c in range(cover.shape[1]):
-            if cover[r, c] != 0:
-                hidden[r, c], image[r, c] = True, 0.0
-    seen = what_is_visible(hidden, layout, tables[4], tables[5])
-    column_sums(image, layout.step, room.prefix, room.line)
-    contrast_map(room.prefix, layout, tables, seen, room.contrast, room.score2)
-    return add_disks(seen, tables, layout, wanted, room, count)
+    left, seen = np.empty(image.shape, np.float32), np.empty(image.shape, np.float32)
+    zero, one = np.float32(0.0), np.float32(1.0)
+    for r in range(image.shape[0]):
+        row, covered, counts, free = image[r], room.cover[r], left[r], seen[r]
+        for c in range(len(row)):
+            counts[c] = row[c] if covered[c] == 0 else zero
+            free[c] = one if covered[c] == 0 else zero
+    on_disk, on_ring = visible_shifts(seen, layout, tables[4], tables[5])
+    beside = visible[0], visible[1], on_disk, on_ring
+    column_sums(left, layout.step, room.prefix, room.line)
+    contrast_map(room.prefix, layout, tables, beside, room.contrast, room.score2)
+    return add_disks(image, beside, tables, layout, wanted, room, count)
 
 
 @njit(cache=True, nogil=True)
-def measure_again(tables: Tables, layout: Layout, room: Room, count: int, touched: NDArray[np.bool_]) -> None:
+def measure_again(
+    image: Float32, tables: Tables, layout: Layout, room: Room, count: int, touched: NDArray[np.bool_]
+) -> None:
     """Measure disks once more that were found before their neighbours."""
     kept, place, state = room.kept, np.empty(2), np.empty(2)
     for j in range(count):
         if touched[j]:
             place[:], state[0], state[1] = kept[j, :2], kept[j, 2], 0.0
-            score = examine(room.image, room.cover, j + 1, tables, layout, place, room.sums)
+            score = examine(image, room.cover, j + 1, tables, layout, place, room.sums)
             state[1] = room.sums[0, SECTORS:].sum() / max(room.sums[1, SECTORS:].sum(), 1.0)
-            settle(room.image, room.cover, j + 1, tables, layout, place, state, room.window)
+            settle(image, room.cover, j + 1, tables, layout, place, state, room.window)
             if state[0] > 0.0 and abs(place[0] - kept[j, 0]) + abs(place[1] - kept[j, 1]) < 0.5 * layout.radius:
                 kept[j, :2] = place
                 kept[j, 2], kept[j, 3] = state[0], max(score, kept[j, 3])
 
 
 @njit(cache=True, nogil=True)
-def disks_of_image(visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, room: Room) -> int:
+def disks_of_image(image: Float32, visible: Visible, tables: Tables, layout: Layout, wanted: Wanted, room: Room) -> int:
     """Disks of the image, in `room.kept`; returns how many."""
-    column_sums(room.image, layout.step, room.prefix, room.line)
+    column_sums(image, layout.step, room.prefix, room.line)
     contrast_map(room.prefix, layout, tables, visible, room.contrast, room.score2)
-    count = add_disks(visible, tables, layout, wanted, room, 0)
+    count = add_disks(image, visible, tables, layout, wanted, room, 0)
     touched = np.zeros(len(room.kept), np.bool_)
     if crowded_disks(room.kept, count, layout, touched):
-        count = search_between(visible, tables, layout, wanted, room, count)
+        count = search_between(image, visible, tables, layout, wanted, room, count)
         crowded_disks(room.kept, count, layout, touched)
-        measure_again(tables, layout, room, count, touched)
+        measure_again(image, tables, layout, room, count, touched)
     for j in range(count):
-        paint(room.cover, room.kept, j, 2.0 * layout.cover_radius, j + 1, 0)
+        # one that was measured again has moved
+        moved = 0.5 * layout.radius + 1.0 if touched[j] else 0.0
+        paint(room.cover, room.kept, j, layout.cover_radius + moved, j + 1, 0)
     return count
 
 
@@ -280,10 +290,9 @@ def detect_images(
         if not finite[i]:
             seen = what_is_visible(hide_bad(images[i], visible[0]), layout, tables[4], tables[5])
             room = make_room(seen[0], visible[2].shape, layout, most)
-        room.image[:] = images[i]
-        gain = scale_to_counts(room.image) if layout.normalised else 1.0
-        quench(room.image, margin)
-        count, kept = disks_of_image(seen, tables, layout, wanted, room), room.kept
+        gain = scale_to_counts(images[i]) if layout.normalised else 1.0
+        quench(images[i], margin)
+        count, kept = disks_of_image(images[i], seen, tables, layout, wanted, room), room.kept
         n = 0
         for j in np.argsort(-kept[:count, 2], kind="mergesort"):
             if n < most and kept[j, 2] >= wanted.relative * kept[:count, 2].max():

@@ -17,7 +17,10 @@ from livestrain_core.types import Float32, Float64
 # steps towards the centre of a disk, how far each may go [px], and when to stop
 MOST_STEPS = 8
 LARGEST_STEP_PX = 1.5
-SMALL_STEP_PX = 0.1
+SMALL_STEP_PX = 0.25
+# filling in what is hidden takes several steps where it is more than this part of a disk
+LITTLE_HIDDEN = 0.02
+SMALL_CHANGE = 0.03
 # directions in which surroundings are compared
 SECTORS = 8
 # a sector counts if this part of its pixels is visible
@@ -85,7 +88,7 @@ def settle(
         part = 0.0
         if own >= 0:
             part = fill_hidden(cover, own, r - half, c - half, weights[3], state, window)
-        state[0] = dot(weights[2], window)
+        before, state[0] = state[0], dot(weights[2], window)
         size = max(state[0], 1e-12)
         to_r = r + (a + 0.5) / shifts - 0.5 + dot(weights[0], window) / size
         to_c = c + (b + 0.5) / shifts - 0.5 + dot(weights[1], window) / size
@@ -93,7 +96,8 @@ def settle(
         step_c = min(max(to_c - place[1], -LARGEST_STEP_PX), LARGEST_STEP_PX)
         place[0] += step_r
         place[1] += step_c
-        if abs(step_r) < SMALL_STEP_PX and abs(step_c) < SMALL_STEP_PX and part == 0.0:
+        filled = part < LITTLE_HIDDEN or abs(state[0] - before) < SMALL_CHANGE * state[0]
+        if abs(step_r) < SMALL_STEP_PX and abs(step_c) < SMALL_STEP_PX and filled:
             break
     return part
 
@@ -103,7 +107,11 @@ def fill_hidden(cover: Cover, own: int, r0: int, c0: int, flat: Float32, state: 
     """Fill the hidden pixels of a window with the disk expected there; returns the part of it that is hidden."""
     part, width = 0.0, int(np.sqrt(len(window)) + 0.5)
     for i in range(width):
-        covered = cover[r0 + i, c0 : c0 + width]
+        covered, any_covered = cover[r0 + i, c0 : c0 + width], 0
+        for k in range(width):
+            any_covered += covered[k] != 0
+        if any_covered == 0:
+            continue
         for k in range(width):
             if covered[k] != 0 and covered[k] != own:
                 share = flat[i * width + k]
@@ -166,8 +174,8 @@ def sector_sums(image: Float32, cover: Cover, own: int, tables: Tables, r: int, 
 @njit(cache=True, nogil=True)
 def lit(total: Float64, seen: Float64, full: Float64, background: float, contrast: float) -> bool:
     """Whether light is all over a disk, and not only on the side of it that is next to something hidden."""
-    bright = known = 0
-    far = far_seen = 0.0
+    bright = known = far = far_bright = 0
+    far_total = far_seen = 0.0
     for s in range(SECTORS):
         if seen[s] < SECTOR_SEEN * full[s]:
             continue
@@ -176,9 +184,11 @@ def lit(total: Float64, seen: Float64, full: Float64, background: float, contras
         t = (s + SECTORS // 2) % SECTORS
         here = seen[s] / full[s] + seen[s + SECTORS] / full[s + SECTORS]
         if seen[t] / full[t] + seen[t + SECTORS] / full[t + SECTORS] < here - HIDDEN_MORE:
-            far += total[s]
+            far += 1
+            far_bright += total[s] > seen[s] * (background + FAR_LIT * contrast)
+            far_total += total[s]
             far_seen += seen[s]
-    if far_seen > 0.0 and far < far_seen * (background + FAR_LIT * contrast):
+    if far > 0 and (far_bright < LIT_SECTORS * far or far_total < far_seen * (background + FAR_LIT * contrast)):
         return False
     return bright >= LIT_SECTORS * known
 

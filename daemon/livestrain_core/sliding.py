@@ -50,8 +50,10 @@ class Layout(NamedTuple):
     """Whether frames may hold intensities that are not counts."""
 
 
-Tables: TypeAlias = tuple[Float32, Float64, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""Filters, limits of their classes, sectors (offsets and their ends), chords of the disk and of the disk with ring."""
+Whole: TypeAlias = NDArray[np.int64]
+Tables: TypeAlias = tuple[Float32, Float64, Whole, Whole, Whole, Whole, Whole]
+"""Filters, limits of their classes, sectors (offsets and their ends), chords of the disk and of the disk with ring, and
+offsets [bins] at which the contrast of a disk has fallen."""
 Visible: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.int64], Float32, Float32]
 """Hidden pixels, their number above and left of each, and one over the visible bins of disk and annulus."""
 
@@ -167,31 +169,49 @@ def disk_sums(prefix: Float32, start: int, chords: NDArray[np.int64], sums: Floa
 def what_is_visible(
     hidden: NDArray[np.bool_], layout: Layout, inner: NDArray[np.int64], outer: NDArray[np.int64]
 ) -> Visible:
-    """Hidden pixels with what follows from them; too little visible of disk or annulus is the same as nothing."""
-    step, first = layout.step, layout.margin // layout.step
+    """Hidden pixels with what follows from them."""
     rows, columns = hidden.shape
     seen, above = np.empty(hidden.shape, np.float32), np.zeros((rows + 1, columns + 1), np.int64)
     for r in range(rows):
         count = 0
         for c in range(columns):
-            seen[r, c] = 0.0 if hidden[r, c] else 1.0 / (step * step)
+            seen[r, c] = 0.0 if hidden[r, c] else 1.0
             count += hidden[r, c]
             above[r + 1, c + 1] = above[r, c + 1] + count
-    prefix = np.zeros((rows // step + 1, columns // step), np.float32)
-    column_sums(seen, step, prefix, np.empty(columns, np.float32))
+    on_disk, on_ring = visible_shifts(seen, layout, inner, outer)
+    return hidden, above, on_disk, on_ring
+
+
+@njit(cache=True, nogil=True)
+def visible_shifts(
+    seen: Float32, layout: Layout, inner: NDArray[np.int64], outer: NDArray[np.int64]
+) -> tuple[Float32, Float32]:
+    """One over the visible bins of disk and annulus at each shift; zero where either has too few."""
+    step, first = layout.step, layout.margin // layout.step
+    prefix = np.zeros((seen.shape[0] // step + 1, seen.shape[1] // step), np.float32)
+    column_sums(seen, step, prefix, np.empty(seen.shape[1], np.float32))
     height, width = prefix.shape[0] - 1 - 2 * first, prefix.shape[1]
     on_disk, on_ring = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     disk_sums(prefix.reshape(-1), first * width, inner, on_disk.reshape(-1))
     disk_sums(prefix.reshape(-1), first * width, outer, on_ring.reshape(-1))
-    bins = layout.area / step**2
+    # a little less than wanted: what is visible is counted exactly when a disk is examined
+    one_over(on_disk.reshape(-1), on_ring.reshape(-1), step**2, layout.area * 0.9 * layout.visible, layout.area * 0.2)
     for r in range(height):
-        for c in range(width):
-            disk, ring = on_disk[r, c], on_ring[r, c] - on_disk[r, c]
-            # a little less than wanted: what is visible is counted exactly when a disk is examined
-            good = first <= c < width - first and disk >= 0.9 * layout.visible * bins and ring >= 0.2 * bins
-            on_disk[r, c] = 1.0 / disk if good else 0.0
-            on_ring[r, c] = 1.0 / ring if good else 0.0
-    return hidden, above, on_disk, on_ring
+        for c in range(first):
+            on_disk[r, c] = on_ring[r, c] = on_disk[r, width - 1 - c] = on_ring[r, width - 1 - c] = 0.0
+    return on_disk, on_ring
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def one_over(on_disk: Float32, with_ring: Float32, pixels: int, least_disk: float, least_ring: float) -> None:
+    """Replace pixels on a disk, and on it with its annulus, by one over the bins of disk and annulus, or zero."""
+    zero, scale = np.float32(0.0), np.float32(pixels)
+    few, fewer = np.float32(least_disk), np.float32(least_ring)
+    for k in range(len(on_disk)):
+        disk, ring = on_disk[k], with_ring[k] - on_disk[k]
+        good = (disk >= few) & (ring >= fewer)
+        on_disk[k] = scale / disk if good else zero
+        with_ring[k] = scale / ring if good else zero
 
 
 @njit(cache=True, nogil=True)
@@ -238,10 +258,14 @@ def maxima(contrast: Float32, score2: Float32, least: float, found: NDArray[np.i
     count = 0
     threshold = np.float32(least * least)
     for r in range(rows):
-        row = contrast[r]
+        row, scores, above = contrast[r], score2[r], 0
+        for c in range(columns):
+            above += scores[c] >= threshold
+        if above == 0:
+            continue
         for c in range(columns):
             value = row[c]
-            if not (value > 0.0 and score2[r, c] >= threshold):
+            if not (value > 0.0 and scores[c] >= threshold):
                 continue
             # of equal neighbours the first counts
             if (c > 0 and row[c - 1] >= value) or (c + 1 < columns and row[c + 1] > value):
