@@ -119,7 +119,8 @@ def _is_dead(lines: Float64, frames: int, usable: Usable) -> bool:
     if seen.mean() < 0.5:
         return False
     beside = lines[[0, 1, -2, -1]][:, seen].sum(axis=0)
-    dim = lines[:, seen][:, beside <= np.quantile(beside, DIM)].sum(axis=1)
+    brightest_dim = int(DIM * (len(beside) - 1))
+    dim = lines[:, seen][:, beside <= np.partition(beside, brightest_dim)[brightest_dim]].sum(axis=1)
     reference = min(dim[1], dim[-2])
     # light that falls off towards the line ends by itself
     falls = dim[1] < EVEN * dim[0] or dim[-2] < EVEN * dim[-1]
