@@ -159,9 +159,13 @@ def test_a_scan_is_calibrated_with_what_is_known(reader: Reader, capsys: pytest.
     assert status.reference is not None
     assert status.reference.axes == "scan"
     assert "ring from 30 to 50 px in an image" in capsys.readouterr().out
-    text = snippets("how-to/calibrate.md", "toml")[0][1]
-    Path("livestrain.toml").write_text(text)
-    assert load_config(Path("livestrain.toml")).analysis.axes == "scan"
+    found = []
+    for _, text in snippets("how-to/calibrate.md", "toml"):
+        Path("livestrain.toml").write_text(text)
+        found.append(load_config(Path("livestrain.toml")).analysis)
+    assert [analysis.template for analysis in found] == ["disk", "image", "disk", "disk"]
+    assert found[2].probe is not None
+    assert found[-1].axes == "scan"
 
 
 def test_disks_are_detected_without_a_lattice(reader: Reader) -> None:
