@@ -17,6 +17,8 @@ from livestrain_core.types import Disks, Float64, Frames, Image, Point, Template
 from livestrain_core.vacuum import measure_pattern
 from livestrain_core.virtual import measure
 
+# halves of the frames are compared with one another
+FEWEST_FRAMES = 2
 # a disk is worth tracking if it was found in this part of the frames that have a lattice
 OFTEN_SEEN = 0.3
 MOST_DISKS = 64
@@ -256,6 +258,8 @@ def _alike(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: Me
 
 def _first_lattice(frames: Frames, seen: Usable, shifts: NDArray[np.int64], beam: Beam) -> Lattice | str:
     """A lattice through the disks of the mean pattern, or why there is none."""
+    if len(frames) < FEWEST_FRAMES:
+        return f"disks are told from noise by comparing frames: it takes {FEWEST_FRAMES} at least, found {len(frames)}"
     pattern, error = _average(frames, seen, shifts)
     whole = closed(seen)
     peaks = find_peaks(pattern, error, whole, beam.measured.probe, beam.measured.centre)

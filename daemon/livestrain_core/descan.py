@@ -45,7 +45,7 @@ def fit_centre_plane(positions: NDArray[np.int64] | Float64, centres: Float64) -
     Parameters
     ----------
     positions : (n, 2)
-        Scan positions (row, column).
+        Scan positions (row, column); one that is not finite is left out.
     centres : (n, 2)
         Centre of the direct beam or of the lattice there (row, column), NaN where there is none [px].
 
@@ -69,8 +69,9 @@ def fit_centre_plane(positions: NDArray[np.int64] | Float64, centres: Float64) -
     ----------
     doi:10.1214/aos/1176350366
     """
-    good = np.isfinite(centres).all(axis=1)
-    where, seen = np.asarray(positions, np.float64)[good], np.asarray(centres, np.float64)[good]
+    where, seen = np.asarray(positions, np.float64), np.asarray(centres, np.float64)
+    good = np.isfinite(where).all(axis=1) & np.isfinite(seen).all(axis=1)
+    where, seen = where[good], seen[good]
     if len(seen) < FEWEST_CENTRES:
         raise NoDescan(f"a plane takes {FEWEST_CENTRES} positions with a centre, found {len(seen)}")
     middle = where.mean(axis=0)

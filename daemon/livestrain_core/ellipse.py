@@ -26,6 +26,8 @@ BIWEIGHT_DEVIATIONS = 5.0
 SWEEPS = 30
 # a ratio of the axes beyond this is no distortion of a lens but something else
 LARGEST_RATIO = 1.3
+# points that scatter by more than this part of their ring's radius lie on no ring
+LARGEST_SCATTER = 0.05
 SMALLEST_DEVIATION_PX = 1e-6
 
 
@@ -97,9 +99,10 @@ def ellipse_of_rings(points: Float64, rings: NDArray[np.int64] | None = None) ->
     Gauss-Newton with robust re-weighting at a scale from the median distance.
     """
     seen = np.asarray(points, np.float64).reshape(-1, 2)
-    ring = np.zeros(len(seen), np.int64) if rings is None else np.unique(rings, return_inverse=True)[1].ravel()
+    ring = np.zeros(len(seen), np.int64) if rings is None else np.asarray(rings)
     good = np.isfinite(seen).all(axis=1)
-    seen, ring = seen[good], ring[good]
+    # a ring of which nothing is left has no radius
+    seen, ring = seen[good], np.unique(ring[good], return_inverse=True)[1].ravel()
     _refuse_few_directions(seen - _middle(seen, ring), len(seen))
     count = int(ring.max()) + 1
     centre = _middle(seen, ring)
@@ -119,6 +122,11 @@ def ellipse_of_rings(points: Float64, rings: NDArray[np.int64] | None = None) ->
     counts = weight > 0.0
     _refuse_few_directions(seen[counts] - found[:2], int(counts.sum()))
     residual = float(np.sqrt(np.mean(off[counts] ** 2)))
+    scatter = float(np.sqrt(np.mean((off / found[4 + ring])[counts] ** 2)))
+    if not scatter <= LARGEST_SCATTER:
+        raise EllipseUnknown(
+            f"the {len(seen)} points lie on no ellipse: they scatter by {100 * scatter:.0f} % of its radius"
+        )
     return Ellipse(_matrix(found[2], found[3]), (float(found[0]), float(found[1])), residual, int(counts.sum()))
 
 

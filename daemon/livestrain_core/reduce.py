@@ -33,16 +33,18 @@ def block_sum_max(frames: Frames) -> tuple[NDArray[Any], NDArray[Any]]:
     Parameters
     ----------
     frames : (n, rows, columns)
-        Patterns, at least one [counts].
+        Patterns [counts].
 
     Returns
     -------
     total : (rows, columns)
-        Sum in `sum_dtype`, exact for integers; NaN where a frame is NaN [counts].
+        Sum in `sum_dtype`, exact for integers; NaN where a frame is NaN, zero of no frames [counts].
     largest : (rows, columns)
-        Largest value of each pixel in the type of the frames; NaN where a frame is NaN [counts].
+        Largest value of each pixel in the type of the frames; NaN where a frame is NaN, zero of no frames [counts].
     """
     total = np.zeros(frames.shape[1:], sum_dtype(frames.dtype))
+    if len(frames) == 0:
+        return total, np.zeros(frames.shape[1:], frames.dtype)
     largest = frames[0].copy()
     _accumulate(np.ascontiguousarray(frames), total, largest)
     return total, largest

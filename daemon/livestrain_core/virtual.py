@@ -98,6 +98,8 @@ def measure(
     guess = np.array([*guess_centre, CENTRE_RADII * radius_px], np.float64)
     left_out = np.zeros(n, np.uint32)
     out = Virtual(np.empty(n), np.empty((n, 2)), np.empty((n, 2)), np.empty((n, len(detectors))), left_out)
+    if n == 0:
+        return out
     accumulator = np.uint32 if frames.dtype.kind == "u" and frames.dtype.itemsize <= 2 else None
     wide = np.float64 if frames.dtype.kind == "f" else np.uint64
     column_sums = np.empty(columns, accumulator or wide)

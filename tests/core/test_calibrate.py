@@ -136,3 +136,11 @@ def test_a_single_row_of_disks_is_no_lattice() -> None:
 def test_blank_frames_have_no_probe(value: int) -> None:
     with pytest.raises(NoProbe):
         calibrate(np.full((16, *SHAPE), value, np.uint16))
+
+
+def test_of_one_frame_it_says_that_it_takes_two() -> None:
+    given = scan(SQUARE, 2)
+    found = calibrate(given.frames[:1], None, given.vacuum)
+    assert found.lattice is None
+    assert "it takes 2 at least" in found.reason
+    assert "it takes" not in calibrate(given.frames, None, given.vacuum).reason

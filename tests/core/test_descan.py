@@ -113,3 +113,13 @@ def test_centres_without_any_order_are_refused() -> None:
     centres = np.concatenate([rng.uniform(0, 1000, (120, 2)), predicted_centre(TRUE, where[120:])])
     with pytest.raises(NoDescan, match="scatter by"):
         fit_centre_plane(where, centres)
+
+
+def test_a_position_that_is_not_finite_is_left_out() -> None:
+    where = positions(30, np.random.default_rng(1)).astype(np.float64)
+    centres = predicted_centre(TRUE, where)
+    where[4, 0], where[7, 1] = np.nan, np.inf
+    found = fit_centre_plane(where, centres)
+    assert (worst(found) < 1e-9, found.used) == (True, 28)
+    with pytest.raises(NoDescan, match="found 0"):
+        fit_centre_plane(np.full((30, 2), np.nan), centres)

@@ -195,3 +195,19 @@ def test_grains_seem_strained_until_the_distortion_that_their_rings_tell_is_take
     plain, mended = strain(grains, reference), strain(grains, reference, found)
     assert max(np.abs(values).max() for values in (plain.e_xx, plain.e_yy, plain.e_xy)) > 0.01
     assert max(np.abs(values).max() for values in (mended.e_xx, mended.e_yy, mended.e_xy)) < 0.002
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_cloud_of_points_is_no_ellipse(seed: int) -> None:
+    with pytest.raises(EllipseUnknown, match="no ellipse"):
+        ellipse_of_rings(np.random.default_rng(seed).normal(0, 30, (400, 2)))
+
+
+def test_a_ring_whose_points_are_not_finite_is_left_out() -> None:
+    points, rings = polycrystal(np.random.default_rng(5), 30)
+    expected = ellipse_of_rings(points[rings == 0])
+    points[rings == 1] = np.nan
+    found = ellipse_of_rings(points, rings)
+    np.testing.assert_array_equal(found.matrix, expected.matrix)
+    with pytest.raises(EllipseUnknown, match="no point"):
+        ellipse_of_rings(np.full((30, 2), np.nan), np.arange(30) % 2)

@@ -31,3 +31,11 @@ def test_nan_is_not_lost_in_either() -> None:
     assert np.isnan(largest[0, 0])
     assert total[1, 1] == 3
     assert largest[1, 1] == 1
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
+def test_no_frames_have_a_pattern_of_zeros(dtype: str) -> None:
+    total, largest = block_sum_max(np.empty((0, 6, 5), dtype))
+    np.testing.assert_array_equal(total, np.zeros((6, 5)))
+    np.testing.assert_array_equal(largest, np.zeros((6, 5)))
+    assert (total.dtype, largest.dtype) == (sum_dtype(np.dtype(dtype)), np.dtype(dtype))

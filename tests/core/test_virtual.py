@@ -162,3 +162,12 @@ def test_a_detector_that_wants_it_takes_the_predicted_centre_of_its_frame() -> N
         assert found.sums[i, 2] == frame[mask(detectors[2], predicted[i])].sum()
     without = measure(values, None, GUESS, 6.0, detectors)
     np.testing.assert_array_equal(without.sums[:, 0], without.sums[:, 2])
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_of_no_frames_nothing_is_measured(dtype: str, masked: bool) -> None:
+    usable = np.zeros((4096, 4096), np.bool_) if masked else None
+    found = measure(np.empty((0, 4096, 4096), dtype), usable, GUESS, 6.0, DETECTORS)
+    shapes = [a.shape for a in (found.total, found.centre_of_mass, found.centre, found.sums, found.left_out)]
+    assert shapes == [(0,), (0, 2), (0, 2), (0, len(DETECTORS)), (0,)]
