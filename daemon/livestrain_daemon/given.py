@@ -3,6 +3,7 @@
 import math
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -33,7 +34,7 @@ def read_given(config: AnalysisConfig) -> GivenImages:
     """
     probe = _read_vacuum(config)
     usable = _read_image("usable_pixels", config.usable_pixels)
-    dark, gain = _read_image("dark", config.dark), _read_image("gain", config.gain)
+    dark, gain = _read_correction("dark", config.dark), _read_correction("gain", config.gain)
     try:
         plan = read_plan(config.plan) if config.plan else None
     except PlanError as error:
@@ -44,8 +45,8 @@ def read_given(config: AnalysisConfig) -> GivenImages:
     return GivenImages(
         vacuum_probe=None if probe is None else probe.astype(np.float32),
         usable_pixels=None if usable is None else usable.astype(np.bool_),
-        dark=None if dark is None else dark.astype(np.float32),
-        gain=None if gain is None else gain.astype(np.float32),
+        dark=dark,
+        gain=gain,
         plan=plan,
     )
 
@@ -86,6 +87,29 @@ def _try_out(key: str, plan: Plan) -> None:
         stage_outputs(plan, FrameKind((64, 64), np.dtype(np.uint16)))
     except PlanError as error:
         raise ConfigError(f"{key}: {error}") from error
+
+
+def _read_correction(key: Literal["dark", "gain"], path: Path | None) -> NDArray[np.float32] | None:
+    """An image that frames are corrected with; NaN where it says nothing of a pixel."""
+    image = _read_image(key, path)
+    if image is None:
+        return None
+    with np.errstate(over="ignore"):
+        pixels = image.astype(np.float32)
+    found = ""
+    if not np.isfinite(pixels).any():
+        found = "no finite pixel"
+    elif np.isinf(pixels).any():
+        found = f"{int(np.isinf(pixels).sum())} pixels that are infinite or too large"
+    elif key == "gain" and (pixels < 0).any():
+        found = f"{int((pixels < 0).sum())} pixels below 0"
+    elif key == "gain" and not (pixels > 0).any():
+        found = "no pixel above 0"
+    if found:
+        raise ConfigError(
+            f"analysis.{key}: expected finite {'factors' if key == 'gain' else 'counts'} in {path}, found {found}"
+        )
+    return pixels
 
 
 def _read_image(key: str, path: Path | None) -> NDArray[np.generic] | None:

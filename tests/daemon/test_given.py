@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from core.patterns import draw_disk
@@ -156,6 +157,41 @@ def test_dark_and_gain_must_be_single_images(tmp_path: Path) -> None:
     np.save(tmp_path / "dark.npy", np.zeros((3, 8, 8)))
     with pytest.raises(ConfigError, match=r"analysis\.dark: expected one image"):
         read_given(given(dark=tmp_path / "dark.npy"))
+
+
+BAD_PIXELS: dict[str, tuple[object, str]] = {
+    "all NaN": (np.full((4, 4), np.nan), "no finite pixel"),
+    "none": (np.zeros((0, 64)), "no finite pixel"),
+    "one infinite": (np.where(np.eye(4) > 0, np.inf, 1.0), "4 pixels that are infinite"),
+    "one too large": (np.where(np.eye(4) > 0, 1e300, 1.0), "4 pixels that are infinite"),
+}
+
+
+@pytest.mark.parametrize("key", ["dark", "gain"])
+@pytest.mark.parametrize("kind", BAD_PIXELS)
+def test_an_image_that_no_frame_could_be_corrected_with_is_refused(tmp_path: Path, key: str, kind: str) -> None:
+    pixels, said = BAD_PIXELS[kind]
+    np.save(tmp_path / "image.npy", np.asarray(pixels))
+    with pytest.raises(ConfigError, match=rf"analysis\.{key}: .*image\.npy, found {said}"):
+        read_given(given(**{key: tmp_path / "image.npy"}))
+
+
+@pytest.mark.parametrize(("pixels", "said"), [(np.zeros((4, 4)), "no pixel above 0"), (-np.eye(4), "4 pixels below 0")])
+def test_a_gain_without_a_positive_or_with_a_negative_factor_is_refused_and_such_a_dark_is_not(
+    tmp_path: Path, pixels: NDArray[np.float64], said: str
+) -> None:
+    path = tmp_path / "image.npy"
+    np.save(path, pixels)
+    with pytest.raises(ConfigError, match=rf"analysis\.gain: .*{said}"):
+        read_given(given(gain=path))
+    assert read_given(given(dark=path)).dark is not None
+
+
+@pytest.mark.parametrize("key", ["dark", "gain"])
+def test_single_pixels_that_an_image_says_nothing_of_are_allowed(tmp_path: Path, key: str) -> None:
+    np.save(tmp_path / "image.npy", np.where(np.eye(4) > 0, np.nan, 1.0))
+    found = getattr(read_given(given(**{key: tmp_path / "image.npy"})), key)
+    assert found is not None
 
 
 def test_a_vacuum_image_without_a_probe_makes_no_template(tmp_path: Path) -> None:
