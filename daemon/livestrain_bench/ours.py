@@ -8,8 +8,8 @@ import numpy as np
 
 from livestrain_bench.case import Float64, Given
 from livestrain_core.calibrate import Calibration, calibrate
-from livestrain_core.disks import track
-from livestrain_core.lattice import Lattice, LatticeFit, fit_lattice
+from livestrain_core.lattice import Lattice, LatticeFit
+from livestrain_core.seek import find_lattices
 from livestrain_core.strain import strain
 from livestrain_core.types import Frames, Template, Usable
 from livestrain_core.virtual import Detector, measure
@@ -81,17 +81,17 @@ def _fit(found: Calibration, lattice: Lattice, usable: Usable | None, estimator:
     """The estimator of this name, with what it needs of the calibration."""
 
     def fit(frames: Frames) -> LatticeFit:
-        disks = track(
+        sought = find_lattices(
             frames,
             usable,
             lattice,
             found.hk,
             found.probe,
             found.search_px,
-            contrast=found.contrast,
             estimator=estimator,
+            contrast=found.contrast,
         )
-        return fit_lattice(disks, found.hk)
+        return sought.fit
 
     return fit
 

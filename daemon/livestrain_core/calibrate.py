@@ -3,15 +3,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.averaging import aligned, alike, average, mean_pattern, visible
 from livestrain_core.broken import broken_pixels
 from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL, Contrast
 from livestrain_core.errors import NoProbe
-from livestrain_core.first_lattice import LEAST_VISIBLE, Beam, as_lattice, first_lattice, visible_part
+from livestrain_core.first_lattice import LEAST_VISIBLE, Beam, as_lattice, first_lattice
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, lattice_points, predict
 from livestrain_core.learning import learn_contrast
 from livestrain_core.own_probe import probe_of_disks
-from livestrain_core.probe import MeasuredProbe, Probe, fill, measure_probe
+from livestrain_core.probe import MeasuredProbe, Probe, measure_probe
 from livestrain_core.survey import closed, find_peaks
 from livestrain_core.types import Disks, Float64, Frames, Image, Point, Template, Usable
 from livestrain_core.vacuum import measure_pattern
@@ -25,11 +26,6 @@ MOST_DISKS = 64
 # a lattice that fits fewer frames than this was an accident of the mean pattern
 FEWEST_FITTED = 0.1
 LEAST_SEARCH_PX = 4.0
-# where the direct beam is hidden so many other disks tell how the frames are off
-DISKS_FOR_SHIFTS = 8
-# where the lattices differ much, this part of the frames, those most like one another, tells the first one
-ALIKE_PART = 0.2
-FEWEST_ALIKE = 8
 # and of the disks of that lattice this part must be seen, in all frames that it fits
 SEEN_OF_SOME = 0.6
 NOTHING = np.empty((0, 2), np.int64)
@@ -101,23 +97,23 @@ def calibrate(
     enough, and how far they wander.
     """
     seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
-    bad = broken_pixels(_mean(frames, seen, np.zeros((len(frames), 2), np.int64)), len(frames), seen)
+    bad = broken_pixels(mean_pattern(frames, seen, np.zeros((len(frames), 2), np.int64)), len(frames), seen)
     seen = seen & ~bad
     vacuum = None if vacuum_probe is None or probe else _vacuum(vacuum_probe, seen, template)
     measured, shifts = _beam(frames, seen, vacuum, probe)
-    shifts = _aligned(frames, seen, shifts, measured)
+    shifts = aligned(frames, seen, shifts, measured)
     beam = Beam(measured, vacuum is not None)
     found = _first_lattice(frames, seen, shifts, beam)
     if not beam.vacuum and probe is None and (isinstance(found, str) or not closed(seen).all()):
         # the brightest disk may be cut or uneven; all of them together tell the probe better
-        other = probe_of_disks(*_average(frames, seen, shifts), closed(seen))
+        other = probe_of_disks(*average(frames, seen, shifts), closed(seen))
         again = _first_lattice(frames, seen, shifts, Beam(other, vacuum=False)) if other else found
         if other and isinstance(again, Lattice):
             measured, found = other, again
     result = _without(measured, found) if isinstance(found, str) else _tracked(frames, seen, measured, found)
     if result.lattice is None:
         result = _of_some(frames, seen, shifts, beam) or result
-    if result.lattice is None and _visible(seen, measured) >= LEAST_VISIBLE:
+    if result.lattice is None and visible(seen, measured) >= LEAST_VISIBLE:
         centres = measure(frames, seen, measured.centre, measured.probe.radius_px, ()).centre
         result = replace(result, centres=centres)
     return replace(result, broken=np.argwhere(bad))
@@ -128,20 +124,20 @@ def _vacuum(image: Image, seen: Usable, template: Template) -> MeasuredProbe:
         return measure_probe(image)
     # without the pixels that are broken in the scan, unless something hides the beam there that was away in vacuum
     found = measure_pattern(image)
-    return measure_pattern(image, seen) if _visible(seen, found) >= LEAST_VISIBLE else found
+    return measure_pattern(image, seen) if visible(seen, found) >= LEAST_VISIBLE else found
 
 
 def _beam(
     frames: Frames, seen: Usable, vacuum: MeasuredProbe | None, known: Probe | None
 ) -> tuple[MeasuredProbe, NDArray[np.int64]]:
     """Probe and centre, and the whole pixels (n, 2) by which each frame is off."""
-    mean = _mean(frames, seen, np.zeros((len(frames), 2), np.int64))
+    mean = mean_pattern(frames, seen, np.zeros((len(frames), 2), np.int64))
     if vacuum is not None:
         guess = MeasuredProbe(_follow(mean, seen, vacuum), vacuum.probe)
     else:
         guess = _with(_brightest(frames, seen, mean), known)
     shifts = np.zeros((len(frames), 2), np.int64)
-    if _visible(seen, guess) < LEAST_VISIBLE:
+    if visible(seen, guess) < LEAST_VISIBLE:
         return guess, shifts
     centres = measure(frames, seen, guess.centre, guess.probe.radius_px, ()).centre
     good = np.isfinite(centres).all(axis=1)
@@ -154,7 +150,7 @@ def _beam(
     if vacuum is not None:
         return MeasuredProbe((float(middle[0]), float(middle[1])), guess.probe), shifts
     try:
-        return _with(measure_probe(_mean(frames, seen, shifts), seen), known), shifts
+        return _with(measure_probe(mean_pattern(frames, seen, shifts), seen), known), shifts
     except NoProbe:
         return guess, shifts
 
@@ -164,7 +160,7 @@ def _brightest(frames: Frames, seen: Usable, mean: Float64) -> MeasuredProbe:
         return measure_probe(mean, seen)
     except NoProbe:
         # contrast may leave of the brightest disk no disk; all of them together have its shape
-        found = probe_of_disks(*_average(frames, seen, np.zeros((len(frames), 2), np.int64)), closed(seen))
+        found = probe_of_disks(*average(frames, seen, np.zeros((len(frames), 2), np.int64)), closed(seen))
         if found is None:
             raise
         return found
@@ -176,61 +172,15 @@ def _with(measured: MeasuredProbe, known: Probe | None) -> MeasuredProbe:
 
 def _follow(mean: Float64, seen: Usable, vacuum: MeasuredProbe) -> Point:
     """Where the direct beam is with the specimen in, starting from where it was without."""
-    if _visible(seen, vacuum) < LEAST_VISIBLE:
+    if visible(seen, vacuum) < LEAST_VISIBLE:
         return vacuum.centre
     r, c = measure(mean[None].astype(np.float32), seen, vacuum.centre, vacuum.probe.radius_px, ()).centre[0]
     return (float(r), float(c)) if np.isfinite([r, c]).all() else vacuum.centre
 
 
-def _visible(seen: Usable, beam: MeasuredProbe) -> float:
-    return visible_part(seen, beam.centre, beam.probe.radius_px)
-
-
-def _mean(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> Float64:
-    """Mean of the shifted frames over what was seen of each pixel, zero where nothing was."""
-    total, count = np.zeros(seen.shape), np.zeros(seen.shape)
-    rows, columns = seen.shape
-    for frame, (r, c) in zip(frames, shifts, strict=True):
-        into = (slice(max(-r, 0), rows - max(r, 0)), slice(max(-c, 0), columns - max(c, 0)))
-        out_of = (slice(max(r, 0), rows + min(r, 0)), slice(max(c, 0), columns + min(c, 0)))
-        good = seen[out_of] & np.isfinite(frame[out_of])
-        total[into] += np.where(good, frame[out_of], 0)
-        count[into] += good
-    return np.asarray(total / np.maximum(count, 1), np.float64)
-
-
-def _average(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> tuple[Float64, Float64]:
-    """Root of the mean pattern, narrow gaps filled, and a pattern of the same noise without signal."""
-    # the root evens out counting noise and keeps the direct beam from drowning the faint disks
-    even = np.sqrt(np.maximum(_mean(frames[::2], seen, shifts[::2]), 0))
-    odd = np.sqrt(np.maximum(_mean(frames[1::2], seen, shifts[1::2]), 0))
-    # the edges of a narrow gap would look like disks
-    return fill((even + odd) / 2, seen), fill((even - odd) / 2, seen)
-
-
-def _aligned(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: MeasuredProbe) -> NDArray[np.int64]:
-    """The shifts; where the direct beam is hidden, those that the median of the brightest disks tells."""
-    if _visible(seen, measured) >= LEAST_VISIBLE:
-        return shifts
-    radius = measured.probe.radius_px
-    peaks = find_peaks(*_average(frames, seen, shifts), closed(seen), measured.probe, measured.centre)
-    whole = [visible_part(seen, (r, c), 1.5 * radius) == 1.0 for r, c in peaks.position]
-    off = []
-    for r, c in peaks.position[whole][:DISKS_FOR_SHIFTS]:
-        centre = measure(frames, seen, (float(r), float(c)), radius, ()).centre
-        good = centre[np.isfinite(centre).all(axis=1)]
-        if len(good) > 0:
-            off.append(np.where(np.isfinite(centre), centre - np.median(good, axis=0), 0.0))
-    if not off:
-        return shifts
-    moved = np.rint(np.median(np.stack(off), axis=0)).astype(np.int64)
-    moved[np.abs(moved).max(axis=1) > radius + 2] = 0
-    return np.asarray(moved, np.int64)
-
-
 def _of_some(frames: Frames, seen: Usable, shifts: NDArray[np.int64], beam: Beam) -> Calibration | None:
     """The calibration from frames that are alike: in the mean of very different lattices each of them is blurred."""
-    few = _alike(frames, seen, shifts, beam.measured)
+    few = alike(frames, seen, shifts, beam.measured)
     found = _first_lattice(frames[few], seen, shifts[few], beam)
     if isinstance(found, str):
         return None
@@ -238,29 +188,11 @@ def _of_some(frames: Frames, seen: Usable, shifts: NDArray[np.int64], beam: Beam
     return result if result.lattice else None
 
 
-def _alike(frames: Frames, seen: Usable, shifts: NDArray[np.int64], measured: MeasuredProbe) -> NDArray[np.int64]:
-    """Numbers of some frames that look like one another, more than others do."""
-    side = max(round(0.5 * measured.probe.radius_px), 1)
-    rows, columns = (size // side for size in seen.shape)
-    seen_again, coarse = np.ones_like(seen), []
-    for frame, shift in zip(frames, shifts, strict=True):
-        root = np.sqrt(np.maximum(_mean(np.where(seen, frame, 0)[None], seen_again, shift[None]), 0.0))
-        coarse.append(root[: rows * side, : columns * side].reshape(rows, side, columns, side).mean(axis=(1, 3)))
-    differs = np.stack(coarse).reshape(len(frames), -1)
-    differs = differs - differs.mean(axis=0)
-    differs /= np.maximum(np.sqrt((differs**2).sum(axis=1, keepdims=True)), 1e-12)
-    likeness = np.einsum("ip,jp->ij", differs, differs)
-    few = min(max(round(ALIKE_PART * len(frames)), FEWEST_ALIKE), len(frames))
-    nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :few]
-    together = np.take_along_axis(likeness, nearest, axis=1).sum(axis=1)
-    return np.sort(nearest[np.argmax(together)])
-
-
 def _first_lattice(frames: Frames, seen: Usable, shifts: NDArray[np.int64], beam: Beam) -> Lattice | str:
     """A lattice through the disks of the mean pattern, or why there is none."""
     if len(frames) < FEWEST_FRAMES:
         return f"disks are told from noise by comparing frames: it takes {FEWEST_FRAMES} at least, found {len(frames)}"
-    pattern, error = _average(frames, seen, shifts)
+    pattern, error = average(frames, seen, shifts)
     whole = closed(seen)
     peaks = find_peaks(pattern, error, whole, beam.measured.probe, beam.measured.centre)
     return first_lattice(peaks, pattern, whole, beam)
