@@ -22,7 +22,7 @@ def visible(seen: Usable, beam: MeasuredProbe) -> float:
 
 
 def mean_pattern(frames: Frames, seen: Usable, shifts: NDArray[np.int64]) -> Float64:
-    """Mean (rows, columns) of frames shifted by (n, 2) over what was seen of each pixel, zero where nothing was [counts]."""
+    """Mean [counts] of frames shifted by (n, 2) over what was seen of each pixel, zero where nothing was."""
     total, count = np.zeros(seen.shape), np.zeros(seen.shape)
     rows, columns = seen.shape
     for frame, (r, c) in zip(frames, shifts, strict=True):
