@@ -16,6 +16,7 @@ from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError, PlanError
 from livestrain_daemon.plan import CalibrationPlan, Plan, read_plan, stages_for
 from livestrain_daemon.scan.surroundings import GivenImages
+from livestrain_daemon.scanfolder.detector_images import DetectorImage
 
 NPY = b"\x93NUMPY"
 MOST_IMAGES, MOST_BYTES = 256, 1 << 28
@@ -89,7 +90,7 @@ def _try_out(key: str, plan: Plan) -> None:
         raise ConfigError(f"{key}: {error}") from error
 
 
-def _read_correction(key: Literal["dark", "gain"], path: Path | None) -> NDArray[np.float32] | None:
+def _read_correction(key: Literal["dark", "gain"], path: Path | None) -> DetectorImage | None:
     """An image that frames are corrected with; NaN where it says nothing of a pixel."""
     image = _read_image(key, path)
     if image is None:
@@ -109,7 +110,7 @@ def _read_correction(key: Literal["dark", "gain"], path: Path | None) -> NDArray
         raise ConfigError(
             f"analysis.{key}: expected finite {'factors' if key == 'gain' else 'counts'} in {path}, found {found}"
         )
-    return pixels
+    return DetectorImage.of(pixels)
 
 
 def _read_image(key: str, path: Path | None) -> NDArray[np.generic] | None:

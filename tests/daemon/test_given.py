@@ -50,8 +50,8 @@ def test_dark_and_gain_are_read_from_numpy_and_from_hdf5(tmp_path: Path) -> None
     found = read_given(given(dark=tmp_path / "dark.npy", gain=tmp_path / "gain.h5"))
     assert found.dark is not None
     assert found.gain is not None
-    assert found.dark.tolist() == image.tolist()
-    np.testing.assert_allclose(found.gain, image / 7.0, rtol=1e-6)
+    assert found.dark.pixels.tolist() == image.tolist()
+    np.testing.assert_allclose(found.gain.pixels, image / 7.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("names", [[], ["one", "two"]])

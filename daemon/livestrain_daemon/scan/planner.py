@@ -28,10 +28,11 @@ from livestrain_daemon.scan.calibration import (
     calibration_from,
     nominal_calibration,
 )
+from livestrain_daemon.scan.corrections import GivenCorrections
 from livestrain_daemon.scan.known import inherited, with_known
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder.detector_images import store_image
+from livestrain_daemon.scanfolder.detector_images import DetectorImage
 
 log = structlog.get_logger()
 
@@ -69,11 +70,10 @@ class Planner:
         self._why_not = ""
         self._probe = self._matching("vacuum_probe", surroundings.given.vacuum_probe)
         self._usable = self._matching("usable_pixels", surroundings.given.usable_pixels)
-        self._given_corrections = CorrectionsPlan(
-            dark=self._stored("dark", surroundings.given.dark),
-            gain=self._stored("gain", surroundings.given.gain),
-            saturation=surroundings.config.analysis.saturation,
+        self.given_corrections = GivenCorrections(
+            scan, self._matching_images(), surroundings.config.analysis.saturation
         )
+        """What is done to frames while no plan says otherwise."""
 
     @property
     def settled(self) -> bool:
@@ -82,7 +82,7 @@ class Planner:
 
     def step(self) -> None:
         """Starts what is due."""
-        if self._busy or self.hopeless:
+        if self._busy or self.hopeless or not self.given_corrections.stored:
             return
         if self._scan.revision is None and self._surroundings.given.plan is not None:
             self.open(self._surroundings.given.plan.model_copy(update={"revision": self._scan.next_revision()}))
@@ -129,6 +129,9 @@ class Planner:
             Called with the reason when nothing could be tried, or what is known does not fit what is found.
         """
         revision = self._scan.revision
+        if revision is None and not self.given_corrections.stored:
+            refuse("dark and gain are being stored with the scan; try again")
+            return
         before = revision.plan.calibration if revision is not None else None
         keep = before if wish.keep else None
         if wish.keep and keep is None:
@@ -203,7 +206,7 @@ class Planner:
             calibration=calibration,
             detectors=self._surroundings.config.analysis.detectors,
             unusable=self._unusable(),
-            corrections=self._given_corrections,
+            corrections=self.given_corrections.plan,
             stages=stages_for(calibration, self._surroundings.config.analysis.disks),
             disks=self._surroundings.config.analysis.disks,
             detect=self._surroundings.config.analysis.detect,
@@ -310,18 +313,15 @@ class Planner:
 
     def _corrections(self) -> CorrectionsPlan:
         revision = self._scan.revision
-        return self._given_corrections if revision is None else revision.plan.corrections
+        return self.given_corrections.plan if revision is None else revision.plan.corrections
 
-    def _stored(self, key: str, image: NDArray[np.float32] | None) -> str | None:
-        """Keeps an image of the detector beside the frames; its digest."""
-        fitting = self._matching(key, image)
-        if fitting is None:
-            return None
-        try:
-            return store_image(self._scan.folder, fitting)
-        except StorageError as error:
-            self._scan.tell(f"{key}_not_used", f"analysis.{key} is not used: {error}", "error")
-            return None
+    def _matching_images(self) -> dict[str, DetectorImage]:
+        given = {"dark": self._surroundings.given.dark, "gain": self._surroundings.given.gain}
+        return {
+            key: image
+            for key, image in given.items()
+            if image is not None and self._matching(key, image.pixels) is not None
+        }
 
     def _matching(self, key: str, image: NDArray[P] | None) -> NDArray[P] | None:
         """A given image, unless it is for another detector."""

@@ -7,6 +7,7 @@ from livestrain_daemon.config import Config
 from livestrain_daemon.dispatch.queue import JobQueue
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.publish.publisher import Publisher
+from livestrain_daemon.scanfolder.detector_images import DetectorImage
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class GivenImages:
     """(rows, columns) [counts]"""
     usable_pixels: NDArray[np.bool_] | None = None
     """(rows, columns)"""
-    dark: NDArray[np.float32] | None = None
+    dark: DetectorImage | None = None
     """(rows, columns) [counts]"""
-    gain: NDArray[np.float32] | None = None
+    gain: DetectorImage | None = None
     """(rows, columns)"""
     plan: Plan | None = None
     """A recorded plan to use instead of a calibration."""

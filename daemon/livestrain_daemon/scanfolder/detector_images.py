@@ -1,7 +1,9 @@
 """Images of the detector that results depend on, kept beside the frames under the digest of what they hold."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,22 @@ Pixels = NDArray[np.float32]
 DIGEST_BYTES = 16
 
 
-def store_image(folder: Path, image: Pixels) -> str:
+@dataclass(frozen=True)
+class DetectorImage:
+    """A dark or gain image, and the digest by which a plan names it."""
+
+    pixels: Pixels
+    """(rows, columns)"""
+    digest: str
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> Self:
+        """With the digest of these pixels; takes half a second for the largest detectors."""
+        kept = np.ascontiguousarray(pixels, "<f4")
+        return cls(kept, _digest(kept))
+
+
+def store_image(folder: Path, image: DetectorImage) -> None:
     """
     Keep an image in a scan folder.
 
@@ -21,25 +38,18 @@ def store_image(folder: Path, image: Pixels) -> str:
     ----------
     folder
         The scan folder.
-    image : (rows, columns)
+    image
         Dark or gain.
-
-    Returns
-    -------
-    str
-        Its digest, by which a plan names it.
 
     Raises
     ------
     StorageError
         If it could not be written.
     """
-    digest = _digest(image)
-    path = _path(folder, digest)
+    path = _path(folder, image.digest)
     if not path.exists():
         with published(path) as partial, partial.open("wb") as file:
-            np.save(file, np.ascontiguousarray(image, "<f4"))
-    return digest
+            np.save(file, image.pixels)
 
 
 def load_image(folder: Path, digest: str, frame_shape: tuple[int, int]) -> Pixels:
@@ -51,7 +61,7 @@ def load_image(folder: Path, digest: str, frame_shape: tuple[int, int]) -> Pixel
     folder
         The scan folder.
     digest
-        What `store_image` said.
+        As its `DetectorImage` has it.
     frame_shape : (2,)
         Of a frame.
 
@@ -81,5 +91,6 @@ def _path(folder: Path, digest: str) -> Path:
 
 def _digest(image: Pixels) -> str:
     kept = np.ascontiguousarray(image, "<f4")
-    content = f"{kept.shape}".encode() + kept.tobytes()
-    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
+    content = hashlib.blake2b(f"{kept.shape}".encode(), digest_size=DIGEST_BYTES)
+    content.update(kept.data)
+    return content.hexdigest()

@@ -11,7 +11,7 @@ from livestrain_daemon.errors import StorageError
 from livestrain_daemon.messages import CalibrateTask
 from livestrain_daemon.plan import DIFFRACTION, REDUCTION, CorrectionsPlan
 from livestrain_daemon.scanfolder import BLOCK, ResultsFile, open_results
-from livestrain_daemon.scanfolder.detector_images import store_image
+from livestrain_daemon.scanfolder.detector_images import DetectorImage, store_image
 from livestrain_daemon.worker.calibrating import calibration_result
 from livestrain_daemon.worker.revision import OpenRevision
 
@@ -22,16 +22,22 @@ RUNS = [(0, 40)]
 Maps = dict[str, NDArray[Any]]
 
 
+def kept(folder: Path, image: NDArray[np.float32]) -> str:
+    """The digest of an image that is with the scan from now on."""
+    store_image(folder, DetectorImage.of(image))
+    return DetectorImage.of(image).digest
+
+
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = stored_scan(tmp_path_factory.mktemp("scans") / "small").folder
-    store_image(folder, DARK)
-    store_image(folder, GAIN)
+    kept(folder, DARK)
+    kept(folder, GAIN)
     return folder
 
 
 def plan_of(scan: Path, revision: int, *, images: bool, saturation: float | None = None) -> CorrectionsPlan:
-    named = {"dark": store_image(scan, DARK), "gain": store_image(scan, GAIN)} if images else {}
+    named = {"dark": kept(scan, DARK), "gain": kept(scan, GAIN)} if images else {}
     plan = CorrectionsPlan(**named, saturation=saturation)
     lay_out(scan, known_plan(revision, corrections=plan))
     return plan
@@ -89,7 +95,7 @@ def test_a_calibration_sees_corrected_frames(tmp_path: Path) -> None:
     blind = np.ones(CAMERA.shape, np.float32)
     blind[:, 42:] = 0.0
     task = CalibrateTask(number=1, folder=str(folder), positions=tuple(range(0, POSITIONS, 6)))
-    plan = CorrectionsPlan(gain=store_image(folder, blind))
+    plan = CorrectionsPlan(gain=kept(folder, blind))
     half = calibration_result(task.model_copy(update={"corrections": plan.model_dump()}), b"")["calibration"]
     whole = calibration_result(task, b"")["calibration"]
     # the disks in the blind part are no longer looked for
