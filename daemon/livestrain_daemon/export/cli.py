@@ -56,6 +56,8 @@ def export(
 
     chosen = None if maps is None else tuple(name.strip() for name in maps.split(",") if name.strip())
     along: Literal["detector", "scan", "g1"] | None = axes.value if axes else None
+    if chosen == ():
+        raise typer.BadParameter("--maps names none")
     codes = {BadChoice: USAGE, NothingToExport: NO_DATA, MissingLibrary: UNAVAILABLE, StorageError: IO, PlanError: IO}
     if pack == (to is not None):
         raise typer.BadParameter("choose a format with --to, or --pack")

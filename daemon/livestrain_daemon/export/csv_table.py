@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from livestrain_daemon.export.exported import Exported
-from livestrain_daemon.export.pieces import Piece
+from livestrain_daemon.export.pieces import Piece, refuse_twice
 
 
 def pieces(scan: Exported) -> Iterable[Piece]:
     """One file."""
+    refuse_twice("columns", _columns(scan))
 
     def write(path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -41,13 +42,17 @@ def header(scan: Exported) -> Iterator[str]:
 
 
 def _lines(scan: Exported) -> Iterator[str]:
-    yield ",".join(["row", "column", *(one.name for one in scan.maps), "why"]) + "\n"
+    yield ",".join(_columns(scan)) + "\n"
     rows, columns = scan.scan_shape
     for row in range(rows):
         values = np.array([one.values[row] for one in scan.maps]).reshape(len(scan.maps), columns)
         for column in range(columns):
             numbers = [f"{value:.9g}" for value in values[:, column]]
             yield ",".join([str(row), str(column), *numbers, str(scan.reasons[row, column])]) + "\n"
+
+
+def _columns(scan: Exported) -> list[str]:
+    return ["row", "column", *(one.name for one in scan.maps), "why"]
 
 
 def _size(step_nm: float | None) -> str:

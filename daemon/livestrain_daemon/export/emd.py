@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+BUNDLE = "metadatabundle"
+"""The group in a node that holds its metadata."""
 Value = str | bool | int | float | tuple[int, ...] | NDArray[Any]
 
 
@@ -42,7 +44,7 @@ def add_metadata(
     node: h5py.Group, name: str, values: Mapping[str, Value], python_class: str = "Metadata"
 ) -> h5py.Group:
     """A bundle of named values."""
-    bundle = node.require_group("metadatabundle")
+    bundle = node.require_group(BUNDLE)
     bundle.attrs["emd_group_type"] = "metadatabundle"
     group = add_node(bundle, name, "metadata", python_class)
     for key, value in values.items():

@@ -1,6 +1,9 @@
 """What every format gets: maps of the whole scan, and all that has to be said about them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,15 +100,28 @@ class Exported:
     """(scan_rows, scan_columns) why a position has no lattice, or what became of it."""
     analysed: NDArray[np.bool_]
     """(scan_rows, scan_columns)"""
-    vectors: Vectors | None
-    """Bragg vectors of all positions."""
     centres: NDArray[np.float64] | None
     """(scan_rows, scan_columns, 2) the origin of the lattice [px]; NaN where there is none."""
     origin: tuple[float, float]
     """The plan's centre of the direct beam [px]."""
-    bragg: BraggImage | None
+    read_vectors: Callable[[], Vectors] | None
+    """Reads the Bragg vectors of all positions; None where there are none."""
+    read_bragg: Callable[[], BraggImage] | None
+    """Makes the map of them; None where there are none."""
+    precious: tuple[Path, ...]
+    """The scan folder, and the file of its frames: nothing is written there."""
     about: dict[str, Any] = field(default_factory=dict)
     """Facts for people and programs, JSON-able: scan, plan, reference, axes, convention, versions."""
+
+    @cached_property
+    def vectors(self) -> Vectors | None:
+        """Bragg vectors of all positions, read when they are first asked for: they are most of the results."""
+        return self.read_vectors() if self.read_vectors else None
+
+    @cached_property
+    def bragg(self) -> BraggImage | None:
+        """The Bragg vector map, made when it is first asked for."""
+        return self.read_bragg() if self.read_bragg else None
 
     def map(self, name: str) -> MapImage | None:
         """One of the maps."""

@@ -8,7 +8,7 @@ from livestrain_daemon.export.csv_table import pieces as csv_pieces
 from livestrain_daemon.export.exported import Exported
 from livestrain_daemon.export.hspy import pieces as hspy_pieces
 from livestrain_daemon.export.pieces import Piece
-from livestrain_daemon.export.placing import make_folder, refuse_existing, write_whole
+from livestrain_daemon.export.placing import make_folder, refuse_places, write_whole
 from livestrain_daemon.export.png import pieces as png_pieces
 from livestrain_daemon.export.py4dstem import pieces as py4dstem_pieces
 from livestrain_daemon.export.tiff import pieces as tiff_pieces
@@ -59,7 +59,8 @@ def write_scan(scan: Exported, to: str, output: Path | None = None, force: bool 
     Raises
     ------
     ExportError
-        If something exists already, or cannot be written; no half-made file is left.
+        If something exists already, would lie in the scan folder, has the name of something else, or cannot be
+        written; no half-made file is left.
     """
     form = FORMATS[to]
     name = f"{scan.scan_id}-r{scan.revision:04d}"
@@ -67,7 +68,7 @@ def write_scan(scan: Exported, to: str, output: Path | None = None, force: bool 
     if not form.many and place.is_dir():
         place /= name + form.suffix
     pieces = [(place / piece.name if form.many else place, piece) for piece in form.pieces(scan)]
-    refuse_existing([path for path, _ in pieces], force)
+    refuse_places([path for path, _ in pieces], scan.precious, force)
     make_folder(place if form.many else place.parent)
     for path, piece in pieces:
         write_whole(path, piece.write)

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from livestrain_daemon.export.exported import Exported
 from livestrain_daemon.export.hdf5_file import made_in_memory
-from livestrain_daemon.export.pieces import Piece
+from livestrain_daemon.export.pieces import Piece, refuse_twice
 
 NONE = "_None_"
 """What stands for None."""
+STACK, BRAGG = "virtual_images", "bragg_vector_map"
+"""Signals beside the maps."""
 MOST_TEXT = 30_000
 """HDF5 attributes hold at most 64 KiB; longer text is cut, which it then says [characters]."""
 
@@ -41,6 +43,9 @@ class Axis:
 
 def pieces(scan: Exported) -> Iterable[Piece]:
     """One file with all signals."""
+    stack = [STACK] if any(one.is_virtual for one in scan.maps) else []
+    bragg = [BRAGG] if scan.read_bragg else []
+    refuse_twice("signals", [*(one.name for one in scan.maps), *stack, *bragg])
 
     def write(path: Path) -> None:
         with made_in_memory(path) as file:
@@ -63,7 +68,7 @@ def _add_stack(experiments: h5py.Group, scan: Exported) -> None:
     axes = (Axis("virtual detector", len(images), navigate=True), *_scan_axes(scan))
     told = {"virtual_detectors": ", ".join(names)}
     stack = np.stack([one.values for one in images])
-    _add(experiments, "virtual_images", stack, axes, "intensity (counts)", told, scan)
+    _add(experiments, STACK, stack, axes, "intensity (counts)", told, scan)
 
 
 def _add_bragg(experiments: h5py.Group, scan: Exported) -> None:
@@ -74,7 +79,7 @@ def _add_bragg(experiments: h5py.Group, scan: Exported) -> None:
     sides = zip(("kx", "ky"), scan.bragg.pixels.shape, origin, strict=True)
     # zero of a calibrated axis is the direct beam
     axes = tuple(Axis(name, side, size, units, -size * centre) for name, side, centre in sides)
-    _add(experiments, "bragg_vector_map", scan.bragg.pixels, axes, "intensity (counts)", scan.bragg.about, scan)
+    _add(experiments, BRAGG, scan.bragg.pixels, axes, "intensity (counts)", scan.bragg.about, scan)
 
 
 def _scan_axes(scan: Exported) -> tuple[Axis, Axis]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from livestrain_daemon.export.errors import NothingToExport
 from livestrain_daemon.export.exported import MapImage
+from livestrain_daemon.export.pieces import refuse_twice
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.scan.derived import DERIVED_NAMES, published_maps, read_maps
 from livestrain_daemon.scanfolder import ResultsFile
@@ -42,11 +43,15 @@ def chosen_maps(source: Source, names: tuple[str, ...] | None) -> tuple[MapImage
     ------
     NothingToExport
         If there is no such map; names those there are.
+    ExportError
+        If two of them have the same name, as a virtual detector may have that of a component.
     """
-    there = dict(_images(source))
+    images = list(_images(source))
+    there = dict(images)
     if source.reference is None and not DERIVED_NAMES.isdisjoint(names or ()):
         raise NothingToExport(f"{source.results.layout.path}: has no lattice, so there is no strain")
     chosen = list(there) if names is None else [one for name in dict.fromkeys(names) for one in _alike(name, there)]
+    refuse_twice("maps", (one for one, _ in images if one in chosen))
     wanted = list(dict.fromkeys(there[one][0].name for one in chosen))
     values = read_maps(wanted, source.results, source.reference, 0, source.results.layout.positions)
     virtual = {detector.name for detector in source.plan.detectors}

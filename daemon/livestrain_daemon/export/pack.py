@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_daemon.export.errors import ExportError, NothingToExport
-from livestrain_daemon.export.placing import make_folder, refuse_existing, write_whole
+from livestrain_daemon.export.placing import make_folder, refuse_places, write_whole
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, emd, hdf5, open_frames, provenance
 from livestrain_daemon.scanfolder.files import free_bytes
 
@@ -43,14 +43,14 @@ def pack_frames(folder: Path, output: Path | None = None, force: bool = False) -
     NothingToExport
         If no frame is stored.
     ExportError
-        If the file exists, cannot be written, or there is no space for it.
+        If the file exists, would lie in the scan folder, cannot be written, or there is no space for it.
     """
     layout = open_frames(folder)
     name = f"{layout.start.scan_id}-frames.h5"
     place = output or Path(name)
     if place.is_dir():
         place /= name
-    refuse_existing([place], force)
+    refuse_places([place], (layout.folder, layout.frames_path), force)
     make_folder(place.parent)
     with FrameReader(layout) as reader:
         if not (reader.ledger() == FrameState.STORED).any():

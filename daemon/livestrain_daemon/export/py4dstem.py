@@ -16,9 +16,10 @@ from livestrain_daemon.export import emd
 from livestrain_daemon.export.errors import NothingToExport
 from livestrain_daemon.export.exported import Exported
 from livestrain_daemon.export.hdf5_file import made_in_memory
-from livestrain_daemon.export.pieces import Piece
+from livestrain_daemon.export.pieces import Piece, refuse_twice
 from livestrain_daemon.vectors import Vectors
 
+STRAIN_NODE, VECTOR_NODE = "strain_map", "_v_uncal"
 STRAIN = ("e_xx", "e_yy", "e_xy", "theta")
 _VECTOR = np.dtype([("qx", "<f8"), ("qy", "<f8"), ("intensity", "<f8")])
 _EXCHANGE = np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -38,6 +39,8 @@ def pieces(scan: Exported) -> Iterable[Piece]:
             f"revision {scan.revision} of scan {scan.scan_id} has no Bragg vectors: its plan looks for no disks"
         )
     vectors = scan.vectors
+    maps = [one.name for one in scan.maps if one.name not in STRAIN]
+    refuse_twice("nodes", [*maps, STRAIN_NODE, VECTOR_NODE, emd.BUNDLE])
 
     def write(path: Path) -> None:
         with made_in_memory(path) as file:
@@ -54,7 +57,7 @@ def _add_vectors(node: h5py.Group, scan: Exported, vectors: Vectors) -> None:
     shapes: dict[str, emd.Value] = {"Rshape": scan.scan_shape, "Qshape": scan.frame_shape}
     emd.add_metadata(node, "_braggvectors_shape", shapes)
     emd.add_metadata(node, "livestrain", emd.as_text(scan.about))
-    held = emd.add_node(node, "_v_uncal", "custom_pointlistarray", "PointListArray")
+    held = emd.add_node(node, VECTOR_NODE, "custom_pointlistarray", "PointListArray")
     data = held.create_dataset("data", scan.scan_shape, h5py.vlen_dtype(_VECTOR))
     lists = np.empty(scan.scan_shape, data.dtype)
     for place, position, intensity in zip(np.ndindex(scan.scan_shape), *vectors, strict=True):
@@ -79,7 +82,7 @@ def _add_maps(node: h5py.Group, scan: Exported) -> None:
         images = [one.values for one in strain]
         measured = np.isfinite(images).all(axis=0)
         stack = np.stack([*images, measured.astype(np.float32)])
-        held = emd.add_image(node, "strain_map", stack, "1; theta rad", step, [*(one.name for one in strain), "mask"])
+        held = emd.add_image(node, STRAIN_NODE, stack, "1; theta rad", step, [*(one.name for one in strain), "mask"])
         emd.add_metadata(held, "livestrain", emd.as_text(scan.about["strain"]))
     for one in scan.maps:
         if one.name not in STRAIN:

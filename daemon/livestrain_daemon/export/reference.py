@@ -17,7 +17,7 @@ from livestrain_daemon.scan.references import Region, spans_area
 from livestrain_daemon.scanfolder import ResultsFile
 from livestrain_wire.messages import ReferenceInfo
 
-_REGION = re.compile(r"(?:region)?\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)")
+_REGION = re.compile(r"(?:region)?\s*(\d{1,9}):(\d{1,9})\s*,\s*(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
 def chosen_reference(

@@ -1,5 +1,6 @@
 """Reads a scan folder for export; only reads, so that a scan in progress is not disturbed."""
 
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def read_scan(folder: Path, choice: Choice) -> Exported:
         If it has not what was asked for.
     """
     frames = open_frames(folder)
+    folder = frames.folder
     revision = _revision(folder, choice.revision)
     journal = read_journal(folder)
     with ResultsFile(open_results(folder, revision), read_only=True) as results:
@@ -53,7 +55,7 @@ def read_scan(folder: Path, choice: Choice) -> Exported:
         analysed = results.ledger(DIFFRACTION) == ResultState.ANALYSED
         reference = chosen_reference(choice, results, analysed, plan, journal)
         source = Source(results, analysed, plan, reference)
-        vectors = _vectors(results, analysed)
+        has_vectors = vector_kind(results.layout.outputs) is not None
         return Exported(
             scan_id=frames.start.scan_id,
             revision=revision,
@@ -64,10 +66,11 @@ def read_scan(folder: Path, choice: Choice) -> Exported:
             maps=chosen_maps(source, choice.maps),
             reasons=_reasons(results).reshape(frames.scan_shape),
             analysed=analysed.reshape(frames.scan_shape),
-            vectors=vectors,
             centres=_centres(results, analysed),
             origin=plan.calibration.centre,
-            bragg=_bragg_image(folder, revision) if vectors else None,
+            read_vectors=partial(_vectors, folder, revision, analysed) if has_vectors else None,
+            read_bragg=partial(_bragg_image, folder, revision) if has_vectors else None,
+            precious=(frames.folder, frames.frames_path),
             about=_about(frames, plan, reference, analysed, journal),
         )
 
@@ -96,10 +99,9 @@ def sizes_of(frames: FrameLayout, plan: Plan) -> PixelSizes:
     )
 
 
-def _vectors(results: ResultsFile, analysed: NDArray[np.bool_]) -> Vectors | None:
-    if vector_kind(results.layout.outputs) is None:
-        return None
-    return read_vectors(results, analysed, 0, results.layout.positions)
+def _vectors(folder: Path, revision: int, analysed: NDArray[np.bool_]) -> Vectors:
+    with ResultsFile(open_results(folder, revision), read_only=True) as results:
+        return read_vectors(results, analysed, 0, results.layout.positions)
 
 
 def _centres(results: ResultsFile, analysed: NDArray[np.bool_]) -> NDArray[np.float64] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from livestrain_daemon.errors import NotAScan
 from livestrain_daemon.scanfolder import emd, hdf5
 from livestrain_wire.messages import ScanStart
 
@@ -73,6 +74,8 @@ def open_frames(folder: Path) -> FrameLayout:
         If the file is missing, truncated, damaged, or something else.
     """
     folder = folder.absolute()
+    if folder.exists() and not folder.is_dir():
+        raise NotAScan(f"{folder}: is no folder")
     path = folder / FRAMES_FILE
     with hdf5.opened(path, "frames") as file:
         start = ScanStart.model_validate(hdf5.get_json(file, "start"))

@@ -42,6 +42,9 @@ def test_region_revision_and_output_are_taken(folder: Path, tmp_path: Path) -> N
         (["--to", "csv", "--axes", "scan"], NO_DATA, "does not say how the scan lies"),
         (["--to", "csv", "--output", "/proc/nothing/out"], IO, "cannot be made"),
         (["--to", "jpeg"], USAGE, "jpeg"),
+        (["--to", "csv", "--reference", f"{'9' * 5000}:1,0:1"], USAGE, "expected a reference"),
+        (["--to", "csv", "--maps", ""], USAGE, "--maps names none"),
+        (["--to", "csv", "--maps", " , "], USAGE, "--maps names none"),
         ([], USAGE, "choose a format with --to, or --pack"),
         (["--to", "csv", "--pack"], USAGE, "choose a format with --to, or --pack"),
         (["--pack", "--output", "/proc/nothing/out"], IO, "cannot be made"),
@@ -64,6 +67,8 @@ def test_what_is_no_scan_and_what_has_no_lattice_is_said_in_a_line(
     no_scan = ask(tmp_path, "--to", "png")
     assert (no_scan.exit_code, no_scan.stderr.count("\n")) == (IO, 1)
     assert "frames.h5: does not exist" in no_scan.stderr
+    file = ask(folder / "frames.h5", "--pack")
+    assert (file.exit_code, file.stderr.count("\n"), "is no folder" in file.stderr) == (IO, 1, True)
     no_lattice = ask(without_disks, "--to", "py4dstem", "--output", tmp_path / "out")
     assert (no_lattice.exit_code, no_lattice.stderr.count("\n")) == (NO_DATA, 1)
     no_strain = ask(without_disks, "--to", "csv", "--maps", "e_xx")

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and what is in those of each format."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -128,7 +129,7 @@ def test_a_map_without_extent_or_value_still_makes_a_picture(
 
 
 def replaced(one: Any, **fields: Any) -> Any:
-    return type(one)(**{**vars(one), **fields})
+    return dataclasses.replace(one, **fields)
 
 
 # --- csv ---

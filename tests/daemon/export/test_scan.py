@@ -3,17 +3,19 @@
 import json
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.export.scans import PIXEL_MRAD, STEP_NM
-from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN, SPECIMEN
+from daemon.export.scans import PIXEL_MRAD, STEP_NM, recorded
+from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN, SPECIMEN, known_plan
 from livestrain_core.axes import along, g1_axes
 from livestrain_core.strain import median_reference, strain
 from livestrain_daemon.errors import NotAScan
-from livestrain_daemon.export import BadChoice, Choice, Exported, NothingToExport, read_scan
+from livestrain_daemon.export import BadChoice, Choice, Exported, ExportError, NothingToExport, read_scan, write_scan
+from livestrain_daemon.plan import DetectorPlan
 from livestrain_daemon.scanfolder import ResultsFile, open_results
 from livestrain_wire.messages import Axes
 
@@ -169,6 +171,41 @@ def test_maps_are_chosen_by_name_in_the_order_given(folder: Path) -> None:
     assert [one.name for one in scan.maps] == ["theta", "centre_row", "centre_column", "e_xx"]
     with pytest.raises(NothingToExport, match="there is no map 'e_zz': expected some of e_xx, e_yy"):
         read_scan(folder, Choice(maps=("e_xx", "e_zz")))
+
+
+def test_a_virtual_detector_named_like_a_component_is_refused_where_it_is_wanted(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    plan = known_plan(detectors=(DetectorPlan(name="centre_row", outer=1.0),))
+    twice = recorded(tmp_path_factory.mktemp("twice"), plan)
+    for wanted in (None, ("centre",), ("centre_row",)):
+        with pytest.raises(ExportError, match="two maps would be called 'centre_row'"):
+            read_scan(twice, Choice(maps=wanted))
+        assert read_scan(folder, Choice(maps=wanted)).map("centre_row") is not None
+    assert [one.name for one in read_scan(twice, Choice(maps=("e_xx", "centre_column"))).maps] == [
+        "e_xx",
+        "centre_column",
+    ]
+
+
+def test_bragg_vectors_are_read_only_when_they_are_asked_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = ResultsFile.read
+
+    def noted(self: ResultsFile, name: str, first: int, count: int) -> NDArray[Any]:
+        read.append(name)
+        return whole(self, name, first, count)
+
+    monkeypatch.setattr(ResultsFile, "read", noted)
+    scan = read_scan(folder, Choice())
+    write_scan(scan, "csv", tmp_path / "out")
+    assert "g1" in read
+    assert "disk_position" not in read
+    vectors = scan.vectors
+    assert read.count("disk_position") == 1
+    assert scan.vectors is vectors is not None
 
 
 def test_a_scan_in_a_folder_that_cannot_be_written_is_read(folder: Path, tmp_path: Path) -> None:
