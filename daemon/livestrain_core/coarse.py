@@ -266,5 +266,6 @@ def coarse(image: Float32, search: Search, seen: Seen, room: Room, found: Found)
         state[j, 0] = (on_disk / pixels - state[j, 1]) * search.area
         noise = max(on_disk + on_ring * (pixels / ring_pixels) ** 2, 0.0) + 1.0
         error = sqrt(noise) * search.area / pixels
-        if state[j, 0] > SIGNIFICANCE * error:
+        # counts below zero have no noise that they could stand out from
+        if on_disk > 0.0 and state[j, 0] > SIGNIFICANCE * error:
             weight[j] = min(state[j, 0] / error, LIMIT) ** 2

@@ -3,7 +3,7 @@ from math import inf
 import numpy as np
 
 from livestrain_core.dynamical import USUAL, Contrast
-from livestrain_core.lattice import Lattice
+from livestrain_core.lattice import Lattice, refuse_singular
 from livestrain_core.layout import ENOUGH_PX, task_for, work_for
 from livestrain_core.probe import Probe
 from livestrain_core.tracking import track_frames
@@ -57,13 +57,24 @@ def track(
     Disks
         NaN positions where a disk is hidden, outside the frame or too faint.
 
+    Raises
+    ------
+    SingularLattice
+        The lattice spans no plane.
+
     Notes
     -----
     A disk minus its annulus, correlated by column sums of the binned frame, gives the shift of the frame from all
     disks together, then a peak for each. A robust lattice through the peaks predicts where the filters of `templates`
     measure each disk. Each frame is tracked from the plan alone.
     """
+    refuse_singular(lattice)
     frames = np.ascontiguousarray(frames)
+    n, m = len(frames), len(hk)
+    intensity, score, noise_part = (np.empty((n, m), np.float32) for _ in range(3))
+    out = np.empty((n, m, 2), np.float32), intensity, score, noise_part
+    if m == 0:
+        return Disks(*out)
     everywhere = usable is None or bool(np.all(usable))
     hidden = None if usable is None or everywhere else np.asarray(usable, np.bool_).tobytes()
     indices = np.asarray(hk, np.float64).tobytes()
@@ -78,8 +89,5 @@ def track(
         limit=inf if saturation is None else float(saturation),
         electrons_per_count=contrast.electrons_per_count if contrast else float(counts),
     )
-    n, m = len(frames), len(hk)
-    intensity, score, noise_part = (np.empty((n, m), np.float32) for _ in range(3))
-    out = np.empty((n, m, 2), np.float32), intensity, score, noise_part
     track_frames(frames, task._replace(pixels=pixels, enough_px=ENOUGH_PX[estimator]), work_for(task), out)
     return Disks(*out)

@@ -6,9 +6,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 from livestrain_core.basis import primitive_basis
+from livestrain_core.errors import SingularLattice
 from livestrain_core.types import Disks, Float32, Float64, Indices, Point
 
-__all__ = ["Lattice", "LatticeFit", "Reason", "fit_lattice", "lattice_points", "predict", "primitive_basis", "shortest"]
+__all__ = [
+    "Lattice",
+    "LatticeFit",
+    "Reason",
+    "fit_lattice",
+    "lattice_points",
+    "predict",
+    "primitive_basis",
+    "refuse_singular",
+    "shortest",
+]
 
 
 class Reason(IntEnum):
@@ -22,13 +33,18 @@ class Reason(IntEnum):
     COLLINEAR = 3
     """All disks lie on one line."""
     LOST = 4
-    """The disks do not lie on one lattice."""
+    """The disks do not lie on one lattice, or all at one place."""
 
 
 # fading out what lies far away makes normal scatter look smaller by this factor in variance
 BIWEIGHT_LOSS = 1.25
 # disks farther than this from their lattice, root mean square, are not the disks meant
 LARGEST_RESIDUAL_PX = 2.0
+# disks that vary less along one direction of indices than this part of the other, in variance, lie on one line
+LEAST_SPREAD = 1e-9
+# a cell smaller than this, in pixels or as a part of its sides squared, is that of no lattice
+SMALLEST_CELL_PX2 = 1.0
+SMALLEST_CELL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,28 @@ def predict(lattice: Lattice, hk: Indices | Float64) -> Float64:
     """
     basis = np.array([lattice.g1, lattice.g2], np.float64)
     return np.asarray(np.asarray(hk, np.float64) @ basis + np.array(lattice.centre), np.float64)
+
+
+def refuse_singular(lattice: Lattice) -> None:
+    """
+    Let a lattice pass that disks can be looked for on.
+
+    Raises
+    ------
+    SingularLattice
+        It is not finite, or its vectors are parallel or far below a pixel.
+    """
+    vectors = np.array([lattice.centre, lattice.g1, lattice.g2], np.float64)
+    if not np.isfinite(vectors).all() or not spans_plane(vectors):
+        raise SingularLattice(f"g1 {lattice.g1} and g2 {lattice.g2} around {lattice.centre} are no lattice of disks")
+
+
+@njit(cache=True, nogil=True)
+def spans_plane(vectors: Float64) -> bool:
+    """Whether the vectors g1 and g2 of a lattice (3, 2) have disks at different places of a plane."""
+    (g1_r, g1_c), (g2_r, g2_c) = (vectors[1, 0], vectors[1, 1]), (vectors[2, 0], vectors[2, 1])
+    cell = abs(g1_r * g2_c - g1_c * g2_r)
+    return bool(cell > SMALLEST_CELL_PX2 and cell > SMALLEST_CELL * (g1_r**2 + g1_c**2 + g2_r**2 + g2_c**2))
 
 
 def shortest(basis: Float64) -> float:
@@ -153,25 +191,27 @@ def normal_inverse(hk: Float64, weight: Float64, inverse: Float64) -> bool:
     """Inverse of the 3 x 3 normal matrix of [1, h, k]; False where the disks lie on one line."""
     s0 = sh = sk = shh = shk = skk = 0.0
     for j in range(len(hk)):
-        w, h, k = weight[j], hk[j, 0], hk[j, 1]
-        s0 += w
-        sh += w * h
-        sk += w * k
+        s0 += weight[j]
+        sh += weight[j] * hk[j, 0]
+        sk += weight[j] * hk[j, 1]
+    if not s0 > 0.0:
+        return False
+    # about their mean, so that it does not matter which disk is the origin
+    sh, sk = sh / s0, sk / s0
+    for j in range(len(hk)):
+        w, h, k = weight[j], hk[j, 0] - sh, hk[j, 1] - sk
         shh += w * h * h
         shk += w * h * k
         skk += w * k * k
-    c00 = shh * skk - shk * shk
-    c01 = shk * sk - sh * skk
-    c02 = sh * shk - shh * sk
-    det = s0 * c00 + sh * c01 + sk * c02
-    if not det > 1e-6 * s0 * shh * skk:
+    det = shh * skk - shk * shk
+    if not det > LEAST_SPREAD * (shh + skk) ** 2:
         return False
-    inverse[0, 0] = c00 / det
-    inverse[0, 1] = inverse[1, 0] = c01 / det
-    inverse[0, 2] = inverse[2, 0] = c02 / det
-    inverse[1, 1] = (s0 * skk - sk * sk) / det
-    inverse[1, 2] = inverse[2, 1] = (sh * sk - s0 * shk) / det
-    inverse[2, 2] = (s0 * shh - sh * sh) / det
+    inverse[1, 1] = skk / det
+    inverse[1, 2] = inverse[2, 1] = -shk / det
+    inverse[2, 2] = shh / det
+    inverse[0, 1] = inverse[1, 0] = -(sh * inverse[1, 1] + sk * inverse[1, 2])
+    inverse[0, 2] = inverse[2, 0] = -(sh * inverse[1, 2] + sk * inverse[2, 2])
+    inverse[0, 0] = 1.0 / s0 - sh * inverse[0, 1] - sk * inverse[0, 2]
     return True
 
 
@@ -272,7 +312,7 @@ def _fit(
         if used[i] > 3:
             chi2 *= BIWEIGHT_LOSS
         distance = np.sqrt(0.5 * chi2 / total)
-        if not distance < LARGEST_RESIDUAL_PX:
+        if not distance < LARGEST_RESIDUAL_PX or not spans_plane(lattice):
             reason[i] = 4
             used[i] = 0
             continue

@@ -36,6 +36,8 @@ FAINTEST_LEARNED = 0.03
 CONTRAST_BOUNDS = (1e-4, 1.0)
 ROUGHNESS_BOUNDS = (1e-3, 1.0)
 MOST_ELECTRONS = 1e5
+# where few windows are seen the brightest pixels tell how bright disks are
+BRIGHT_QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def learn_contrast(frames: Frames, usable: Usable | None, lattices: LatticeFit, 
     Returns
     -------
     Contrast
-        `USUAL` where too few disks can be seen.
+        `USUAL` where too few disks can be seen, or lattices are too narrow for them.
 
     Notes
     -----
@@ -86,19 +88,34 @@ def learn_contrast(frames: Frames, usable: Usable | None, lattices: LatticeFit, 
     of the spectrum is a variance component in it. Nothing depends on the scale of the counts.
     """
     good = lattices.reason == Reason.FITTED
-    if not good.any():
+    if not good.any() or len(hk) == 0:
         return USUAL
     frames, centre = frames[good], lattices.centre[good, None]
     g = np.stack([lattices.g1[good], lattices.g2[good]], axis=1)
     seen = np.ones(frames.shape[1:], np.bool_) if usable is None else np.asarray(usable, np.bool_)
-    everywhere = lattice_points(np.median(g, axis=0), float(np.linalg.norm(frames.shape[1:])))
+    middle = np.median(g, axis=0)
+    if not _row_distance(middle) > probe.radius_px / 2:
+        return USUAL
+    everywhere = lattice_points(middle, float(np.linalg.norm(frames.shape[1:])))
     between = counts_per_electron(frames, seen, centre + everywhere @ g, probe)
     mixing = reduction(probe, USUAL.amplitude, FAINTEST_LEARNED)
-    near = within(probe, window_half(probe), clear_reach(probe, shortest(np.median(g, axis=0))))
+    near = within(probe, window_half(probe), clear_reach(probe, shortest(middle)))
     windows = _windows(frames, seen, centre + np.asarray(hk) @ g, probe, near, mixing)
     if windows is None:
-        return replace(USUAL, electrons_per_count=1.0 / between) if between else USUAL
+        return replace(USUAL, electrons_per_count=1.0 / max(between, _least_counts(frames, seen))) if between else USUAL
     return _components(windows, _shell_covariances(probe, mixing), between)
+
+
+def _row_distance(basis: Float64) -> float:
+    """Least distance between parallel rows of lattice points along either vector (2, 2) [px]."""
+    return float(abs(np.linalg.det(basis)) / max(np.hypot(*basis[0]), np.hypot(*basis[1]), 1e-12))
+
+
+def _least_counts(frames: Frames, seen: Usable) -> float:
+    """Counts per electron below which bright pixels would hold more electrons than is believed."""
+    values = frames[:, seen]
+    bright = values[np.isfinite(values)]
+    return float(np.quantile(bright, BRIGHT_QUANTILE)) / MOST_ELECTRONS if len(bright) else 0.0
 
 
 def _components(windows: _Windows, shells: Float64, between: float | None) -> Contrast:
@@ -126,6 +143,8 @@ def _windows(
     middle = np.rint(np.where(np.isfinite(position), position, -1e6)).astype(np.int64)
     inside = ((middle >= half) & (middle + half < frames.shape[1:])).all(axis=2)
     frame, number = np.nonzero(inside)
+    if len(frame) < FEWEST_WINDOWS:
+        return None
     offset = np.stack(np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     offset = offset[near]
     pixels = len(offset)

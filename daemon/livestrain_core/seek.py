@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from livestrain_core.disks import track
 from livestrain_core.dynamical import Contrast
 from livestrain_core.indexing import LOUDEST, deformation, deformations, explained
-from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, shortest
+from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, refuse_singular, shortest
 from livestrain_core.probe import Probe
 from livestrain_core.recover import LARGEST_ROTATION, LARGEST_STRAIN, Recovered, recover, tolerance_px
 from livestrain_core.types import Disks, Estimator, Float64, Frames, Indices, Point, Usable
@@ -93,11 +93,17 @@ def find_lattices(
     Sought
         Each frame depends on itself and the plan alone.
 
+    Raises
+    ------
+    SingularLattice
+        The lattice of the plan spans no plane.
+
     Notes
     -----
     All frames are tracked from the plan's lattice. Where the outcome is doubtful, disks are detected on the whole
     frame, the lattice through them is tracked likewise, and the one that explains the detected disks stays.
     """
+    refuse_singular(lattice)
     frames = np.ascontiguousarray(frames)
     spacing = shortest(np.array([lattice.g1, lattice.g2]))
 

@@ -12,6 +12,8 @@ MARGIN_PX = 1.0
 # frames that it takes, and sums of three pixels over all frames, each of some electrons
 FEWEST_FRAMES = 4
 FEWEST_SUMS = 2000
+# scatter below this part of the squared counts is that of rounding
+LEAST_SCATTER = 1e-9
 
 
 def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe: Probe) -> float | None:
@@ -32,7 +34,7 @@ def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe
     Returns
     -------
     float or None
-        None where too little is to be seen between the disks.
+        None where too little is to be seen between the disks, or nothing scatters.
 
     Notes
     -----
@@ -40,7 +42,7 @@ def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe
     around each place's mean leaves out what stays the same. Its expectation is the factor times y1 + 4 y2 + y3.
     """
     reach = probe.radius_px + EDGE_WIDTHS * probe.edge_px + MARGIN_PX
-    seen, first, second, total = np.zeros((4, frames.shape[1], frames.shape[2] - 2))
+    seen, first, second, total, squared = np.zeros((5, frames.shape[1], frames.shape[2] - 2))
     for frame, disks in zip(frames, position, strict=True):
         free = usable & np.isfinite(frame) & _far_from(disks, reach, *frame.shape)
         values = np.where(free, frame, 0).astype(np.float64)
@@ -51,13 +53,15 @@ def counts_per_electron(frames: Frames, usable: Usable, position: Float64, probe
         first += difference
         second += difference**2
         total += np.where(between, before + 4.0 * here + after, 0.0)
+        squared += np.where(between, before**2 + 4.0 * here**2 + after**2, 0.0)
     enough = seen >= FEWEST_FRAMES
     if seen[enough].sum() < FEWEST_SUMS:
         return None
     seen, first, second = seen[enough], first[enough], second[enough]
     scatter = float(((second - first**2 / seen) * seen / (seen - 1)).sum())
     expected = float(total[enough].sum())
-    return scatter / expected if expected > 0.0 and scatter > 0.0 else None
+    least = LEAST_SCATTER * float(squared[enough].sum())
+    return scatter / expected if expected > 0.0 and scatter > least else None
 
 
 @njit(cache=True, nogil=True)

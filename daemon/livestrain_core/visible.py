@@ -19,7 +19,7 @@ from livestrain_core.templates import CLASSES, SHIFTS, disk_model, pixel_varianc
 from livestrain_core.types import Float32, Float64
 
 # a diagonal element that is smaller than this part of what it was has been hidden as good as wholly
-SMALLEST = 1e-9
+SMALLEST = 1e-6
 
 
 class Visible(NamedTuple):
@@ -77,17 +77,18 @@ def visible_tables(probe: Probe, contrast: Contrast, reach_px: float) -> Visible
     models = [[np.concatenate(disk_model(probe, contrast, half, (a, b))) for b in shifts] for a in shifts]
     terms = np.array(models)
     k = terms.shape[2]
-    weight = np.zeros((len(CLASSES), SHIFTS, SHIFTS, terms.shape[3]))
+    weight = np.zeros((len(CLASSES), SHIFTS, SHIFTS, terms.shape[3]), np.float32)
     normal = np.zeros((len(CLASSES), SHIFTS, SHIFTS, k, k))
     for kind, electrons in enumerate(CLASSES):
         for a in range(SHIFTS):
             for b in range(SHIFTS):
                 weight[kind, a, b] = near / pixel_variance(terms[a, b, 2], electrons, contrast)
-                normal[kind, a, b] = inner(terms[a, b], weight[kind, a, b], terms[a, b])
+                # of the rounded weights, so that nothing is left when all pixels are hidden
+                normal[kind, a, b] = inner(terms[a, b], weight[kind, a, b].astype(np.float64), terms[a, b])
     normal[..., range(6, k), range(6, k)] += 1.0
     inverse = np.linalg.inv(normal)
     spread = inverse[..., 0, 0] + inverse[..., 1, 1]
-    return Visible(np.ascontiguousarray(terms.swapaxes(2, 3)), weight.astype(np.float32), normal, spread)
+    return Visible(np.ascontiguousarray(terms.swapaxes(2, 3)), weight, normal, spread)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from core.patterns import HEXAGONAL, OBLIQUE, SQUARE
+from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE
+from livestrain_core.disks import track
 from livestrain_core.errors import SingularLattice
-from livestrain_core.lattice import Lattice, Reason, fit_lattice, predict, primitive_basis
+from livestrain_core.lattice import Lattice, Reason, fit_lattice, predict, primitive_basis, refuse_singular
+from livestrain_core.seek import find_lattices
 from livestrain_core.types import Disks
 
 HK = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3)])
@@ -116,3 +118,71 @@ def test_disks_that_share_no_lattice_are_lost() -> None:
     fit = fit_lattice(found, HK)
     assert fit.reason[0] == Reason.LOST
     assert np.isnan(fit.g1).all()
+
+
+@pytest.mark.parametrize("off", [(0, 0), (26, 26), (-40, 13), (300, -200)])
+def test_indices_far_from_the_origin_give_the_same_vectors(off: tuple[int, int]) -> None:
+    near = np.array([(h, k) for h in (-1, 0, 1) for k in (-1, 0, 1)])
+    patch = near + np.array(off, np.int64)
+    position = predict(SQUARE, near)[None].astype(np.float32)
+    ones = np.ones((1, 9), np.float32)
+    fit = fit_lattice(Disks(position, ones, 10 * ones, ones), patch)
+    assert fit.reason[0] == Reason.FITTED
+    np.testing.assert_allclose([fit.g1[0], fit.g2[0]], [SQUARE.g1, SQUARE.g2], atol=1e-4)
+
+
+@pytest.mark.parametrize("step", [(1, 0), (0, 1), (1, 1), (3, -2)])
+@pytest.mark.parametrize("off", [(0, 0), (26, 25), (300, -200)])
+def test_a_line_of_disks_is_one_wherever_it_lies(step: tuple[int, int], off: tuple[int, int]) -> None:
+    line = np.array([(n * step[0] + off[0], n * step[1] + off[1]) for n in range(-3, 4)])
+    position = predict(SQUARE, line - off)[None].astype(np.float32)
+    score = np.random.default_rng(0).uniform(1, 300, (1, 7)).astype(np.float32)
+    fit = fit_lattice(Disks(position, score, score, score / score), line)
+    assert fit.reason[0] == Reason.COLLINEAR
+
+
+@pytest.mark.parametrize("apart_px", [0.0, 0.4])
+def test_disks_at_one_place_are_lost(apart_px: float) -> None:
+    corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)])
+    ones = np.ones((1, 4), np.float32)
+    position = (np.array(SQUARE.centre) + apart_px * corners)[None].astype(np.float32)
+    fit = fit_lattice(Disks(position, ones, 10 * ones, ones), corners)
+    assert fit.reason[0] == Reason.LOST
+    assert fit.disks_used[0] == 0
+    for values in (fit.centre, fit.g1, fit.g2, fit.covariance, fit.residual_px):
+        assert np.isnan(values).all()
+
+
+NO_LATTICES = {
+    "no vectors": Lattice((63.3, 64.1), (0.0, 0.0), (0.0, 0.0)),
+    "parallel vectors": Lattice((63.3, 64.1), (21.0, 4.0), (-42.0, -8.0)),
+    "no centre": Lattice((np.nan, 64.1), (21.0, 4.0), (-4.0, 21.0)),
+    "no end": Lattice((63.3, 64.1), (np.inf, 4.0), (-4.0, 21.0)),
+    "far below a pixel": Lattice((63.3, 64.1), (0.05, 0.0), (0.0, 0.05)),
+}
+
+
+@pytest.mark.parametrize("kind", NO_LATTICES)
+def test_what_is_no_lattice_is_not_looked_for(kind: str) -> None:
+    frames = np.zeros((2, *SHAPE), np.uint16)
+    with pytest.raises(SingularLattice):
+        refuse_singular(NO_LATTICES[kind])
+    with pytest.raises(SingularLattice):
+        track(frames, None, NO_LATTICES[kind], HK, PROBE, 4.0)
+    with pytest.raises(SingularLattice):
+        find_lattices(frames, None, NO_LATTICES[kind], HK, PROBE, 4.0)
+
+
+@pytest.mark.parametrize("lattice", [SQUARE, HEXAGONAL, OBLIQUE], ids=["square", "hexagonal", "oblique"])
+def test_a_lattice_is_looked_for(lattice: Lattice) -> None:
+    refuse_singular(lattice)
+    assert (find_lattices(np.zeros((2, *SHAPE), np.uint16), None, lattice, HK, PROBE, 4.0).fit.reason == 1).all()
+
+
+def test_without_indices_there_are_no_disks_and_no_lattice() -> None:
+    nothing, frames = np.empty((0, 2), np.int64), np.ones((2, *SHAPE), np.uint16)
+    found = track(frames, None, SQUARE, nothing, PROBE, 4.0)
+    shapes = [a.shape for a in (found.position, found.intensity, found.score, found.noise_part)]
+    assert shapes == [(2, 0, 2), (2, 0), (2, 0), (2, 0)]
+    sought = find_lattices(frames, None, SQUARE, nothing, PROBE, 4.0)
+    assert (sought.fit.reason == Reason.NO_SIGNAL).all()

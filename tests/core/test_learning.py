@@ -11,7 +11,7 @@ from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
 from livestrain_core.dynamical import SHELLS, USUAL, Contrast, contrast_modes, reduction, shell_terms
 from livestrain_core.lattice import LatticeFit, fit_lattice
-from livestrain_core.learning import learn_contrast
+from livestrain_core.learning import MOST_ELECTRONS, learn_contrast
 from livestrain_core.probe import disk
 from livestrain_core.products import inner, leverages, normals
 from livestrain_core.shot_noise import counts_per_electron
@@ -197,3 +197,36 @@ def test_a_calibration_hands_on_what_it_learned() -> None:
     assert found.contrast.electrons_per_count == pytest.approx(1.0, abs=0.1)
     assert 0.02 < total(found.contrast) < 0.4
     assert found.contrast.misfit_px < 0.1
+
+
+def test_without_disks_to_learn_from_the_contrast_is_the_usual_one() -> None:
+    frames = fringed(0.1)
+    assert learn_contrast(frames, None, lattices(frames), np.empty((0, 2), np.int64), PROBE) == USUAL
+
+
+@pytest.mark.parametrize("g2", [(0.0, 0.05), (20.0, 0.0), (-40.0, 1e-3)])
+def test_lattices_too_narrow_for_disks_give_the_usual_contrast(g2: tuple[float, float]) -> None:
+    frames = fringed(0.1)
+    fits = lattices(frames)
+    fits.g2[:] = g2
+    fits.g1[:] = (0.05, 0.0) if g2[0] == 0 else (20.0, 0.0)
+    assert learn_contrast(frames, None, fits, HK, PROBE) == USUAL
+
+
+def test_frames_without_noise_say_nothing_of_the_counts() -> None:
+    frames = np.repeat(np.random.default_rng(3).uniform(0.1, 7.3, (1, 64, 64)).astype(np.float32), 40, axis=0)
+    frames[::2] *= np.float32(1.0000001)
+    usable, position = np.ones((64, 64), np.bool_), np.full((40, 1, 2), 30.0)
+    assert counts_per_electron(frames, usable, position, PROBE) is None
+
+
+def test_few_windows_let_no_disk_have_more_electrons_than_is_believed() -> None:
+    frames = fringed(0.0).astype(np.float32)
+    fits = lattices(frames)
+    calm = np.repeat(frames[:1] + np.float32(1.0), FRAMES, axis=0)
+    # far less noise than counts are believed to have, but more than rounding
+    calm += np.random.default_rng(0).standard_normal(calm.shape, np.float32) * np.float32(1e-3)
+    outside = np.array([[40, 0], [0, 40]])
+    learned = learn_contrast(calm, None, fits, outside, PROBE)
+    assert learned.amplitude == USUAL.amplitude
+    assert learned.electrons_per_count * float(np.quantile(calm, 0.99)) == pytest.approx(MOST_ELECTRONS, rel=0.01)

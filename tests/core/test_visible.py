@@ -1,5 +1,6 @@
 """A disk of which a part is hidden counts for what is visible."""
 
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -10,6 +11,7 @@ from core.patterns import HEXAGONAL, PROBE, SHAPE, Float64, scan
 from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import fit_lattice
+from livestrain_core.probe import Probe
 from livestrain_core.templates import CLASSES, SHIFTS, disk_model, filters, pixel_variance, window_half
 from livestrain_core.visible import Equations, measure_visible, visible_tables
 
@@ -78,8 +80,16 @@ def test_what_the_hidden_pixels_hold_does_not_matter() -> None:
     assert measured(spoiled, hidden) == measured(window, hidden)
 
 
-def test_a_window_that_is_hidden_wholly_says_nothing() -> None:
-    assert measured(noisy_window(3), rows_hidden(0))[3] == inf
+@pytest.mark.parametrize("probe", [PROBE, Probe(11.3, 1.9)], ids=["small", "large"])
+def test_a_window_that_is_hidden_wholly_says_nothing_and_its_half_something(probe: Probe) -> None:
+    tables, half = visible_tables(probe, USUAL, inf), window_half(probe)
+    k, side = tables.terms.shape[3], 2 * half + 1
+    room = Equations(np.empty((k, k)), np.empty((3, k)))
+    empty, covered = np.zeros(side * side, np.float32), np.ones(side * side, np.float32)
+    lower = np.repeat(np.arange(side) > half, side).astype(np.float32)
+    for at in product(range(len(CLASSES)), range(SHIFTS), range(SHIFTS)):
+        assert measure_visible(empty, covered, tables, at, room)[3] == inf
+        assert 1.0 < measure_visible(empty, lower, tables, at, room)[3] < 1e3
 
 
 def test_more_hidden_pixels_never_make_a_disk_surer() -> None:
@@ -90,7 +100,7 @@ def test_more_hidden_pixels_never_make_a_disk_surer() -> None:
 
 @pytest.mark.parametrize("part", ["gap", "stop"])
 def test_disks_cut_by_a_fault_are_right_within_their_errors(part: str) -> None:
-    """Places from visible pixels alone are unbiased, and better than those with filled pixels."""
+    """Places from visible pixels alone are; the lattices through them are no worse than with filled pixels."""
     given = scan(HEXAGONAL, 48, strain=0.01, descan=1.5, contrast=0.3)
     usable = np.ones(SHAPE, np.bool_)
     if part == "gap":
