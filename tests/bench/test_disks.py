@@ -24,6 +24,14 @@ def test_the_strain_of_a_case_is_found_near_its_bound(small: Case) -> None:
     assert result.peer == {}
 
 
+def test_measured_twice_the_strain_is_nearer_to_its_bound_and_its_errors_are_right(small: Case) -> None:
+    assert small.lattice is not None
+    result = bench(small, small.lattice, "precise", peer=False, rounds=1)
+    assert result.score.failed == 0
+    assert result.score.bound_ratio < 1.6
+    assert 0.6 < result.score.z_rms < 1.5
+
+
 def test_hot_pixels_are_not_given(cases: Path) -> None:
     hot, small = read_case(cases / "small_hot.h5"), read_case(cases / "small.h5")
     assert hot.given.usable is None
