@@ -146,8 +146,7 @@ def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: f
     hidden = np.ones((rows, columns), np.bool_)
     seen = np.frombuffer(usable, np.bool_).reshape(shape) if usable else np.ones(shape, np.bool_)
     hidden[margin : margin + shape[0], margin : margin + shape[1]] = ~seen
-    width = columns // step
-    inner, outer = _chords((radius + 0.3) / step, width), _chords((ring + 0.3) / step, width)
+    inner, outer, halves = _chords((radius + 0.3) / step, (ring + 0.3) / step)
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
     limits = limits[limits < MOST_TRUSTED]
     tables = (
@@ -157,8 +156,9 @@ def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: f
         inner,
         outer,
         _around(radius / step),
+        halves,
     )
-    return _Prepared(layout, what_is_visible(hidden, layout, inner, outer), tables)
+    return _Prepared(layout, what_is_visible(hidden, layout, tables), tables)
 
 
 def ring_radius(probe: Probe, spacing_px: float | None) -> float:
@@ -187,11 +187,14 @@ def _around(radius: float) -> NDArray[np.int64]:
     return np.floor(np.stack([distance * np.cos(turn), distance * np.sin(turn)], axis=-1) + 0.5).astype(np.int64)
 
 
-def _chords(radius: float, width: int) -> NDArray[np.int64]:
-    """Offsets (first, one past the last row) of each column of a disk into flattened column sums, an even number."""
-    last = floor(radius)
-    columns = np.arange(-last, last + 1)
-    half = np.floor(np.sqrt(radius**2 - columns**2)).astype(np.int64)
-    chords = np.stack([-half * width + columns, (half + 1) * width + columns], axis=1)
-    # the offsets of an empty chord are the same, so that it adds nothing
-    return np.concatenate([chords, np.zeros((len(chords) % 2, 2), np.int64)])
+def _chords(inner: float, outer: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Chords of two disks, each as (column, which of the halves), and half their lengths, all in bins."""
+    columns = [np.arange(-floor(radius), floor(radius) + 1) for radius in (inner, outer)]
+    lengths = [np.floor(np.sqrt(r**2 - c**2)).astype(np.int64) for r, c in zip((inner, outer), columns, strict=True)]
+    halves = np.unique(np.concatenate(lengths))
+    chords = []
+    for column, half in zip(columns, lengths, strict=True):
+        # a multiple of four; those that fill it up refer to an empty one after the last
+        filling = [[0, len(halves)]] * (-len(column) % 4)
+        chords.append(np.array([*np.stack([column, np.searchsorted(halves, half)], axis=1).tolist(), *filling]))
+    return chords[0].astype(np.int64), chords[1].astype(np.int64), halves

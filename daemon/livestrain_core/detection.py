@@ -19,7 +19,7 @@ from livestrain_core.sliding import (
     Visible,
     column_sums,
     contrast_map,
-    disk_sums,
+    disk_sum,
     hide_bad,
     maxima,
     quench,
@@ -161,7 +161,7 @@ def add_disks(
     depth = np.empty(maxima_count)
     for j in range(maxima_count):
         depth[j] = -contrast[found[j, 0], found[j, 1]]
-    place, start, state, on_disk = np.empty(2), np.empty(2), np.empty(2), np.zeros(1, np.float32)
+    place, start, state = np.empty(2), np.empty(2), np.empty(2)
     farthest = max(0.6 * layout.radius, 2.0)
     for j in np.argsort(depth, kind="mergesort"):
         r, c = found[j]
@@ -174,8 +174,8 @@ def add_disks(
         start[:] = place
         level = -depth[j] / step**2
         state[0] = level * layout.area
-        disk_sums(room.prefix.reshape(-1), (first + r) * room.prefix.shape[1] + c, tables[4], on_disk)
-        state[1] = max(on_disk[0] * visible[2][r, c] / step**2 - level, 0.0)
+        on_disk = disk_sum(room.prefix, first + r, c, tables[4], tables[7])
+        state[1] = max(on_disk * visible[2][r, c] / step**2 - level, 0.0)
         dropped, crowded = neighbours(place, state[0], kept, count, wanted, layout)
         if dropped:
             continue
@@ -229,7 +229,7 @@ def search_between(
         for c in range(len(row)):
             counts[c] = row[c] if covered[c] == 0 else zero
             free[c] = one if covered[c] == 0 else zero
-    on_disk, on_ring = visible_shifts(seen, layout, tables[4], tables[5])
+    on_disk, on_ring = visible_shifts(seen, layout, tables)
     beside = visible[0], visible[1], on_disk, on_ring
     column_sums(left, layout.step, room.prefix, room.line)
     contrast_map(room.prefix, layout, tables, beside, room.contrast, room.score2)
@@ -288,7 +288,7 @@ def detect_images(
     for i in range(len(images)):
         seen, room = visible, usual
         if not finite[i]:
-            seen = what_is_visible(hide_bad(images[i], visible[0]), layout, tables[4], tables[5])
+            seen = what_is_visible(hide_bad(images[i], visible[0]), layout, tables)
             room = make_room(seen[0], visible[2].shape, layout, most)
         gain = scale_to_counts(images[i]) if layout.normalised else 1.0
         quench(images[i], margin)

@@ -20,7 +20,7 @@ USUAL_ELECTRONS = 1e5
 SPIKE_COUNTS = 10.0
 SPIKE_FACTOR = 4.0
 # rows that are correlated together, so that they stay in the nearest cache
-STRIP = 16
+STRIP = 12
 
 
 class Layout(NamedTuple):
@@ -51,9 +51,10 @@ class Layout(NamedTuple):
 
 
 Whole: TypeAlias = NDArray[np.int64]
-Tables: TypeAlias = tuple[Float32, Float64, Whole, Whole, Whole, Whole, Whole]
-"""Filters, limits of their classes, sectors (offsets and their ends), chords of the disk and of the disk with ring, and
-offsets [bins] at which the contrast of a disk has fallen."""
+Tables: TypeAlias = tuple[Float32, Float64, Whole, Whole, Whole, Whole, Whole, Whole]
+"""Filters, limits of their classes, sectors (offsets and their ends), chords of the disk and of the disk with ring
+(offset along the row, and which of the lengths), offsets at which the contrast of a disk has fallen, and half the
+lengths of chords, all in bins."""
 Visible: TypeAlias = tuple[NDArray[np.bool_], NDArray[np.int64], Float32, Float32]
 """Hidden pixels, their number above and left of each, and one over the visible bins of disk and annulus."""
 
@@ -146,29 +147,73 @@ def column_sums(image: Float32, step: int, prefix: Float32, line: Float32) -> No
             below[c] = above[c] + tall[c]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def disk_sums(prefix: Float32, start: int, chords: NDArray[np.int64], sums: Float32) -> None:
-    """
-    Sums over a disk at consecutive shifts, `start` being the first.
+@njit(cache=True, nogil=True)
+def chord_sums(prefix: Float32, start: int, length: int, width: int, halves: Whole, sums: Float32) -> None:
+    """Sums over columns of 2 half + 1 bins at consecutive shifts, one row for each half; `prefix` is flattened."""
+    for i in range(len(halves)):
+        top, low = start - halves[i] * width, start + (halves[i] + 1) * width
+        above, below, out = prefix[top : top + length], prefix[low : low + length], sums[i][:length]
+        for k in range(len(out)):
+            out[k] = below[k] - above[k]
 
-    `prefix` holds flattened column sums; a chord is the pair of offsets whose difference is the sum over one column of
-    the disk. There is an even number of them: two at a time halve the traffic.
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+def disk_sums(columns: Float32, first: int, chords: Whole, sums: Float32) -> None:
     """
-    for k in range(len(sums)):
-        sums[k] = 0.0
-    for i in range(0, len(chords), 2):
-        top0 = prefix[start + chords[i, 0] : start + chords[i, 0] + len(sums)]
-        low0 = prefix[start + chords[i, 1] : start + chords[i, 1] + len(sums)]
-        top1 = prefix[start + chords[i + 1, 0] : start + chords[i + 1, 0] + len(sums)]
-        low1 = prefix[start + chords[i + 1, 1] : start + chords[i + 1, 1] + len(sums)]
-        for k in range(len(sums)):
-            sums[k] += (low0[k] - top0[k]) + (low1[k] - top1[k])
+    Sums over a disk at consecutive shifts, `first` being that of the first among the sums over its columns.
+
+    A chord is its offset along the row and the row of `columns` that it is taken from. Their number is a multiple of
+    four: four at a time quarter the traffic.
+    """
+    n = len(sums)
+    for i in range(0, len(chords), 4):
+        at = first + chords[i, 0], first + chords[i + 1, 0], first + chords[i + 2, 0], first + chords[i + 3, 0]
+        a, b = columns[chords[i, 1]][at[0] : at[0] + n], columns[chords[i + 1, 1]][at[1] : at[1] + n]
+        c, d = columns[chords[i + 2, 1]][at[2] : at[2] + n], columns[chords[i + 3, 1]][at[3] : at[3] + n]
+        if i == 0:
+            for k in range(n):
+                sums[k] = (a[k] + b[k]) + (c[k] + d[k])
+        else:
+            for k in range(n):
+                sums[k] += (a[k] + b[k]) + (c[k] + d[k])
 
 
 @njit(cache=True, nogil=True)
-def what_is_visible(
-    hidden: NDArray[np.bool_], layout: Layout, inner: NDArray[np.int64], outer: NDArray[np.int64]
-) -> Visible:
+def disk_sum(prefix: Float32, r: int, c: int, chords: Whole, halves: Whole) -> float:
+    """Sum over the disk around one bin."""
+    total = np.float32(0.0)
+    for i in range(len(chords)):
+        if chords[i, 1] < len(halves):
+            half, column = halves[chords[i, 1]], c + chords[i, 0]
+            total += prefix[r + half + 1, column] - prefix[r - half, column]
+    return float(total)
+
+
+@njit(cache=True, nogil=True)
+def strip_room(width: int, tables: Tables) -> tuple[Float32, Float32, Float32]:
+    """Sums over columns, over disks, and over these with their annuli, of some rows of shifts."""
+    # one row more stays zero: chords that only fill up their number refer to it
+    columns = np.zeros((len(tables[7]) + 1, (STRIP + 2) * width), np.float32)
+    return columns, np.empty(STRIP * width, np.float32), np.empty(STRIP * width, np.float32)
+
+
+@njit(cache=True, nogil=True)
+def strip_sums(
+    prefix: Float32, r: int, length: int, tables: Tables, room: tuple[Float32, Float32, Float32]
+) -> tuple[Float32, Float32]:
+    """Sums over disks, and over these with their annuli, at consecutive shifts from the start of a row of bins on."""
+    width, halves = prefix.shape[1], tables[7]
+    # a disk reaches less than a row beyond either end
+    columns = room[0]
+    chord_sums(prefix.reshape(-1), (r - 1) * width, length + 2 * width, width, halves, columns)
+    on_disk, with_ring = room[1][:length], room[2][:length]
+    disk_sums(columns, width, tables[4], on_disk)
+    disk_sums(columns, width, tables[5], with_ring)
+    return on_disk, with_ring
+
+
+@njit(cache=True, nogil=True)
+def what_is_visible(hidden: NDArray[np.bool_], layout: Layout, tables: Tables) -> Visible:
     """Hidden pixels with what follows from them."""
     rows, columns = hidden.shape
     seen, above = np.empty(hidden.shape, np.float32), np.zeros((rows + 1, columns + 1), np.int64)
@@ -178,22 +223,23 @@ def what_is_visible(
             seen[r, c] = 0.0 if hidden[r, c] else 1.0
             count += hidden[r, c]
             above[r + 1, c + 1] = above[r, c + 1] + count
-    on_disk, on_ring = visible_shifts(seen, layout, inner, outer)
+    on_disk, on_ring = visible_shifts(seen, layout, tables)
     return hidden, above, on_disk, on_ring
 
 
 @njit(cache=True, nogil=True)
-def visible_shifts(
-    seen: Float32, layout: Layout, inner: NDArray[np.int64], outer: NDArray[np.int64]
-) -> tuple[Float32, Float32]:
+def visible_shifts(seen: Float32, layout: Layout, tables: Tables) -> tuple[Float32, Float32]:
     """One over the visible bins of disk and annulus at each shift; zero where either has too few."""
     step, first = layout.step, layout.margin // layout.step
     prefix = np.zeros((seen.shape[0] // step + 1, seen.shape[1] // step), np.float32)
     column_sums(seen, step, prefix, np.empty(seen.shape[1], np.float32))
     height, width = prefix.shape[0] - 1 - 2 * first, prefix.shape[1]
     on_disk, on_ring = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    disk_sums(prefix.reshape(-1), first * width, inner, on_disk.reshape(-1))
-    disk_sums(prefix.reshape(-1), first * width, outer, on_ring.reshape(-1))
+    room = strip_room(width, tables)
+    for r in range(0, height, STRIP):
+        length = min(STRIP, height - r) * width
+        at = slice(r * width, r * width + length)
+        on_disk.reshape(-1)[at], on_ring.reshape(-1)[at] = strip_sums(prefix, first + r, length, tables, room)
     # a little less than wanted: what is visible is counted exactly when a disk is examined
     one_over(on_disk.reshape(-1), on_ring.reshape(-1), step**2, layout.area * 0.9 * layout.visible, layout.area * 0.2)
     for r in range(height):
@@ -220,16 +266,14 @@ def contrast_map(
 ) -> None:
     """Mean of a disk minus mean of its annulus at each shift, and that squared over its variance; zero where hidden."""
     rows, width = contrast.shape
-    flat, first = prefix.reshape(-1), layout.margin // layout.step
-    on_disk, with_ring = np.empty(STRIP * width, np.float32), np.empty(STRIP * width, np.float32)
+    first, room = layout.margin // layout.step, strip_room(width, tables)
     for r in range(0, rows, STRIP):
         length = min(STRIP, rows - r) * width
-        disk_sums(flat, (first + r) * width, tables[4], on_disk[:length])
-        disk_sums(flat, (first + r) * width, tables[5], with_ring[:length])
+        on_disk, with_ring = strip_sums(prefix, first + r, length, tables, room)
         at = slice(r * width, r * width + length)
         contrasts(
-            on_disk[:length],
-            with_ring[:length],
+            on_disk,
+            with_ring,
             visible[2].reshape(-1)[at],
             visible[3].reshape(-1)[at],
             contrast.reshape(-1)[at],
@@ -255,29 +299,43 @@ def contrasts(
 def maxima(contrast: Float32, score2: Float32, least: float, found: NDArray[np.int64]) -> int:
     """Local maxima (row, column) among eight neighbours with at least a score, row by row; returns how many."""
     rows, columns = contrast.shape
-    count = 0
-    threshold = np.float32(least * least)
+    nothing, peak = np.zeros(columns, np.float32), np.zeros(columns, np.bool_)
+    count, threshold = 0, np.float32(least * least)
     for r in range(rows):
-        row, scores, above = contrast[r], score2[r], 0
+        scores, enough = score2[r], 0
         for c in range(columns):
-            above += scores[c] >= threshold
-        if above == 0:
+            enough += scores[c] >= threshold
+        if enough == 0:
+            continue
+        before = contrast[r - 1] if r > 0 else nothing
+        after = contrast[r + 1] if r + 1 < rows else nothing
+        mark_peaks(before, contrast[r], after, scores, threshold, peak)
+        peaks = 0
+        for c in range(columns):
+            peaks += peak[c]
+        if peaks == 0:
             continue
         for c in range(columns):
-            value = row[c]
-            if not (value > 0.0 and scores[c] >= threshold):
-                continue
-            # of equal neighbours the first counts
-            if (c > 0 and row[c - 1] >= value) or (c + 1 < columns and row[c + 1] > value):
-                continue
-            highest = True
-            for i in range(max(c - 1, 0), min(c + 2, columns)):
-                highest &= r == 0 or contrast[r - 1, i] < value
-                highest &= r + 1 >= rows or contrast[r + 1, i] <= value
-            if highest:
+            if peak[c]:
                 found[count, 0], found[count, 1] = r, c
                 count += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+def mark_peaks(
+    before: Float32, row: Float32, after: Float32, scores: Float32, least: float, peak: NDArray[np.bool_]
+) -> None:
+    """Which values of a row are the highest of three rows around them and have a score; the outermost ones are not."""
+    value, score, out = row[1:-1], scores[1:-1], peak[1:-1]
+    left, right = row[:-2], row[2:]
+    a, b, c = before[:-2], before[1:-1], before[2:]
+    d, e, f = after[:-2], after[1:-1], after[2:]
+    for k in range(len(out)):
+        # of equal neighbours the first counts
+        v = value[k]
+        here = (v > np.float32(0.0)) & (score[k] >= least) & (v > left[k]) & (v >= right[k])
+        out[k] = here & (v > a[k]) & (v > b[k]) & (v > c[k]) & (v >= d[k]) & (v >= e[k]) & (v >= f[k])
 
 
 @njit(cache=True, nogil=True)
