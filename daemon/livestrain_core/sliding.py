@@ -324,7 +324,7 @@ def maxima(contrast: Float32, score2: Float32, least: float, found: NDArray[np.i
 
 @njit(cache=True, nogil=True)
 def mark_peaks(
-    before: Float32, row: Float32, after: Float32, scores: Float32, least: float, peak: NDArray[np.bool_]
+    before: Float32, row: Float32, after: Float32, scores: Float32, least: np.float32, peak: NDArray[np.bool_]
 ) -> None:
     """Which values of a row are the highest of three rows around them and have a score; the outermost ones are not."""
     value, score, out = row[1:-1], scores[1:-1], peak[1:-1]
