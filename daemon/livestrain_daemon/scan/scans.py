@@ -26,6 +26,7 @@ from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.planner import Planner, recorded_plan
 from livestrain_daemon.scan.referencer import Referencer
 from livestrain_daemon.scan.references import References
+from livestrain_daemon.scan.resuming import difference
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scan.vectormapper import VectorMapper
 from livestrain_daemon.scanfolder import has_rebooted, read_journal, revisions
@@ -211,7 +212,7 @@ class Scans:
             self._tell_damage("scan_unusable", opened, error)
             return
         self.opened_total += 1
-        self._scans[opened.scan_id] = ScanInHand(
+        hand = self._scans[opened.scan_id] = ScanInHand(
             scan,
             Planner(scan, self._surroundings),
             Referencer(scan, self._surroundings),
@@ -220,9 +221,24 @@ class Scans:
         scan.announcer.opened(opened)
         try:
             if plan is not None and plan.revision in revisions(scan.folder):
-                scan.resume_revision(plan, has_rebooted(scan.folder))
+                self._resume(hand, plan)
         except StorageError as error:
             self._tell_damage("results_unusable", opened, error)
+
+    def _resume(self, hand: ScanInHand, plan: Plan) -> None:
+        scan = hand.scan
+        apart = difference(scan.seen.reader.layout, plan)
+        if not apart:
+            scan.resume_revision(plan, has_rebooted(scan.folder))
+            return
+        number = scan.next_revision()
+        scan.tell(
+            "results_of_another_version",
+            f"the results of plan revision {plan.revision} are of another version: the file {apart}; revision {number} "
+            "has the same plan, and all frames that are still there are analysed again",
+            "warning",
+        )
+        hand.planner.open(plan.model_copy(update={"revision": number}))
 
     def _recorded(self, folder: Path) -> tuple[Plan | None, References]:
         """What an earlier life of the daemon has noted; nothing, if that cannot be read."""

@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,12 @@ from daemon import small_scan
 from daemon.desk import EVERYTHING, Desk, Heard
 from daemon.small_scan import CAMERA, POSITIONS, frames, known_calibration, known_plan, lay_out
 from helpers.waiting import wait_until
+from livestrain_daemon.analyses.disks import TrackedDisks
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanRefused, Synced
 from livestrain_daemon.plan import parse_plan
 from livestrain_daemon.scan.derived import COMPONENTS, DERIVED_NAMES, ERRORS
 from livestrain_daemon.scan.surroundings import GivenImages
-from livestrain_daemon.scanfolder import ResultsFile, open_results, read_journal, revisions
+from livestrain_daemon.scanfolder import Output, ResultsFile, open_results, read_journal, revisions
 from livestrain_daemon.scanfolder.detector_images import DetectorImage, load_image, store_image
 from livestrain_wire.messages import (
     Event,
@@ -28,6 +31,8 @@ from livestrain_wire.messages import (
     ScanEnded,
     ScanStarted,
 )
+
+Other = Callable[[Sequence[Output]], Sequence[Output]]
 
 
 def kinds(heard: list[Heard]) -> list[str]:
@@ -491,6 +496,68 @@ def test_damaged_results_are_made_anew(tmp_path: Path) -> None:
         assert hand.scan.revision.plan.revision == 2
         names = [event.name for event in only(second.heard(), Event) if isinstance(event, Event)]
         assert "results_unusable" in names
+
+
+def laid_out_by_another_version(folder: Path, monkeypatch: pytest.MonkeyPatch, change: Other) -> None:
+    """The first 300 frames of a scan and their results, by a version whose results have other outputs."""
+    ours = TrackedDisks.outputs
+    with monkeypatch.context() as patched:
+        patched.setattr(TrackedDisks, "outputs", lambda self, plan, kind: change(ours(self, plan, kind)))
+        with Desk(folder) as first:
+            first.planned()
+            first.store((0, 300))
+
+
+OTHERS: dict[str, tuple[Other, str]] = {
+    "lacks two": (
+        lambda found: [one for one in found if one.name not in {"noise_covariance", "tracking"}],
+        "lacks noise_covariance, tracking",
+    ),
+    "has one more": (lambda found: [*found, Output("older")], "has in addition older"),
+    "another shape": (
+        lambda found: [replace(one, shape=(3,)) if one.name == "tracking" else one for one in found],
+        "has otherwise tracking",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_scan_begun_by_another_version_is_analysed_under_the_same_plan_in_a_new_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    change, said = OTHERS[kind]
+    laid_out_by_another_version(tmp_path, monkeypatch, change)
+    before = (tmp_path / "small" / "results-0001.h5").read_bytes()
+    with restarted(tmp_path) as second:
+        hand = second.open(resumed=True)
+        second.store((300, POSITIONS - 300))
+        second.end()
+        second.finish()
+        assert hand.scan.revision is not None
+        assert hand.scan.revision.plan == known_plan(2)
+        assert hand.scan.revision.positions_done.counts().analysed == POSITIONS
+        assert [name for name in second.done if name.endswith("failed") or name == "calibrate_on"] == []
+        assert hand.scan.references.current is not None
+        assert hand.scan.references.current.positions == POSITIONS
+        heard = [event for event in only(second.heard(), Event) if isinstance(event, Event)]
+        assert [event.name for event in heard] == ["results_of_another_version"]
+        assert f"the file {said}; revision 2" in heard[0].text
+    assert (tmp_path / "small" / "results-0001.h5").read_bytes() == before
+
+
+def test_a_plan_whose_analysis_is_gone_is_made_anew(tmp_path: Path) -> None:
+    with Desk(tmp_path) as first:
+        first.planned()
+    journal = tmp_path / "small" / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"disks"]', '"alchemy"]'))
+    with restarted(tmp_path) as second:
+        hand = second.open(resumed=True)
+        second.store(*EVERYTHING)
+        second.end()
+        second.finish()
+        assert hand.scan.revision is not None
+        assert hand.scan.revision.plan.revision == 2
+        assert hand.scan.revision.positions_done.counts().analysed == POSITIONS
 
 
 def test_a_lost_line_of_the_journal_does_not_leave_a_lattice_without_reference(tmp_path: Path) -> None:
