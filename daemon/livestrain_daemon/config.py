@@ -15,7 +15,7 @@ from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes, Flip
 from livestrain_daemon.plan import DetectorPlan, Level
 from livestrain_daemon.template import ProbeValues
-from livestrain_wire.messages.given import Degrees, Finite, GivenValues, Known, Ratio
+from livestrain_wire.messages.given import Coordinate, Degrees, GivenValues, Known, Ratio
 
 
 def _with_port(endpoint: str) -> str:
@@ -151,7 +151,7 @@ class CalibrationConfig(Section):
     lattice_shape: tuple[Known, Degrees] | None = None
     """abs(g1) / abs(g2) and angle [degrees] of the crystal: the lattice that the calibration finds counts as unstrained
     and tells the elliptic distortion."""
-    descan: tuple[Finite, Finite, Finite, Finite, Finite, Finite] | None = None
+    descan: tuple[Coordinate, Coordinate, Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     """Centre at scan position (0, 0), its change per scan row, its change per scan column, each (row, column) [px]."""
 
     @model_validator(mode="after")

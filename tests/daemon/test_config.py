@@ -173,6 +173,7 @@ def test_the_section_knows_all_that_a_request_can_say_but_rings() -> None:
         ("[calibration]\nrotation_deg = nan\n", "calibration.rotation_deg"),
         ("[calibration]\npixel_size = 0.0\n", "calibration.pixel_size"),
         ("[calibration]\ndescan = [1.0, 2.0]\n", "calibration.descan"),
+        ("[calibration]\ndescan = [1e6, 0.0, 0.0, 0.0, 0.0, 0.0]\n", "calibration.descan"),
     ],
 )
 def test_what_cannot_be_known_of_the_detector_is_named(tmp_path: Path, text: str, key: str) -> None:

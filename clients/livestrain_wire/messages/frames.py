@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from livestrain_wire.messages.base import Count, Encoding, FrameDtype, Message, Order, Positive, ScanId, Shape2, by_type
+from livestrain_wire.messages.base import (
+    Count,
+    Encoding,
+    FrameDtype,
+    Known,
+    Message,
+    Order,
+    Positive,
+    ScanId,
+    Shape2,
+    by_type,
+)
 
 
 class ScanStart(Message):
@@ -29,9 +40,9 @@ class ScanStart(Message):
     """Distance of neighbouring scan positions [nm]."""
     energy_kev: Positive | None = None
     """Beam energy [keV]."""
-    semiangle_mrad: Positive | None = None
+    semiangle_mrad: Known | None = None
     """Convergence semi-angle [mrad]."""
-    pixel_size_mrad: Positive | None = None
+    pixel_size_mrad: Known | None = None
     """Angle of one detector pixel [mrad]."""
     metadata: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Whatever else the sender knows; kept with the scan, never interpreted."""

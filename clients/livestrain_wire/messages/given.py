@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from livestrain_wire.messages.base import Finite, Flip
+from livestrain_wire.messages.base import Flip, Known
 
-__all__ = ["Degrees", "Finite", "GivenValues", "Known", "Ratio"]
+__all__ = ["Coordinate", "Degrees", "GivenValues", "Known", "Ratio"]
 
 Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, le=1.5, allow_inf_nan=False)]
-Known = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Coordinate = Annotated[float, Field(ge=-65536, le=65536, allow_inf_nan=False)]
 
 
 class GivenValues(BaseModel):
@@ -37,7 +37,7 @@ class GivenValues(BaseModel):
     is found counts as unstrained and tells the elliptic distortion."""
     ring: tuple[Known, Known] | None = None
     """Inner and outer radius around a halo or a polycrystal's ring, which tells the elliptic distortion [px]."""
-    descan: tuple[Finite, Finite, Finite, Finite, Finite, Finite] | None = None
+    descan: tuple[Coordinate, Coordinate, Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     """Centre at scan position (0, 0), its change per scan row, its change per scan column, each (row, column) [px]."""
 
     @model_validator(mode="after")

@@ -46,17 +46,18 @@ class Calibrations:
             refuse("bad_request", f"expected at most {MOST_POSITIONS} positions, found {len(positions)}")
             return
         probe, ring = images
+        # a proposal changes the plan that it was asked for under, whatever holds when it is answered
+        based_on = hand.scan.revision.plan.revision if hand.scan.revision else 0
         wish = Wish(positions, "command", probe, request.keep, request.given, ring)
 
         def found(calibration: CalibrationPlan) -> None:
-            revision = hand.scan.revision
-            name = hand.planner.proposals.add(calibration, revision.plan.revision if revision else 0)
+            name = hand.planner.proposals.add(calibration, based_on)
             if request.apply:
                 self._apply(hand, request.id, name, answer, refuse)
             else:
                 answer(self._reply(hand, request.id, name, calibration, None))
 
-        hand.planner.calibrate(wish, found, lambda text: refuse("no_calibration", text))
+        hand.planner.calibrator.calibrate(wish, found, lambda text: refuse("no_calibration", text))
 
     def apply(self, hand: ScanInHand, request: ApplyCalibrationRequest, answer: Answer, refuse: Refuse) -> None:
         """Makes a plan revision of a proposal; of one that has been applied, tells the revision again."""

@@ -1,19 +1,17 @@
 """How a scan gets its plan: given, found by calibration, or changed by a user."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from livestrain_core.errors import EllipseUnknown
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import PlanError, StorageError
-from livestrain_daemon.messages import CalibrateTask, OpenRevisionTask, TaskDone
+from livestrain_daemon.messages import OpenRevisionTask, TaskDone
 from livestrain_daemon.plan import (
     CalibrationPlan,
-    CorrectionsPlan,
     Plan,
     changed,
     only_derives_otherwise,
@@ -21,15 +19,9 @@ from livestrain_daemon.plan import (
     stages_for,
     unusable_runs,
 )
-from livestrain_daemon.scan.calibration import (
-    CalibrationSchedule,
-    Proposals,
-    Wish,
-    calibration_from,
-    nominal_calibration,
-)
+from livestrain_daemon.scan.calibration import CalibrationSchedule, Proposals, Wish, nominal_calibration
+from livestrain_daemon.scan.calibrator import Calibrator, Refuse
 from livestrain_daemon.scan.corrections import GivenCorrections
-from livestrain_daemon.scan.known import inherited, with_known
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scanfolder.detector_images import DetectorImage
@@ -37,11 +29,9 @@ from livestrain_daemon.scanfolder.detector_images import DetectorImage
 log = structlog.get_logger()
 
 TASK_LIMIT_SECONDS = 120.0
-"""Calibrating, laying out a results file and compiling take at most so long [s]."""
+"""Laying out a results file and compiling take at most so long [s]."""
 
 P = TypeVar("P", bound=np.generic)
-Found = Callable[[CalibrationPlan], None]
-Refuse = Callable[[str], None]
 
 
 class Planner:
@@ -69,11 +59,14 @@ class Planner:
         """True when the scan will never get a plan."""
         self._why_not = ""
         self._probe = self._matching("vacuum_probe", surroundings.given.vacuum_probe)
-        self._usable = self._matching("usable_pixels", surroundings.given.usable_pixels)
+        usable = self._matching("usable_pixels", surroundings.given.usable_pixels)
+        self._unusable = () if usable is None else unusable_runs(usable)
         self.given_corrections = GivenCorrections(
             scan, self._matching_images(), surroundings.config.analysis.saturation
         )
         """What is done to frames while no plan says otherwise."""
+        self.calibrator = Calibrator(scan, surroundings, self._unusable, self.given_corrections)
+        """Makes the calibrations that may be proposed."""
 
     @property
     def settled(self) -> bool:
@@ -105,7 +98,7 @@ class Planner:
             if number == self._attempts:
                 self._give_up(reason)
 
-        self.calibrate(Wish(positions, vacuum_probe=self._probe), found, refuse)
+        self.calibrator.calibrate(Wish(positions, vacuum_probe=self._probe), found, refuse)
 
     @property
     def _wants_lattice(self) -> bool:
@@ -114,87 +107,6 @@ class Planner:
             return False
         calibration = revision.plan.calibration
         return calibration.g1 is None and calibration.source == "automatic"
-
-    def calibrate(self, wish: Wish, found: Found, refuse: Refuse) -> None:
-        """
-        Has a worker calibrate; exactly one of the callbacks is called later.
-
-        Parameters
-        ----------
-        wish
-            What is wanted.
-        found
-            Called with what was found, and all that is known beside.
-        refuse
-            Called with the reason when nothing could be tried, or what is known does not fit what is found.
-        """
-        revision = self._scan.revision
-        if revision is None and not self.given_corrections.stored:
-            refuse("dark and gain are being stored with the scan; try again")
-            return
-        before = revision.plan.calibration if revision is not None else None
-        keep = before if wish.keep else None
-        if wish.keep and keep is None:
-            refuse("the scan has no plan yet that could be kept")
-            return
-
-        analysis = self._surroundings.config.analysis
-
-        def task(number: int) -> CalibrateTask:
-            return CalibrateTask(
-                number=number,
-                folder=str(self._scan.folder),
-                positions=wish.positions,
-                source=wish.source,
-                vacuum_probe=wish.vacuum_probe is not None,
-                template=analysis.template,
-                probe=None if analysis.probe is None else (analysis.probe.radius_px, analysis.probe.edge_px),
-                unusable=self._unusable(),
-                corrections=self._corrections().model_dump(),
-                keep=None if keep is None else keep.model_dump(mode="json"),
-                ring=wish.given.ring,
-                ring_image=wish.ring_image is not None,
-            )
-
-        def done(answer: TaskDone, payload: bytes) -> None:
-            try:
-                found(self._completed(answer.result, wish, before))
-            except EllipseUnknown as error:
-                refuse(str(error))
-
-        self._surroundings.jobs.submit(
-            Job(
-                task=task,
-                done=done,
-                lost=lambda reason, suspect: refuse(reason),
-                limit_seconds=TASK_LIMIT_SECONDS,
-                payload=wish.payload(),
-            )
-        )
-
-    def _completed(self, result: Mapping[str, Any], wish: Wish, before: CalibrationPlan | None) -> CalibrationPlan:
-        """What a worker found, with what is known beside."""
-        if "refused" in result:
-            raise EllipseUnknown(str(result["refused"]))
-        start = self._scan.opened.start
-        calibration = calibration_from(result, start.frame_shape, wish.positions)
-        # the nominal radius says nothing about a pixel
-        start_known = start if result.get("calibration") else None
-        if before is None or wish.source == "automatic":
-            calibration = self._with_configured(calibration)
-        else:
-            calibration = inherited(calibration, before)
-        return with_known(calibration, wish.given, "command", start_known)
-
-    def _with_configured(self, calibration: CalibrationPlan) -> CalibrationPlan:
-        given = self._surroundings.config.calibration.values()
-        if calibration.g1 is None:
-            given = given.model_copy(update={"lattice_shape": None})
-        try:
-            return with_known(calibration, given, "given")
-        except EllipseUnknown as error:
-            self._scan.tell("ellipse_unknown", f"no elliptic distortion is corrected: {error}", "warning")
-            return with_known(calibration, given.model_copy(update={"lattice_shape": None}), "given")
 
     def plan_for(self, calibration: CalibrationPlan) -> Plan:
         """A plan with this calibration, and everything else as it was or as configured."""
@@ -205,7 +117,7 @@ class Planner:
             revision=number,
             calibration=calibration,
             detectors=self._surroundings.config.analysis.detectors,
-            unusable=self._unusable(),
+            unusable=self._unusable,
             corrections=self.given_corrections.plan,
             stages=stages_for(calibration, self._surroundings.config.analysis.disks),
             disks=self._surroundings.config.analysis.disks,
@@ -306,14 +218,7 @@ class Planner:
         self._scan.tell("calibration_failed", f"calibration failed: {reason}", "error")
         if self._scan.revision is None and self._schedule.exhausted:
             nominal = nominal_calibration(self._scan.opened.start.frame_shape, (), reason)
-            self.open(self.plan_for(self._with_configured(nominal)))
-
-    def _unusable(self) -> tuple[tuple[int, int], ...]:
-        return () if self._usable is None else unusable_runs(self._usable)
-
-    def _corrections(self) -> CorrectionsPlan:
-        revision = self._scan.revision
-        return self.given_corrections.plan if revision is None else revision.plan.corrections
+            self.open(self.plan_for(self.calibrator.with_configured(nominal)))
 
     def _matching_images(self) -> dict[str, DetectorImage]:
         given = {"dark": self._surroundings.given.dark, "gain": self._surroundings.given.gain}

@@ -21,6 +21,8 @@ from livestrain_wire.messages import (
     PlanReply,
     ReferenceReply,
     ReferenceRequest,
+    Refused,
+    Reply,
 )
 
 
@@ -71,6 +73,30 @@ def test_a_proposal_made_for_an_older_plan_is_outdated(analysed: Window) -> None
     assert "plan revision 1" in text
 
 
+@pytest.mark.parametrize("apply", [False, True])
+def test_a_calibration_that_waits_while_the_plan_is_changed_undoes_nothing(analysed: Window, apply: bool) -> None:
+    request = CalibrateRequest(id="1", keep=True, apply=apply, given=GivenValues(rotation_deg=3.0))
+    hand = analysed.desk.scans.newest
+    assert hand is not None
+    replies: list[Reply] = []
+    analysed.requests.handle(request, b"", lambda reply, payload=b"": replies.append(reply))
+    waiting = analysed.desk.next_job()
+    assert waiting is not None
+    analysed.get(PlanReply, analysed.change(calibration={"search_px": 5.5}))
+    analysed.desk.do(waiting)
+    analysed.desk.work()
+    if not apply:
+        (told,) = replies
+        assert isinstance(told, CalibrateReply)
+        reason, _ = analysed.refused(ApplyCalibrationRequest(id="2", proposal=told.proposal))
+    else:
+        (refusal,) = replies
+        assert isinstance(refusal, Refused)
+        reason = refusal.reason
+    assert reason == "outdated"
+    assert (plan_of(analysed).revision, plan_of(analysed).calibration.search_px) == (2, 5.5)
+
+
 def test_a_proposal_that_nobody_made_is_refused(looked_at: Window) -> None:
     assert looked_at.refused(ApplyCalibrationRequest(id="1", proposal="none"))[0] == "outdated"
 
@@ -106,6 +132,21 @@ def test_a_pixel_comes_from_the_semiangle_or_a_spacing(looked_at: Window) -> Non
     length = float(np.hypot(*LATTICE.vectors()[0]))
     assert (told["size"], told["unit"]) == (pytest.approx(1 / (0.192 * length)), "1/nm")
     assert "0.192 nm" in told["how"]
+
+
+def test_a_spacing_that_gives_no_possible_pixel_is_refused_in_one_line(looked_at: Window) -> None:
+    reason, text = looked_at.refused(CalibrateRequest(id="1", keep=True, given=GivenValues(spacing_nm=1e-9)))
+    assert reason == "no_calibration"
+    assert text.startswith("expected a pixel of more than 0 and at most 1e+06 1/nm")
+
+
+def test_a_descan_beyond_any_detector_is_no_request(looked_at: Window) -> None:
+    beyond = GivenValues.model_construct(descan=(1e6, 0.0, 0.0, 0.0, 0.0, 0.0))
+    reply, _ = looked_at.counter.ask(looked_at.client, CalibrateRequest.model_construct(id="1", given=beyond))
+    assert isinstance(reply, Refused)
+    assert (reply.reason, "given.descan" in reply.text) == ("bad_request", True)
+    most = (65536.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert proposed(looked_at, "2", descan=most).calibration["descan"]["origin"] == [65536.0, 0.0]
 
 
 def test_a_known_lattice_tells_the_ellipse(looked_at: Window) -> None:
