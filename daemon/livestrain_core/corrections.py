@@ -3,7 +3,11 @@
 import numpy as np
 from numba import njit
 
+from livestrain_core.dynamical import Contrast
 from livestrain_core.types import Float32, Frames, Image
+
+# a factor this near to one changes no decision
+ALMOST_COUNTS = 0.2
 
 
 def corrected(
@@ -38,6 +42,31 @@ def corrected(
     rows = frames.shape[0] * frames.shape[1]
     _correct(frames.reshape(rows, -1), level, factor, np.inf if saturation is None else float(saturation), out)
     return out
+
+
+def in_electrons(frames: Frames, contrast: Contrast | None, saturation: float | None = None) -> Frames:
+    """
+    Frames in units in which a count's variance is its mean.
+
+    Parameters
+    ----------
+    frames : (n, rows, columns)
+        Patterns [counts].
+    contrast
+        Tells the electrons per count; None where they are not known.
+    saturation
+        Counts from which on a pixel says nothing; None where no pixel saturates [counts].
+
+    Returns
+    -------
+    (n, rows, columns)
+        The frames themselves where counts are electrons, nearly, and none saturates; else float32, NaN where a pixel
+        is saturated or not finite [electrons].
+    """
+    electrons = contrast.electrons_per_count if contrast else 1.0
+    if saturation is None and abs(electrons - 1.0) < ALMOST_COUNTS:
+        return frames
+    return corrected(frames, gain=np.full(frames.shape[1:], electrons, np.float32), saturation=saturation)
 
 
 @njit(cache=True, nogil=True)

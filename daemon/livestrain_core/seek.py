@@ -4,6 +4,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.corrections import in_electrons
 from livestrain_core.disks import track
 from livestrain_core.dynamical import Contrast
 from livestrain_core.indexing import LOUDEST, deformation, deformations, explained
@@ -126,7 +127,7 @@ def find_lattices(
     tracking = np.where(first.fit.reason == Reason.FITTED, Tracking.TRACKED, Tracking.NOT_FOUND).astype(np.uint8)
     doubt = np.flatnonzero(doubtful(first.disks, first.fit, lattice, probe))
     if len(doubt):
-        recovered = recover(frames[doubt], usable, probe, lattice)
+        recovered = recover(in_electrons(frames[doubt], contrast, saturation), usable, probe, lattice)
         judge = _Judge(recovered, _rows(lattice), tolerance_px(probe, lattice), 1.5 * _residual_px(probe))
         for j, i in enumerate(doubt.tolist()):
             before = judge.agreement(first.fit, i, j)

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from core.patterns import PROBE, SHAPE, SQUARE, scan
-from livestrain_core.corrections import corrected
+from livestrain_core.corrections import corrected, in_electrons
+from livestrain_core.detect import detect
 from livestrain_core.disks import track
+from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import Reason, fit_lattice
 
 
@@ -64,3 +68,22 @@ def test_a_lattice_seen_through_dark_and_gain_is_that_without_them() -> None:
 
     assert error(corrected(stored, dark, gain)) < 1.1 * error(given.frames)
     assert error(stored) > 1.3 * error(given.frames)
+
+
+def test_counts_that_are_electrons_are_left_as_they_are() -> None:
+    frames = np.ones((2, 8, 8), np.uint16)
+    assert in_electrons(frames, None) is frames
+    assert in_electrons(frames, replace(USUAL, electrons_per_count=1.05)) is frames
+
+
+def test_other_counts_become_electrons_and_saturated_ones_nothing() -> None:
+    frames = np.array([[[40, 80], [4000, 0]]], np.uint16)
+    found = in_electrons(frames, replace(USUAL, electrons_per_count=1 / 40), saturation=4000)
+    np.testing.assert_allclose(found, [[[1, 2], [np.nan, 0]]])
+
+
+def test_detection_takes_no_noise_for_disks_where_it_is_told_the_electrons_per_count() -> None:
+    """Forty counts an electron scatter six times as much as forty electrons would."""
+    frames = (40 * np.random.default_rng(1).poisson(3.0, (3, *SHAPE))).astype(np.uint16)
+    assert detect(frames, None, PROBE).count.max() > 10
+    assert detect(in_electrons(frames, replace(USUAL, electrons_per_count=1 / 40)), None, PROBE).count.max() == 0
