@@ -128,7 +128,7 @@ class Live:
     @property
     def vector_map(self) -> VectorMapChanged | None:
         """The Bragg vector map as last published; `Control.bragg_vector_map` asks for the present one."""
-        return self._mirror.vector_map
+        return self._mirror.vector_map.held
 
     @property
     def earlier(self) -> dict[int, dict[str, MapState]]:
@@ -341,8 +341,8 @@ class Live:
         return any(isinstance(asked.request, kind) for asked in self._asked.values())
 
     def _ask_for_vector_map(self, scan_id: str, now: float) -> None:
-        if self._mirror.wants_vector_map and not self._waits_for(BraggVectorMapRequest):
-            self._mirror.wants_vector_map = False
+        if self._mirror.vector_map.wanted and not self._waits_for(BraggVectorMapRequest):
+            self._mirror.vector_map.wanted = False
             self._send(_Asked(BraggVectorMapRequest(id=new_id(), scan_id=scan_id), now), now)
 
     def _ask_for_chunks(self, scan_id: str, now: float) -> None:

@@ -8,9 +8,7 @@ Messages may be lost, late and repeated. Whatever is found to be missing is want
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 
-import numpy as np
-
-from livestrain_client.state import Chunk, MapState, pixels_of
+from livestrain_client.state import Chunk, MapState
 from livestrain_client.updates import (
     EventSeen,
     MapChanged,
@@ -20,8 +18,8 @@ from livestrain_client.updates import (
     ScanBegan,
     ScanFinished,
     Update,
-    VectorMapChanged,
 )
+from livestrain_client.vector_map import VectorMapState
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
     BraggVectorMap,
@@ -37,7 +35,6 @@ from livestrain_wire.messages import (
     ScanStarted,
     SnapshotReply,
     StatusReply,
-    VectorMapInfo,
 )
 from livestrain_wire.topics import Topic, vector_map_topic
 
@@ -67,11 +64,8 @@ class Mirror:
         """As of the last status reply."""
         self.maps: dict[str, MapState] = {}
         """Under the current plan revision, by name."""
-        self.vector_map: VectorMapChanged | None = None
-        """The last one of this scan."""
-        self.wants_vector_map = False
-        """True where one has been published that did not come here."""
-        self._vector_maps_seen = 0
+        self.vector_map = VectorMapState()
+        """Of this scan."""
         self.earlier: dict[int, dict[str, MapState]] = {}
         """Maps of the plan revisions before, which get no more values."""
         self.events: deque[Event] = deque(maxlen=REMEMBERED_EVENTS)
@@ -172,8 +166,7 @@ class Mirror:
         updates = self._notice_epoch(message.epoch)
         if self.scan is None or message.scan_id != self.scan.start.scan_id:
             return updates
-        self._vector_maps_seen = max(self._vector_maps_seen, message.sequence)
-        return [*updates, self._hold_vector_map(message.about, payload)]
+        return [*updates, *self.vector_map.published(message, payload)]
 
     def take_vector_map_reply(self, reply: BraggVectorMapReply, payload: bytes) -> list[Update]:
         """
@@ -186,21 +179,14 @@ class Mirror:
         """
         if not self.in_touch or self.scan is None or reply.scan_id != self.scan.start.scan_id:
             return []
-        return [self._hold_vector_map(reply.about, payload)]
-
-    def _hold_vector_map(self, about: VectorMapInfo, payload: bytes) -> VectorMapChanged:
-        # published maps are float32, replies float64: the same map must have the same bits
-        pixels = pixels_of(payload, about.dtype, about.shape).astype(np.float32)
-        self.vector_map = VectorMapChanged(pixels, about.model_copy(update={"dtype": "float32"}))
-        return self.vector_map
+        if reply.epoch != self.epoch:
+            return []
+        return [*self.vector_map.replied(reply, payload)]
 
     def _heard_of_vector_map(self, topics: dict[str, int]) -> None:
         """A later one than is here has been published."""
-        if self.scan is None or not self.in_touch:
-            return
-        latest = topics.get("/".join(vector_map_topic(self.scan.start.scan_id)), 0)
-        if latest > self._vector_maps_seen:
-            self._vector_maps_seen, self.wants_vector_map = latest, True
+        if self.scan is not None and self.in_touch:
+            self.vector_map.heard(topics.get("/".join(vector_map_topic(self.scan.start.scan_id)), 0))
 
     def take_chunk(self, state: MapState, asked: Chunk, reply: SnapshotReply, payload: bytes) -> list[Update] | None:
         """
@@ -301,8 +287,7 @@ class Mirror:
             return []
         self.scan = scan
         self.plan = self.progress = self.ended = self._closing = None
-        self.maps, self.earlier, self.vector_map = {}, {}, None
-        self._vector_maps_seen, self.wants_vector_map = 0, False
+        self.maps, self.earlier, self.vector_map = {}, {}, VectorMapState()
         self._maps_epoch = self.epoch
         return [ScanBegan(scan)]
 
@@ -312,7 +297,7 @@ class Mirror:
             return
         self._maps_epoch = self.epoch
         self.progress = self.ended = self._closing = None
-        self._vector_maps_seen = 0
+        self.vector_map.renew()
         for state in self.maps.values():
             state.renew()
 

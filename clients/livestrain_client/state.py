@@ -247,11 +247,14 @@ def pixels_of(payload: bytes, dtype: str, shape: tuple[int, int]) -> NDArray[Any
     Raises
     ------
     WireError
-        If they are not so many pixels.
+        If they are not so many pixels, or not of numbers.
     """
+    number = _number_type(dtype)
+    if number is None:
+        raise WireError(f"expected pixels of a number type, found {dtype!r:.40}")
     try:
-        return np.frombuffer(payload, np.dtype(dtype).newbyteorder("<")).reshape(shape)
-    except (TypeError, ValueError) as error:
+        return np.frombuffer(payload, number).reshape(shape)
+    except ValueError as error:
         raise WireError(
             f"expected {shape[0]} x {shape[1]} pixels of {dtype:.20}, found {len(payload)} bytes"
         ) from error

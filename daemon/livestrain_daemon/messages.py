@@ -229,14 +229,12 @@ class PatternTask(Task):
 
 
 class VectorMapTask(Task):
-    """The Bragg vector map of all analysed positions."""
+    """The Bragg vector map of all analysed positions, as float32."""
 
     type: Literal["map_vectors"] = "map_vectors"
     revision: Count
     sampling: int = 1
     centred: bool = True
-    dtype: Literal["float32", "float64"] = "float64"
-    """Of the pixels in the answer."""
 
 
 class StopWorker(Message):

@@ -106,7 +106,7 @@ def vector_map(folder: Path, revision: int, sampling: int, centred: bool) -> tup
     about = VectorMapInfo(
         revision=revision,
         shape=found.image.shape,
-        dtype=found.image.dtype.name,
+        dtype="float64",
         sampling=sampling,
         centred_by=centres,
         origin=origin,

@@ -1,7 +1,7 @@
 """A scan of known values, as the wire daemon in tests serves it."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ class WireScan:
         return tuple((first + int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
-def vector_map_info(sampling: int = 1, dtype: str = "float64") -> VectorMapInfo:
+def vector_map_info(sampling: int = 1, dtype: Literal["float32", "float64"] = "float32") -> VectorMapInfo:
     """A Bragg vector map of 8 x 8 detector pixels, one count in each of its own."""
     side = 8 * sampling
     return VectorMapInfo(
@@ -96,7 +96,7 @@ def canned_reply(request: Request, scan: WireScan, epoch: str) -> tuple[Message,
             return PatternReply(**about), np.ones(64).tobytes()
         case BraggVectorMapRequest():
             found_map = vector_map_info(request.sampling)
-            return BraggVectorMapReply(**about, about=found_map), np.ones(found_map.shape).tobytes()
+            return BraggVectorMapReply(**about, about=found_map), np.ones(found_map.shape, "<f4").tobytes()
         case CalibrateRequest():
             found = {
                 "centre": [3.5, 3.25],

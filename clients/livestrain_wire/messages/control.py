@@ -65,7 +65,12 @@ class PatternRequest(Request):
 
 
 class BraggVectorMapRequest(Request):
-    """The Bragg vector map of the positions analysed so far; replied by `BraggVectorMapReply`."""
+    """
+    The Bragg vector map of the positions analysed so far; replied by `BraggVectorMapReply`.
+
+    It may have at most 4194304 pixels (2048 x 2048). A client gets one map at a time of a scan: another request while
+    one is in work is refused.
+    """
 
     type: Literal["bragg_vector_map"] = "bragg_vector_map"
     scan_id: ScanId | None = None
@@ -297,7 +302,7 @@ class PatternReply(Reply):
 
 
 class BraggVectorMapReply(Reply):
-    """A Bragg vector map; the payload holds its pixels, little-endian, row by row."""
+    """A Bragg vector map; the payload holds its pixels, float32, little-endian, row by row."""
 
     type: Literal["bragg_vector_map_reply"] = "bragg_vector_map_reply"
     scan_id: ScanId

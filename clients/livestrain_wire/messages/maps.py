@@ -108,7 +108,8 @@ class VectorMapInfo(BaseModel):
     """The plan revision whose vectors they are."""
     shape: Shape2
     """Pixels of the map (rows, columns)."""
-    dtype: str
+    dtype: Literal["float32", "float64"]
+    """Of the payload: float32 on the wire."""
     sampling: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     """Pixels of the map per detector pixel, along each axis."""
     centred_by: str = ""
@@ -133,8 +134,8 @@ class BraggVectorMap(Published):
     """
     The Bragg vector map so far; topic ``scan-id/image/bragg_vectors``; the payload holds its pixels, row by row.
 
-    Published at 256, 512, 1024, ... analysed positions and after the last one. At any time it can be asked for with a
-    `BraggVectorMapRequest`.
+    Published at 256, 512, 1024, ... analysed positions and after the last one, where the detector has at most 1048576
+    pixels (1024 x 1024). At any time it can be asked for with a `BraggVectorMapRequest`.
     """
 
     type: Literal["vector_map"] = "vector_map"

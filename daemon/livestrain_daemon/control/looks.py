@@ -33,7 +33,7 @@ from livestrain_wire.messages import (
 
 PATTERN_SECONDS = 60.0
 """Adding the blocks of a scan may take so long [s]."""
-MOST_PIXELS = 1 << 24
+MOST_PIXELS = 1 << 22
 """No larger Bragg vector map is made."""
 
 

@@ -12,6 +12,7 @@ from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
     REQUESTS,
+    BraggVectorMapRequest,
     FrameRequest,
     PatternRequest,
     RefusalReason,
@@ -29,8 +30,10 @@ REMEMBERED = 256
 REQUESTS_PER_TURN = 20
 """So many requests are taken before the loop looks after other things."""
 
-LOOKS = (StatusRequest, SnapshotRequest, FrameRequest, PatternRequest)
+LOOKS = (StatusRequest, SnapshotRequest, FrameRequest, PatternRequest, BraggVectorMapRequest)
 """Change nothing: a repeated one is simply answered again."""
+ONE_AT_A_TIME = (BraggVectorMapRequest,)
+"""Of these looks a client gets one at a time for each scan: they are much work, and their replies are large."""
 
 Answer = Callable[..., None]
 """``answer(reply, payload=b"")``, to be called once, now or later."""
@@ -58,6 +61,8 @@ class Control:
         self._handle = handle
         self._route: OrderedDict[bytes, list[bytes]] = OrderedDict()
         self._replies: dict[bytes, list[bytes]] = {}
+        self._in_work: dict[tuple[bytes, str, str], bytes] = {}
+        """What each client waits for, of those that it gets one at a time: client, kind and scan; the request."""
         self.requests = 0
         self.garbage = 0
         """Messages that were no requests."""
@@ -89,6 +94,9 @@ class Control:
             return
         self.requests += 1
         payload = body[1] if len(body) > 1 else b""
+        if isinstance(request, ONE_AT_A_TIME):
+            self._look_once(request, route, body)
+            return
         if isinstance(request, LOOKS):
             self._do(request, payload, self._answer_once(route))
             return
@@ -100,6 +108,24 @@ class Control:
             self._do(request, payload, self._answer_and_remember(key))
         elif key in self._replies:
             self._send(route, self._replies[key])
+
+    def _look_once(self, request: Request, route: list[bytes], body: list[bytes]) -> None:
+        scan_id = getattr(request, "scan_id", None)
+        key = (route[0], request.type, scan_id or "")
+        if key in self._in_work:
+            # the same request again: its reply is on the way
+            if self._in_work[key] != body[0]:
+                text = f"a {request.type} of this scan is in work for this client: wait for it"
+                self._send(route, [encode(self.refuse(request.id, "bad_request", text))])
+            return
+        self._in_work[key] = body[0]
+        send = self._answer_once(route)
+
+        def answer(reply: Reply, payload: bytes = b"") -> None:
+            self._in_work.pop(key, None)
+            send(reply, payload)
+
+        self._do(request, b"", answer)
 
     def _do(self, request: Request, payload: bytes, answer: Answer) -> None:
         try:

@@ -80,7 +80,7 @@ class VectorMapper:
         self._running = True
 
         def task(number: int) -> VectorMapTask:
-            return VectorMapTask(number=number, folder=str(self._scan.folder), revision=state[0], dtype="float32")
+            return VectorMapTask(number=number, folder=str(self._scan.folder), revision=state[0])
 
         def done(found: TaskDone, payload: bytes) -> None:
             self._running, self._made = False, state

@@ -158,8 +158,8 @@ def _add_blocks(task: PatternTask) -> Outcome:
 def _map_vectors(task: VectorMapTask) -> Outcome:
     about, image = vector_map(Path(task.folder), task.revision, task.sampling, task.centred)
     return Outcome(
-        result={**about.model_dump(mode="json"), "dtype": task.dtype},
-        payload=image.astype(np.dtype(task.dtype).newbyteorder("<")).tobytes(),
+        result={**about.model_dump(mode="json"), "dtype": "float32"},
+        payload=image.astype("<f4").tobytes(),
     )
 
 

@@ -10,11 +10,14 @@ from livestrain_daemon.control.socket import REMEMBERED, REQUESTS_PER_TURN, Answ
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import (
     ArmRequest,
+    BraggVectorMapRequest,
     Done,
     FrameRequest,
+    PatternRequest,
     PlanRequest,
     Refused,
     Request,
+    SnapshotRequest,
     StatusRequest,
     StopRequest,
 )
@@ -90,6 +93,50 @@ def test_a_look_is_answered_anew_each_time(counter: Counter, doer: Doer) -> None
     replies = [counter.ask(client, FrameRequest(id="7", row=0, column=0))[0] for _ in range(3)]
     assert [reply.epoch for reply in replies] == ["1", "2", "3"]
     assert len(doer.handled) == 3
+
+
+def test_a_client_gets_one_bragg_vector_map_of_a_scan_at_a_time(counter: Counter, doer: Doer) -> None:
+    doer.wait = True
+    client, other = counter.client(), counter.client()
+    client.send(encode(BraggVectorMapRequest(id="1")))
+    counter.turn_until(lambda: doer.later, "the request")
+    refused, _ = counter.ask(client, BraggVectorMapRequest(id="2", sampling=2))
+    assert isinstance(refused, Refused)
+    assert (refused.id, refused.reason, "in work" in refused.text) == ("2", "bad_request", True)
+    other.send(encode(BraggVectorMapRequest(id="3")))
+    client.send(encode(BraggVectorMapRequest(id="4", scan_id="b")))
+    counter.turn_until(lambda: len(doer.later) == 3, "those of another client and scan")
+    for request, answer in doer.later:
+        answer(Done(id=request.id, epoch="late"))
+    assert {reply_of(counter.wait(client))[0].id for _ in range(2)} == {"1", "4"}
+    doer.wait = False
+    assert isinstance(counter.ask(client, BraggVectorMapRequest(id="2", sampling=2))[0], Done)
+
+
+def test_a_request_for_a_map_that_is_repeated_in_work_is_answered_once_and_then_anew(
+    counter: Counter, doer: Doer
+) -> None:
+    doer.wait = True
+    client = counter.client()
+    for _ in range(2):
+        client.send(encode(BraggVectorMapRequest(id="1")))
+    counter.turn_until(lambda: counter.control.requests == 2, "both")
+    ((request, answer),) = doer.later
+    answer(Done(id=request.id, epoch="late"))
+    assert reply_of(counter.wait(client))[0].epoch == "late"
+    assert not client.poll(0)
+    doer.wait = False
+    assert counter.ask(client, BraggVectorMapRequest(id="1"))[0].epoch == "2"
+
+
+def test_replies_to_looks_are_not_remembered(counter: Counter) -> None:
+    client = counter.client()
+    looks = [StatusRequest(id="1"), FrameRequest(id="2", row=0, column=0), BraggVectorMapRequest(id="3")]
+    for request in [*looks, SnapshotRequest(id="4", scan_id="a", name="b"), PatternRequest(id="5")]:
+        counter.ask(client, request)
+    assert (counter.control._replies, counter.control._route) == ({}, {})
+    counter.ask(client, ArmRequest(id="6"))
+    assert len(counter.control._replies) == 1
 
 
 def test_the_same_id_of_another_kind_is_another_request(counter: Counter, doer: Doer) -> None:
