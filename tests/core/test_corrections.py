@@ -79,7 +79,7 @@ def test_counts_that_are_electrons_are_left_as_they_are() -> None:
 def test_other_counts_become_electrons_and_saturated_ones_nothing() -> None:
     frames = np.array([[[40, 80], [4000, 0]]], np.uint16)
     found = in_electrons(frames, replace(USUAL, electrons_per_count=1 / 40), saturation=4000)
-    np.testing.assert_allclose(found, [[[1, 2], [np.nan, 0]]])
+    np.testing.assert_allclose(found, np.array([[[1.0, 2.0], [np.nan, 0.0]]]))
 
 
 def test_detection_takes_no_noise_for_disks_where_it_is_told_the_electrons_per_count() -> None:

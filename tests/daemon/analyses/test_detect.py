@@ -79,8 +79,8 @@ def test_what_is_looked_for_follows_from_what_is_known(
     disks: str, lattice: bool, nominal: bool, expected: tuple[str, ...]
 ) -> None:
     fields = {"nominal": nominal} | ({} if lattice else {"g1": None, "g2": None, "hk": ()})
-    plan = parse_plan({**known_plan().model_dump(), "disks": disks})
-    assert changed(plan, {"calibration": fields}, 2).stages[DIFFRACTION] == expected
+    plan = changed(known_plan(), {"disks": disks}, 2)
+    assert changed(plan, {"calibration": fields}, 3).stages[DIFFRACTION] == expected
     assert stages_for(known_calibration().model_copy(update=fields), plan.disks)[DIFFRACTION] == expected
 
 
