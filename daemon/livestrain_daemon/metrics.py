@@ -36,6 +36,11 @@ DECLARED = (
     Declared("livestrain_workers", "gauge", "Worker processes, by state.", "state"),
     Declared("livestrain_worker_deaths_total", "counter", "Workers that ended or were killed unasked."),
     Declared("livestrain_worker_tasks_total", "counter", "Tasks acknowledged by workers."),
+    Declared(
+        "livestrain_internal_errors_total",
+        "counter",
+        "Answers of workers that could not be taken: each is a defect, with its trace in the log.",
+    ),
     Declared("livestrain_worker_busy_seconds_total", "counter", "Time that workers spent on tasks [s]."),
     Declared("livestrain_worker_part_seconds_total", "counter", "The same by part of the work [s].", "part"),
     Declared("livestrain_published_messages_total", "counter", "Messages handed to the publishing socket."),

@@ -202,7 +202,8 @@ def changed(plan: Plan, changes: Mapping[str, Any], revision: int) -> Plan:
     plan
         The revision to start from.
     changes
-        New values by field; a table replaces only the fields that it names.
+        New values by field; a table replaces only the fields that it names. Where the stages are the usual ones of
+        the calibration they follow it; stages that somebody has chosen stay until they are changed.
     revision
         Number of the new revision.
 
@@ -219,8 +220,12 @@ def changed(plan: Plan, changes: Mapping[str, Any], revision: int) -> Plan:
             fields[key] = value
     fields["revision"] = revision
     new = parse_plan(fields)
-    if "stages" not in changes and ("calibration" in changes or "disks" in changes):
+    if "stages" in changes:
+        return new
+    if plan.stages == stages_for(plan.calibration, plan.disks):
         return new.model_copy(update={"stages": stages_for(new.calibration, new.disks)})
+    if new.disks != plan.disks:
+        raise PlanError(f"disks: the plan has stages of its own, so give stages, too; found {new.disks!r}")
     return new
 
 

@@ -48,6 +48,7 @@ class Readings:
             add(values, "livestrain_workers", state, sum(w.state == state for w in self._pool.status()))
         add(values, "livestrain_worker_deaths_total", "", self._pool.deaths)
         add(values, "livestrain_worker_tasks_total", "", self._pool.tasks_done)
+        add(values, "livestrain_internal_errors_total", "", self._pool.internal_errors)
         add(values, "livestrain_worker_busy_seconds_total", "", self._pool.busy_seconds)
         for part, seconds in self._pool.span_seconds.items():
             add(values, "livestrain_worker_part_seconds_total", part, seconds)

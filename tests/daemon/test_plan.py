@@ -88,6 +88,22 @@ def test_stages_of_the_user_stay_with_a_changed_calibration() -> None:
     assert changed(known_plan(), {"calibration": {"search_px": 2.0}, "stages": stages}, 2).stages == stages
 
 
+def test_stages_that_somebody_has_chosen_stay_when_the_calibration_is_changed() -> None:
+    plan = known_plan(stages={"diffraction": ("disks",)})
+    assert changed(plan, {"calibration": {"search_px": 2.0}}, 2).stages == plan.stages
+    assert changed(plan, {"detectors": []}, 2).stages == plan.stages
+
+
+def test_other_disks_change_the_usual_stages_and_are_refused_for_chosen_ones() -> None:
+    assert changed(known_plan(), {"disks": "both"}, 2).stages["diffraction"] == ("virtual", "disks", "detect")
+    chosen = known_plan(stages={"diffraction": ("disks",)})
+    with pytest.raises(PlanError, match="disks: the plan has stages of its own"):
+        changed(chosen, {"disks": "both"}, 2)
+    assert changed(chosen, {"disks": chosen.disks}, 2).stages == chosen.stages
+    stages = {"diffraction": ("detect",)}
+    assert changed(chosen, {"disks": "both", "stages": stages}, 2).stages == stages
+
+
 def test_the_number_of_a_revision_is_not_the_users_to_choose() -> None:
     assert changed(known_plan(), {"revision": 99}, 2).revision == 2
 

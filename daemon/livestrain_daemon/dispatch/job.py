@@ -19,5 +19,7 @@ class Job:
     payload: bytes = b""
     is_work: bool = True
     """False for what only asks for a sign of life."""
+    untaken: Callable[[str], None] | None = None
+    """Called with the reason if ``done`` raised; None: it counts as lost, under suspicion."""
     prepare: tuple[str, int] | None = None
     """(folder, revision) that the worker must have prepared before."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class WorkerPool:
         self.deaths = 0
         """Workers that ended or were killed unasked, since the start."""
         self.tasks_done = 0
+        self.internal_errors = 0
+        """Answers and losses of tasks that were not taken as they should be, each a defect, since the start."""
         self.busy_seconds = 0.0
         """Time that workers spent on tasks, all together [s]."""
         self.span_seconds: dict[str, float] = {}
@@ -150,7 +153,7 @@ class WorkerPool:
         elif isinstance(message, TaskFailed):
             held = self._release(worker, message.number)
             if held is not None:
-                held.job.lost(message.text, True)
+                self._lose(held.job, message.text, True)
 
     def stop(self) -> None:
         """Asks all workers to exit after what they have acknowledged; one that is not ready yet has nothing to lose."""
@@ -202,7 +205,7 @@ class WorkerPool:
         if job.prepare is not None:
             if job.prepare not in worker.prepared:
                 if self._prepare_failures.get(job.prepare, 0) >= PREPARE_ATTEMPTS:
-                    job.lost("no worker could prepare the plan", True)
+                    self._lose(job, "no worker could prepare the plan", True)
                     return
                 self._prepare(worker, job.prepare)
             worker.uses(job.prepare)
@@ -265,7 +268,30 @@ class WorkerPool:
         self.busy_seconds += done.seconds
         for part, seconds in done.spans.items():
             self.span_seconds[part] = self.span_seconds.get(part, 0.0) + seconds
-        held.job.done(done, payload)
+        try:
+            held.job.done(done, payload)
+        except Exception as error:  # a defect in taking one answer must not end the scan
+            self._note_defect("the answer to a task could not be taken")
+            self._untaken(held.job, f"{type(error).__name__}: {error!s:.300}")
+
+    def _untaken(self, job: Job, reason: str) -> None:
+        if job.untaken is None:
+            self._lose(job, reason, True)
+            return
+        try:
+            job.untaken(reason)
+        except Exception:  # the same
+            self._note_defect("a task whose answer could not be taken was not given up")
+
+    def _lose(self, job: Job, reason: str, suspect: bool) -> None:
+        try:
+            job.lost(reason, suspect)
+        except Exception:  # the same
+            self._note_defect("the loss of a task could not be taken")
+
+    def _note_defect(self, what: str) -> None:
+        self.internal_errors += 1
+        log.error(what, trace=traceback.format_exc(limit=-4))
 
     def _release(self, worker: _Worker, number: int) -> _Held | None:
         if worker.doomed or not worker.held or worker.held[0].number != number:
@@ -300,4 +326,4 @@ class WorkerPool:
                     f"{DEATHS_AT_START} workers in a row ended before they were ready; the last one {why}"
                 )
         for place, held in enumerate(worker.held):
-            held.job.lost(f"the worker {why}", place == 0)
+            self._lose(held.job, f"the worker {why}", place == 0)

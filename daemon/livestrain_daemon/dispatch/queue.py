@@ -43,7 +43,8 @@ class JobQueue:
             else:
                 job.lost(reason, suspect)
 
-        self._urgent.append(replace(job, lost=lost))
+        # its work is done: trying again would raise again
+        self._urgent.append(replace(job, lost=lost, untaken=lambda reason: job.lost(reason, True)))
 
     def next_job(self) -> Job | None:
         """What a worker should do now; None when there is nothing."""

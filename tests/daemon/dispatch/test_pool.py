@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -353,7 +355,11 @@ class Puppet:
 
     def do(self, revision: int) -> None:
         """Hand out one job for this revision, and prepare and do it."""
-        jobs = [self.job(revision)]
+        self.hand(self.job(revision))
+
+    def hand(self, job: Job) -> None:
+        """The same for a job."""
+        jobs = [job]
         self.pool.hand_out(lambda: jobs.pop() if jobs else None)
         self.prepared += self.pool.outstanding == 2
         while self.pool.outstanding:
@@ -393,6 +399,26 @@ def test_a_plan_that_can_never_be_prepared_is_given_up(puppet: Puppet) -> None:
     assert set(puppet.lost) == {"no"}
     puppet.fail(1)
     assert puppet.lost[-1] == "no worker could prepare the plan"
+
+
+def broken(*_: object) -> None:
+    raise KeyError("nobody has thought of it")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"done": broken}, {"done": broken, "untaken": broken}, {"done": broken, "lost": broken}]
+)
+def test_an_answer_that_cannot_be_taken_ends_nothing_and_is_counted(puppet: Puppet, changes: dict[str, Any]) -> None:
+    puppet.hand(replace(puppet.job(1), **changes))
+    assert puppet.pool.internal_errors == len(changes)
+    assert puppet.lost == (["KeyError: 'nobody has thought of it'"] if len(changes) == 1 else [])
+    puppet.do(1)
+    assert (puppet.pool.outstanding, puppet.pool.internal_errors) == (0, len(changes))
+
+
+def test_an_answer_that_can_be_taken_is_no_internal_error(puppet: Puppet) -> None:
+    puppet.do(1)
+    assert (puppet.pool.internal_errors, puppet.lost) == (0, [])
 
 
 def test_only_failures_in_a_row_give_a_plan_up(puppet: Puppet) -> None:

@@ -41,6 +41,17 @@ def test_a_job_whose_workers_die_is_tried_again_and_then_lost() -> None:
     assert lost == [f"death {ATTEMPTS - 1}"]
 
 
+def test_a_job_whose_answer_cannot_be_taken_is_not_tried_again() -> None:
+    lost: list[str] = []
+    queue = JobQueue(tuple)
+    queue.submit(job("answered", lost))
+    found = queue.next_job()
+    assert found is not None
+    assert found.untaken is not None
+    found.untaken("KeyError: 'name'")
+    assert (queue.next_job(), lost) == (None, ["KeyError: 'name'"])
+
+
 def test_a_job_that_only_waited_behind_another_is_tried_for_ever() -> None:
     lost: list[str] = []
     queue = JobQueue(tuple)
