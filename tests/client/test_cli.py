@@ -18,7 +18,13 @@ from livestrain_client.cli import calibrate, exits, reference, run, status, stop
 from livestrain_client.cli.calibrate import parse_positions
 from livestrain_client.cli.reference import parse_region
 from livestrain_client.errors import BadRegion
-from livestrain_wire.messages import ApplyCalibrationRequest, CalibrateRequest, ReferenceRequest, StopRequest
+from livestrain_wire.messages import (
+    ApplyCalibrationRequest,
+    CalibrateRequest,
+    ReferenceInfo,
+    ReferenceRequest,
+    StopRequest,
+)
 
 VERBS = ("watch", "status", "stop", "calibrate", "reference")
 SHAPE = (8, 10)
@@ -285,6 +291,24 @@ def test_reference_is_set_and_undone(daemon: WireDaemon, capsys: pytest.CaptureF
     assert [request.axes for request in asked] == [None, None, None, None, "scan", "g1"]
 
 
+def test_undo_goes_to_before_the_latest_request_and_says_what_it_undoes(
+    daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # two medians have come by themselves since somebody gave values
+    daemon.reference = ReferenceInfo(revision=7, kind="region", vectors=(0.0, 3.0, 3.0, 0.0), undo_to=4)
+    assert run(["reference", "--undo"]) == exits.OK
+    assert "undone: revision 7 (region)" in capsys.readouterr().err
+    asked = [request.revert_to for request in daemon.requests if isinstance(request, ReferenceRequest)]
+    assert asked == [4]
+
+
+def test_without_a_request_there_is_nothing_to_undo(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.reference = ReferenceInfo(revision=7, kind="median", vectors=(0.0, 3.0, 3.0, 0.0))
+    assert run(["reference", "--undo"]) == exits.NO_DATA
+    assert "no change of the reference to undo" in capsys.readouterr().err
+    assert not [request for request in daemon.requests if isinstance(request, ReferenceRequest)]
+
+
 def test_a_wrong_reference_is_a_usage_error_and_none_is_no_data(
     daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,7 +319,9 @@ def test_a_wrong_reference_is_a_usage_error_and_none_is_no_data(
     assert not daemon.requests
     assert run(["reference"]) == exits.NO_DATA
     assert run(["reference", "--undo"]) == exits.NO_DATA
-    assert "no reference" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "there is no reference yet" in told
+    assert "no change of the reference to undo" in told
     for text in ("", "1:2", "1:2,3", "a:b,c:d", "2:1,0:1", "-1:2,0:1"):
         with pytest.raises(BadRegion):
             parse_region(text)

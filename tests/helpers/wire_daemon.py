@@ -81,6 +81,8 @@ class WireDaemon:
         self.silent = False
         """True: no heartbeats."""
         self.armed = True
+        self.reference: ReferenceInfo | None = None
+        """Told with the status."""
         self.scan: WireScan | None = None
         self._heartbeat_seconds = heartbeat_seconds
         self._largest_chunk = largest_chunk
@@ -408,6 +410,7 @@ class WireDaemon:
             progress=None if scan is None else scan.progress,
             plan=None if scan is None else scan.plan,
             ended=None if scan is None else scan.ended,
+            reference=self.reference,
             topics=dict(self.sequences),
         )
 
@@ -445,7 +448,10 @@ class WireDaemon:
             vectors=request.values or (0.0, 3.0, 3.0, 0.0),
             region=request.region,
             positions=16,
+            source="command",
+            undo_to=previous,
         )
+        self.reference = info
         return ReferenceReply(
             id=request.id, epoch=self.epoch, scan_id=scan.start.scan_id, reference=info, previous=previous
         )

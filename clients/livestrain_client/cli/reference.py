@@ -10,7 +10,7 @@ from livestrain_client.cli.status import reference_line
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.errors import BadRegion, RequestRefused
 from livestrain_client.requests import Control
-from livestrain_wire.messages import ReferenceReply
+from livestrain_wire.messages import ReferenceInfo, ReferenceReply
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -33,7 +33,9 @@ def reference(
         tuple[float, float, float, float] | None, typer.Option(help="g1 row, g1 column, g2 row, g2 column [px].")
     ] = None,
     median: Annotated[bool, typer.Option("--median", help="The median over all good positions.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Go back to the reference before.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Go back to before the latest change that somebody asked for.")
+    ] = False,
     revert_to: Annotated[int | None, typer.Option(min=0, help="Go back to this reference revision.")] = None,
     axes: Annotated[
         Along | None, typer.Option(help="Give strain along the detector, the scan, or g1 of the reference.")
@@ -49,13 +51,14 @@ def reference(
         raise typer.BadParameter("--undo and --revert-to bring back the axes, too; set --axes afterwards")
     rectangle = None if region is None else parse_region(region)
     with Control(control, deadline) as asking:
-        if undo:
-            revert_to = _revision_before(asking)
+        undone = _latest_choice(asking) if undo else None
+        if undone is not None:
+            revert_to = undone.undo_to
         if rectangle is None and values is None and not median and revert_to is None and axes is None:
             _tell(asking, json)
             return
         reply = asking.reference(rectangle, values, median, revert_to, axes=None if axes is None else axes.value)
-    _tell_changed(reply, json)
+    _tell_changed(reply, undone, json)
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:
@@ -76,11 +79,12 @@ def parse_region(text: str) -> tuple[int, int, int, int]:
     return first_row, first_column, row_after, column_after
 
 
-def _revision_before(asking: Control) -> int:
+def _latest_choice(asking: Control) -> ReferenceInfo:
+    """What holds by the latest request that has not been undone."""
     now = asking.status().reference
-    if now is None or now.revision == 0:
-        raise RequestRefused("no_calibration", "there is no reference to go back to")
-    return now.revision - 1
+    if now is None or now.undo_to is None:
+        raise RequestRefused("no_calibration", "there is no change of the reference to undo")
+    return now
 
 
 def _tell(asking: Control, json: bool) -> None:
@@ -93,9 +97,11 @@ def _tell(asking: Control, json: bool) -> None:
         results().print(reference_line(now), highlight=False, soft_wrap=True)
 
 
-def _tell_changed(reply: ReferenceReply, json: bool) -> None:
+def _tell_changed(reply: ReferenceReply, undone: ReferenceInfo | None, json: bool) -> None:
     if json:
         typer.echo(as_json(reply))
         return
+    if undone is not None:
+        messages().print(f"undone: {reference_line(undone)}", highlight=False, soft_wrap=True)
     results().print(reference_line(reply.reference), highlight=False, soft_wrap=True)
     messages().print(f"back again with livestrain reference --revert-to {reply.previous}", highlight=False)

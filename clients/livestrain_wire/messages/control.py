@@ -128,7 +128,8 @@ class ReferenceRequest(Request):
     median: bool | None = None
     """True: the median over all good positions, kept up to date."""
     revert_to: Count | None = None
-    """Undo: a reference revision to go back to; naming it makes the request safe to repeat."""
+    """A reference revision to go back to; naming it makes the request safe to repeat. If it is the `undo_to` of the
+    one that holds, the latest request is undone; else this is one that can be undone."""
     axes: Axes | None = None
     """Axes of the strain components; None: as they are, or those of the reference that is gone back to."""
 
@@ -216,6 +217,10 @@ class ReferenceInfo(BaseModel):
     region: tuple[Count, Count, Count, Count] | None = None
     positions: Count = 0
     """Good positions that it is the median of."""
+    source: Literal["automatic", "command"] = "automatic"
+    """Whether it was asked for; what follows the data, or a new plan, is automatic."""
+    undo_to: Count | None = None
+    """The revision that held before the latest request that has not been undone; None: there is none."""
     axes: Axes = "detector"
     """Axes of the strain components: the detector's, the scan's, or along g1 of the reference."""
     to_axes: Matrix = IDENTITY

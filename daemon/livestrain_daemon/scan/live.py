@@ -160,11 +160,11 @@ class LiveScan:
         if self.references.current is None:
             self._refer_to(plan)
 
-    def adopt_reference(self, info: ReferenceInfo) -> ReferenceInfo:
+    def adopt_reference(self, info: ReferenceInfo, by_command: bool = False) -> ReferenceInfo:
         """Strain is measured against this from now on; the maps that depend on it go out again."""
         before = self.references.current
         adopted = self.references.adopt(
-            info if self.revision is None else resolved(info, self.revision.plan.calibration)
+            info if self.revision is None else resolved(info, self.revision.plan.calibration), by_command
         )
         if adopted != before:
             self.note("reference", reference=adopted.model_dump(mode="json"))

@@ -12,6 +12,8 @@ from livestrain_wire.messages import Axes, ReferenceInfo, ReferenceRequest
 TASK_LIMIT_SECONDS = 60.0
 
 Adopted = Callable[[ReferenceInfo], None]
+Found = Callable[[ReferenceInfo], None]
+"""Takes a reference that is not adopted yet."""
 Refuse = Callable[[str], None]
 
 
@@ -74,7 +76,11 @@ class Referencer:
         elif request.axes is not None and request.region is None and not request.median:
             self._turn(request.axes, adopted, refuse)
         else:
-            self._median(request.region, adopted, refuse, axes=request.axes)
+
+            def chosen(info: ReferenceInfo) -> None:
+                adopted(self._scan.adopt_reference(info, by_command=True))
+
+            self._median(request.region, chosen, refuse, axes=request.axes)
 
     @property
     def _axes(self) -> Axes:
@@ -86,13 +92,13 @@ class Referencer:
         if current is None:
             refuse("there is no reference yet")
         else:
-            adopted(self._scan.adopt_reference(current.model_copy(update={"axes": axes})))
+            adopted(self._scan.adopt_reference(current.model_copy(update={"axes": axes}), by_command=True))
 
     def _adopt_given(self, info: ReferenceInfo, adopted: Adopted, refuse: Refuse) -> None:
         if not spans_area(info.vectors):
             refuse(f"expected two finite vectors that span an area, found {info.vectors}")
             return
-        adopted(self._scan.adopt_reference(info))
+        adopted(self._scan.adopt_reference(info, by_command=True))
         self._measured_last = self._state()
 
     def _follow_data(self, region: Region | None) -> None:
@@ -102,18 +108,19 @@ class Referencer:
         def still_wanted() -> bool:
             return _same_but_for_axes(self._scan.references.current, before)
 
-        def done(info: ReferenceInfo) -> None:
+        def found(info: ReferenceInfo) -> None:
+            self._scan.adopt_reference(info)
             self._measured_last = state
 
         def refuse(reason: str) -> None:
             self._measured_last = state
 
-        self._median(region, done, refuse, still_wanted)
+        self._median(region, found, refuse, still_wanted)
 
     def _median(
         self,
         region: Region | None,
-        adopted: Adopted,
+        found: Found,
         refuse: Refuse,
         still_wanted: Callable[[], bool] = lambda: True,
         axes: Axes | None = None,
@@ -131,7 +138,7 @@ class Referencer:
         def done(answer: TaskDone, payload: bytes) -> None:
             self._running -= 1
             if still_wanted():
-                self._take_median(answer, number, (region, axes), adopted, refuse)
+                self._take_median(answer, number, (region, axes), found, refuse)
             else:
                 refuse("somebody has chosen another reference meanwhile")
 
@@ -146,7 +153,7 @@ class Referencer:
         answer: TaskDone,
         revision: int,
         wanted: tuple[Region | None, Axes | None],
-        adopted: Adopted,
+        found: Found,
         refuse: Refuse,
     ) -> None:
         region, axes = wanted
@@ -168,7 +175,7 @@ class Referencer:
                 positions=answer.result["positions"],
                 axes=axes or self._axes,
             )
-            adopted(self._scan.adopt_reference(info))
+            found(info)
 
     def _state(self) -> tuple[int, int]:
         revision = self._scan.revision

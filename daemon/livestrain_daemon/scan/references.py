@@ -50,12 +50,34 @@ class References:
         """An earlier one."""
         return self._history.get(revision)
 
-    def adopt(self, info: ReferenceInfo) -> ReferenceInfo:
-        """Makes this the reference, under the next revision number; nothing happens if it holds already."""
+    def adopt(self, info: ReferenceInfo, by_command: bool = False) -> ReferenceInfo:
+        """
+        Makes this the reference, under the next revision number; nothing happens if it holds already.
+
+        Parameters
+        ----------
+        info
+            A new one, or an earlier one to go back to.
+        by_command
+            True where somebody has asked for it. To go back to what held before the latest request that has not been
+            undone undoes that request.
+        """
         current = self.current
-        if current is not None and info.model_copy(update={"revision": current.revision}) == current:
+        undoes = by_command and current is not None and info.revision == current.undo_to
+        if current is not None and not undoes and _content(info) == _content(current):
             return current
-        adopted = info.model_copy(update={"revision": (current.revision if current else 0) + 1})
+        if undoes:
+            undo_to = info.undo_to
+        elif current is None:
+            undo_to = None
+        else:
+            undo_to = current.revision if by_command else current.undo_to
+        update = {
+            "revision": (current.revision if current else 0) + 1,
+            "source": "command" if by_command else "automatic",
+            "undo_to": undo_to,
+        }
+        adopted = info.model_copy(update=update)
         self._history[adopted.revision] = adopted
         return adopted
 
@@ -85,3 +107,8 @@ class References:
         """The region whose median is wanted; None: all positions."""
         current = self.current
         return current.region if current is not None else None
+
+
+def _content(info: ReferenceInfo) -> ReferenceInfo:
+    """What strain is measured against, and not how it came to that."""
+    return info.model_copy(update={"revision": 0, "source": "automatic", "undo_to": None})

@@ -37,6 +37,69 @@ def test_going_back_is_a_new_revision_with_the_old_vectors() -> None:
     assert references.adopt(first) is back
 
 
+def median(shift: float, **fields: object) -> ReferenceInfo:
+    return ReferenceInfo.model_validate(
+        {"revision": 0, "kind": "median", "vectors": (10.0 + shift, 0.0, 0.0, 10.0), **fields}
+    )
+
+
+def undone(references: References) -> ReferenceInfo:
+    """What holds after an undo."""
+    current = references.current
+    assert current is not None
+    assert current.undo_to is not None
+    back = references.get(current.undo_to)
+    assert back is not None
+    return references.adopt(back, by_command=True)
+
+
+def test_a_median_between_a_request_and_its_undo_is_not_what_is_undone() -> None:
+    references = References()
+    references.adopt(PLAN)
+    references.adopt(VALUES, by_command=True)
+    region = references.adopt(median(0.1, kind="region", region=(0, 0, 2, 2)), by_command=True)
+    later = references.adopt(median(0.2, kind="region", region=(0, 0, 2, 2)))
+    assert (region.source, region.undo_to, later.source, later.undo_to) == ("command", 2, "automatic", 2)
+    assert undone(references).vectors == VALUES.vectors
+
+
+def test_each_undo_goes_one_request_further_back_until_there_is_none() -> None:
+    references = References()
+    references.adopt(PLAN)
+    references.adopt(median(0.3))
+    references.adopt(VALUES, by_command=True)
+    references.adopt(median(0.5), by_command=True)
+    references.adopt(median(0.6))
+    assert undone(references).vectors == VALUES.vectors
+    last = undone(references)
+    assert (last.kind, last.vectors) == ("median", median(0.3).vectors)
+    assert last.undo_to is None
+    # a new request can be undone again
+    references.adopt(VALUES, by_command=True)
+    assert undone(references).vectors == last.vectors
+
+
+def test_going_back_by_name_can_be_repeated_and_undone() -> None:
+    references = References()
+    first = references.adopt(PLAN)
+    values = references.adopt(VALUES, by_command=True)
+    other = references.adopt(median(0.5), by_command=True)
+    back = references.adopt(first, by_command=True)
+    assert back.undo_to == other.revision
+    assert references.adopt(first, by_command=True) is back
+    assert undone(references).vectors == other.vectors
+    undo = references.adopt(values, by_command=True)
+    assert undo.undo_to == first.revision
+    assert references.adopt(values, by_command=True) is undo
+
+
+def test_a_reference_of_an_older_journal_has_nothing_to_undo() -> None:
+    recorded = VALUES.model_dump(mode="json", exclude={"source", "undo_to"}) | {"revision": 3}
+    current = References([ReferenceInfo.model_validate(recorded)]).current
+    assert current is not None
+    assert (current.source, current.undo_to) == ("automatic", None)
+
+
 def test_an_earlier_life_is_taken_up_where_it_ended() -> None:
     earlier = [info.model_copy(update={"revision": revision}) for revision, info in ((1, PLAN), (2, VALUES))]
     references = References(earlier)

@@ -16,6 +16,7 @@ from helpers.waiting import wait_until
 from livestrain_daemon.analyses.disks import TrackedDisks
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanRefused, Synced
 from livestrain_daemon.plan import parse_plan
+from livestrain_daemon.scan.calibration import Wish
 from livestrain_daemon.scan.derived import COMPONENTS, DERIVED_NAMES, ERRORS
 from livestrain_daemon.scan.surroundings import GivenImages
 from livestrain_daemon.scanfolder import Output, ResultsFile, open_results, read_journal, revisions
@@ -215,6 +216,9 @@ def test_no_plan_names_a_dark_before_it_is_stored_and_the_loop_does_not_wait(
         desk.store(*EVERYTHING)
         desk.turn()
         assert (hand.planner.settled, desk.done) == (False, [])
+        told: list[object] = []
+        hand.planner.calibrator.calibrate(Wish((0,)), told.append, told.append)
+        assert told == ["dark and gain are being stored with the scan; try again"]
         go_on.set()
         wait_until(lambda: hand.planner.given_corrections.stored, what="the dark in the scan folder")
         desk.turn()
@@ -380,6 +384,31 @@ def test_values_of_a_user_hold_until_the_user_goes_back(analysed: Desk) -> None:
     assert back.vectors == before.vectors
     (again,) = ask(analysed, revert_to=before.revision)
     assert again == back
+
+
+def test_a_median_that_comes_while_the_scan_runs_is_not_taken_for_a_request(desk: Desk) -> None:
+    scan = desk.planned()
+    desk.store((0, 100))
+    desk.turn()
+    (chosen,) = ask(desk, region=(0, 0, 3, 20))
+    desk.store((100, POSITIONS - 100))
+    desk.turn()
+    desk.turn()
+    followed = scan.references.current
+    assert isinstance(chosen, ReferenceInfo)
+    assert followed is not None
+    assert followed.kind == chosen.kind == "region"
+    (moved,) = ask(desk, axes="g1")
+    assert isinstance(moved, ReferenceInfo)
+    desk.end()
+    desk.finish()
+    assert (chosen.source, chosen.undo_to, moved.undo_to) == ("command", 1, followed.revision)
+    (back,) = ask(desk, revert_to=moved.undo_to)
+    assert isinstance(back, ReferenceInfo)
+    assert (back.axes, back.undo_to) == ("detector", 1)
+    (first,) = ask(desk, revert_to=back.undo_to)
+    assert isinstance(first, ReferenceInfo)
+    assert (first.kind, first.undo_to) == ("plan", None)
 
 
 @pytest.mark.parametrize(
