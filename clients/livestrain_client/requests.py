@@ -238,7 +238,7 @@ class Control:
         median
             The median over all good positions.
         revert_to
-            A reference revision to go back to.
+            A reference revision to go back to; ``status().reference.undo_to`` undoes the latest request.
         scan_id
             The current or last scan if not given.
         axes
