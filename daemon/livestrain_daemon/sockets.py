@@ -10,8 +10,8 @@ import zmq
 from livestrain_daemon.config import PublishConfig
 from livestrain_daemon.errors import Unavailable
 
-MAX_REQUEST_BYTES = 1 << 26
-"""A vacuum probe, 4096 x 4096 float32, is the largest thing that a client may send [bytes]."""
+MAX_REQUEST_BYTES = (1 << 27) + (1 << 20)
+"""A vacuum probe and a ring, each 4096 x 4096 float32, are the most that a client may send at once [bytes]."""
 MAX_INTERNAL_BYTES = 1 << 28
 """A summed pattern is the largest thing that a child may send [bytes]."""
 MAX_SUBSCRIPTION_BYTES = 1 << 16

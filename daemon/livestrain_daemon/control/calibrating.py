@@ -7,14 +7,11 @@ from numpy.typing import NDArray
 
 from livestrain_daemon.control.socket import Answer, Refuse
 from livestrain_daemon.plan import CalibrationPlan
-from livestrain_daemon.scan.calibration import Wish
+from livestrain_daemon.scan.calibration import Wish, most_frames
 from livestrain_daemon.scan.scans import ScanInHand
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scanfolder import FrameState
 from livestrain_wire.messages import ApplyCalibrationRequest, CalibrateReply, CalibrateRequest
-
-MOST_POSITIONS = 1024
-"""Frames that a worker calibrates on at most: it holds them all in memory."""
 
 
 class Calibrations:
@@ -35,15 +32,17 @@ class Calibrations:
         self, hand: ScanInHand, request: CalibrateRequest, payload: bytes, answer: Answer, refuse: Refuse
     ) -> None:
         """Has a calibration made, and tells or applies it."""
-        positions = request.positions or self._usual_positions(hand)
+        most = most_frames(hand.scan.opened.start)
+        # a frame counts once
+        positions = tuple(dict.fromkeys(request.positions or ())) or self._usual_positions(hand, most)
         images = self._images(hand, request, payload, refuse)
         if images is None:
             return
         if not positions:
             refuse("not_stored", "no frame is stored yet")
             return
-        if len(positions) > MOST_POSITIONS:
-            refuse("bad_request", f"expected at most {MOST_POSITIONS} positions, found {len(positions)}")
+        if len(positions) > most:
+            refuse("bad_request", f"expected at most {most} positions of such frames, found {len(positions)}")
             return
         probe, ring = images
         # a proposal changes the plan that it was asked for under, whatever holds when it is answered
@@ -89,7 +88,12 @@ class Calibrations:
                 tell(revision)
 
             changes = {"calibration": calibration.model_dump(mode="json")}
-            hand.planner.change(changes, opened, lambda text: refuse("bad_request", text))
+            hand.planner.change(
+                changes,
+                opened,
+                lambda text: refuse("bad_request", text),
+                lambda text: refuse("outdated" if hand.scan.revision else "no_calibration", text),
+            )
 
     def _reply(
         self, hand: ScanInHand, request_id: str, name: str, calibration: CalibrationPlan, revision: int | None
@@ -119,9 +123,9 @@ class Calibrations:
         probe = images.pop(0) if with_probe else usual
         return probe, images.pop(0) if request.ring_image else None
 
-    def _usual_positions(self, hand: ScanInHand) -> tuple[int, ...]:
+    def _usual_positions(self, hand: ScanInHand, most: int) -> tuple[int, ...]:
         stored: NDArray[np.intp] = np.flatnonzero(hand.scan.seen.states == FrameState.STORED)
-        most = self._around.config.analysis.calibration_positions
+        most = min(most, self._around.config.analysis.calibration_positions)
         if len(stored) > most:
             stored = stored[np.arange(most) * len(stored) // most]
         return tuple(stored.tolist())

@@ -31,6 +31,7 @@ from livestrain_wire.messages import (
     VectorMapInfo,
 )
 
+NO_PLAN = "the scan has no plan yet"
 PATTERN_SECONDS = 60.0
 """Adding the blocks of a scan may take so long [s]."""
 MOST_PIXELS = 1 << 22
@@ -91,7 +92,10 @@ def pattern(request: PatternRequest, scan: LiveScan, around: Surroundings, answe
     """The summed or largest pattern of all finished blocks; a worker adds them."""
     revision = scan.revision
     stage = revision.work.stages.get(REDUCTION) if revision is not None else None
-    if revision is None or stage is None:
+    if revision is None:
+        refuse("not_stored", NO_PLAN)
+        return
+    if stage is None:
         refuse("no_such_map", "the plan sums no patterns")
         return
     blocks = tuple(runs_of(stage.states() == ResultState.ANALYSED))
@@ -126,7 +130,10 @@ def bragg_vector_map(
     """The Bragg vector map of all analysed positions; a worker makes it."""
     revision = scan.revision
     rows, columns = scan.opened.start.frame_shape
-    if revision is None or vector_kind(revision.results.layout.outputs) is None:
+    if revision is None:
+        refuse("not_stored", NO_PLAN)
+        return
+    if vector_kind(revision.results.layout.outputs) is None:
         refuse("no_such_map", "the plan looks for no disks")
         return
     if rows * columns * request.sampling**2 > MOST_PIXELS:

@@ -149,6 +149,7 @@ class Requests:
             changes,
             lambda: self._tell_plan(hand, request_id, answer),
             lambda text: refuse("bad_request", text),
+            lambda text: refuse("outdated" if hand.scan.revision else "no_calibration", text),
         )
 
     def _tell_plan(self, hand: ScanInHand, request_id: str, answer: Answer) -> None:

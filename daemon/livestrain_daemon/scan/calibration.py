@@ -18,6 +18,10 @@ PROPOSALS = 32
 """Proposals of a scan that are remembered."""
 GROWTH = 4
 """Each further attempt spreads its positions over so many times more of the scan."""
+MOST_FRAMES = 1024
+"""Frames that a worker calibrates on at most: it holds them all in memory."""
+MOST_BYTES = 1 << 30
+"""The same, as they are stored [bytes]."""
 NOTHING = GivenValues()
 """Nothing is known beside what the frames tell."""
 
@@ -82,6 +86,12 @@ class Proposals:
         self._applied[name] = revision
 
 
+def most_frames(start: ScanStart) -> int:
+    """So many frames of a scan may be calibrated on at once."""
+    rows, columns = start.frame_shape
+    return max(1, min(MOST_FRAMES, MOST_BYTES // (rows * columns * np.dtype(start.dtype).itemsize)))
+
+
 class CalibrationSchedule:
     """
     Attempts on fixed positions: the first ones, then as many spread over 4, 16, ... times more of the scan.
@@ -97,7 +107,7 @@ class CalibrationSchedule:
     def __init__(self, start: ScanStart, count: int) -> None:
         rows, columns = start.scan_shape
         self._positions = rows * columns
-        self._count = min(count, self._positions)
+        self._count = min(count, self._positions, most_frames(start))
         self._explicit = start.order == "explicit"
         self._span = self._count
         self.exhausted = False

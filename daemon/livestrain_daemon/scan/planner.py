@@ -126,7 +126,9 @@ class Planner:
             estimator=self._surroundings.config.analysis.estimator,
         )
 
-    def change(self, changes: dict[str, Any], done: Callable[[], None], refuse: Refuse) -> None:
+    def change(
+        self, changes: dict[str, Any], done: Callable[[], None], refuse: Refuse, too_early: Refuse | None = None
+    ) -> None:
         """
         A new revision with some fields changed; exactly one of the callbacks is called, now or later.
 
@@ -138,13 +140,18 @@ class Planner:
             Called when the new revision holds.
         refuse
             Called with the reason if the changes make no sense.
+        too_early
+            Called with the reason if they can be asked for again later; None: like ``refuse``.
         """
+        too_early = too_early or refuse
         if self._scan.revision is None:
-            waiting = "the scan is being calibrated; try again when it has a plan"
-            refuse(f"no plan could be made for this scan: {self._why_not}" if self.hopeless else waiting)
+            if self.hopeless:
+                refuse(f"no plan could be made for this scan: {self._why_not}")
+            else:
+                too_early("the scan is being calibrated; try again when it has a plan")
             return
         if self._opening:
-            refuse("another plan is being laid out; try again when it is in force")
+            too_early("another plan is being laid out; try again when it is in force")
             return
         # whoever asks for a change need not wait for an attempt that nobody asked for
         self._attempts += 1

@@ -116,6 +116,22 @@ def test_the_descan_is_found_from_positions_all_over_the_scan_and_not_from_one_r
     assert one_row.calibration["descan"] is None
 
 
+def test_a_position_counts_once_in_a_calibration(looked_at: Window) -> None:
+    positions = tuple(range(0, POSITIONS, 11))
+    once = looked_at.get(CalibrateReply, CalibrateRequest(id="1", positions=positions)).calibration
+    often = looked_at.get(CalibrateReply, CalibrateRequest(id="2", positions=positions * 40)).calibration
+    assert often == once
+
+
+def test_large_frames_are_calibrated_on_as_many_as_fit_into_a_gibibyte(window: Window) -> None:
+    window.desk.open(frame_shape=(4096, 4096), dtype="uint32")
+    reason, text = window.refused(CalibrateRequest(id="1", positions=tuple(range(17))))
+    assert (reason, text) == ("bad_request", "expected at most 16 positions of such frames, found 17")
+    # as many as that are tried, though none is stored
+    told = window.get(CalibrateReply, CalibrateRequest(id="2", positions=tuple(range(16)))).calibration
+    assert told["reason"] == "none of the 16 positions asked for is stored"
+
+
 def test_known_values_are_set_and_everything_else_is_kept(looked_at: Window) -> None:
     before = plan_of(looked_at).calibration
     told = proposed(looked_at, rotation_deg=-12.5, flip="rows", pixel_size=0.25).calibration

@@ -7,8 +7,8 @@ import pytest
 
 from daemon.control.window import Window
 from daemon.small_scan import CAMERA, POSITIONS, SCAN, frames, known_plan, lay_out
-from livestrain_daemon.control.calibrating import MOST_POSITIONS
 from livestrain_daemon.plan import parse_plan
+from livestrain_daemon.scan.calibration import MOST_FRAMES
 from livestrain_simulator.patterns import vacuum_probe
 from livestrain_wire.messages import (
     ArmRequest,
@@ -27,6 +27,7 @@ from livestrain_wire.messages import (
     ReferenceReply,
     ReferenceRequest,
     Refused,
+    Reply,
     Request,
     SnapshotReply,
     SnapshotRequest,
@@ -61,7 +62,7 @@ def test_without_a_scan_there_is_nothing_to_ask_about(window: Window, request_: 
 def test_a_scan_without_a_frame_or_plan_refuses_in_words(window: Window, request_: Request) -> None:
     window.desk.open()
     reason, text = window.refused(request_)
-    assert reason in {"no_such_map", "not_stored", "bad_request"}
+    assert reason in {"no_such_map", "not_stored", "no_calibration", "bad_request"}
     assert text
 
 
@@ -183,6 +184,29 @@ def test_the_bragg_vector_map_of_the_whole_scan(looked_at: Window, sampling: int
     assert about.vectors + about.outside + about.without_centre == 9 * POSITIONS
 
 
+def test_before_there_is_a_plan_looks_say_so_and_changes_may_be_asked_for_again(window: Window) -> None:
+    window.desk.open()
+    for look in (BraggVectorMapRequest(id="1"), PatternRequest(id="2", kind="sum")):
+        assert window.refused(look) == ("not_stored", "the scan has no plan yet")
+    early = PlanRequest(id="3", changes={"detectors": []}, based_on=0)
+    assert window.refused(early) == (
+        "no_calibration",
+        "the scan is being calibrated; try again when it has a plan",
+    )
+
+
+def test_a_change_while_another_plan_is_laid_out_is_outdated(analysed: Window) -> None:
+    first, second = analysed.change(detectors=[]), analysed.change(detectors=[])
+    replies: list[Reply] = []
+    for request in (first, second):
+        analysed.requests.handle(request, b"", lambda reply, payload=b"": replies.append(reply))
+    analysed.desk.work()
+    refused, made = replies
+    assert isinstance(refused, Refused)
+    assert isinstance(made, PlanReply)
+    assert (refused.reason, made.revision) == ("outdated", 2)
+
+
 def test_a_bragg_vector_map_too_large_is_refused(window: Window) -> None:
     desk = window.desk
     desk.open(frame_shape=(2048, 2048))
@@ -247,8 +271,8 @@ def test_a_probe_without_a_disk_is_refused_or_finds_nothing(looked_at: Window, v
 
 
 def test_a_calibration_on_too_many_positions_is_refused(looked_at: Window) -> None:
-    reason, text = looked_at.refused(CalibrateRequest(id="1", positions=(0,) * (MOST_POSITIONS + 1)))
-    assert (reason, str(MOST_POSITIONS) in text) == ("bad_request", True)
+    reason, text = looked_at.refused(CalibrateRequest(id="1", positions=tuple(range(MOST_FRAMES + 1))))
+    assert (reason, str(MOST_FRAMES) in text) == ("bad_request", True)
 
 
 def test_a_reference_names_the_one_before(analysed: Window) -> None:

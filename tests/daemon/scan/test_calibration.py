@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from livestrain_daemon.plan import stages_for
-from livestrain_daemon.scan.calibration import CalibrationSchedule, calibration_from, nominal_calibration
+from livestrain_daemon.scan.calibration import CalibrationSchedule, calibration_from, most_frames, nominal_calibration
 from livestrain_daemon.scanfolder import FrameState
 from livestrain_wire.messages import Order, ScanStart
 
@@ -24,6 +24,14 @@ def test_the_first_attempt_waits_for_the_first_positions() -> None:
     assert one.due(states(1600, slice(0, 63)), closed=False) is None
     assert one.due(states(1600, slice(0, 64)), closed=False) == tuple(range(64))
     assert not one.exhausted
+
+
+def test_large_frames_are_calibrated_on_as_many_as_fit_into_a_gibibyte() -> None:
+    start = ScanStart(scan_id="s", scan_shape=(40, 40), frame_shape=(4096, 4096), dtype="uint32")
+    assert most_frames(start) == 16
+    assert most_frames(start.model_copy(update={"frame_shape": (65536, 65536)})) == 1
+    assert most_frames(start.model_copy(update={"frame_shape": (8, 8)})) == 1024
+    assert CalibrationSchedule(start, 64).due(states(1600, slice(0, 16)), closed=False) == tuple(range(16))
 
 
 def test_further_attempts_spread_over_four_times_more_until_the_scan_is_covered() -> None:
