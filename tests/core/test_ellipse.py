@@ -205,8 +205,8 @@ def test_a_cloud_of_points_is_no_ellipse(seed: int) -> None:
 
 def test_a_ring_whose_points_are_not_finite_is_left_out() -> None:
     points, rings = polycrystal(np.random.default_rng(5), 30)
-    expected = ellipse_of_rings(points[rings == 0])
-    points[rings == 1] = np.nan
+    expected = ellipse_of_rings(points[rings == 1])
+    points[rings == 0] = np.nan
     found = ellipse_of_rings(points, rings)
     np.testing.assert_array_equal(found.matrix, expected.matrix)
     with pytest.raises(EllipseUnknown, match="no point"):
