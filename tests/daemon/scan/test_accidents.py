@@ -13,7 +13,7 @@ from daemon import small_scan
 from daemon.desk import EVERYTHING, Desk
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.messages import TaskDone
-from livestrain_daemon.plan import DIFFRACTION, REDUCTION
+from livestrain_daemon.plan import DIFFRACTION, REDUCTION, stages_for
 from livestrain_daemon.scan.scans import ScanInHand
 from livestrain_daemon.scanfolder.results_layout import results_path
 from livestrain_wire.messages import ReferenceInfo, ReferenceRequest
@@ -128,14 +128,8 @@ def test_a_user_s_plan_does_not_wait_for_an_attempt_that_nobody_asked_for(desk: 
     # a dark beginning gives a plan without a lattice; the next attempt is in a worker when the user acts
     hand = desk.open()
     desk.store((0, 16))
-    hand.planner.open(
-        small_scan.known_plan(
-            calibration=small_scan.known_calibration().model_copy(
-                update={"g1": None, "g2": None, "hk": (), "reason": "dark"}
-            ),
-            stages={DIFFRACTION: ("virtual",), REDUCTION: ("patterns",)},
-        )
-    )
+    dark = small_scan.known_calibration().model_copy(update={"g1": None, "g2": None, "hk": (), "reason": "dark"})
+    hand.planner.open(small_scan.known_plan(calibration=dark, stages=stages_for(dark)))
     desk.work()
     desk.store((16, small_scan.POSITIONS - 16))
     hand.planner.step()
