@@ -23,6 +23,7 @@ from livestrain_wire.messages import (
     StatusRequest,
 )
 
+SMALL = {"scan_id": "s", "scan_shape": (1, 1), "frame_shape": (1, 1), "dtype": "uint8"}
 EVERY = {**FRAME_MESSAGES, **MAP_MESSAGES, **REQUESTS, **REPLIES}
 ids = st.text(min_size=1, max_size=64)
 counts = st.integers(0, 1 << 62)
@@ -135,6 +136,8 @@ def test_a_reference_is_chosen_in_exactly_one_way(wrong: dict[str, object]) -> N
         (Frames, {"scan_id": "s", "first_index": 0, "shape": (1, 1), "dtype": "int64"}),
         (ScanStart, {"scan_id": "s", "scan_shape": (0, 1), "frame_shape": (1, 1), "dtype": "uint8"}),
         (ScanStart, {"scan_id": "s", "scan_shape": (1, 1 << 17), "frame_shape": (1, 1), "dtype": "uint8"}),
+        (ScanStart, {**SMALL, "pixel_size_mrad": 1e7}),
+        (ScanStart, {**SMALL, "semiangle_mrad": 1e7}),
         (SnapshotRequest, {"id": "1", "scan_id": "s", "name": "e_xx", "count": 0}),
         (SnapshotRequest, {"id": "", "scan_id": "s", "name": "e_xx"}),
         (SnapshotRequest, {"id": "x" * 65, "scan_id": "s", "name": "e_xx"}),
@@ -144,3 +147,8 @@ def test_values_out_of_bounds_are_refused_naming_the_field(kind: type[Message], 
     name = kind.model_fields["type"].default
     with pytest.raises(WireError, match=rf"^{name}\."):
         decode(msgpack.packb({"v": 1, "type": name, **fields}), EVERY)
+
+
+def test_values_at_their_bounds_are_read() -> None:
+    start = {"v": 1, "type": "scan_start", **SMALL, "pixel_size_mrad": 1e6, "semiangle_mrad": 1e6}
+    assert isinstance(decode(msgpack.packb(start), EVERY), ScanStart)
