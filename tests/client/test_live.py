@@ -125,6 +125,24 @@ def test_the_bragg_vector_map_is_taken_as_it_comes(daemon: WireDaemon) -> None:
         assert after is None
 
 
+def test_a_bragg_vector_map_of_fewer_positions_that_comes_late_is_ignored(daemon: WireDaemon) -> None:
+    about = vector_map_info()
+    with joined(daemon) as live:
+        daemon.begin(maps())
+        follow_until(live, PlanReplaced)
+        payload = np.ones((8, 8), "<f4").tobytes()
+        for positions in (8, 4, 9):
+            publish_vector_map(daemon, about.model_copy(update={"positions": positions}), payload)
+        taken: list[int] = []
+
+        def last_came() -> bool:
+            taken.extend(update.about.positions for update in live.poll(0.01) if isinstance(update, VectorMapChanged))
+            return 9 in taken
+
+        wait_until(last_came, 10, "the last map")
+        assert taken == [8, 9]
+
+
 def test_who_joins_later_asks_for_the_bragg_vector_map(daemon: WireDaemon) -> None:
     daemon.begin(maps())
     daemon.sequences["scan-1/image/bragg_vectors"] = 3
