@@ -21,8 +21,9 @@ from livestrain_bench.case import read_case
 from livestrain_core import coarse, image, tracking
 from livestrain_core.calibrate import Calibration
 from livestrain_core.disks import track
-from livestrain_core.lattice import Lattice, fit_lattice, robust_fit
+from livestrain_core.lattice import Lattice, fit_lattice
 from livestrain_core.layout import task_for, work_for
+from livestrain_core.robust import robust_fit
 from livestrain_core.tracking import Task, Work
 from livestrain_core.types import Disks, Frames
 from livestrain_core.virtual import Detector, measure

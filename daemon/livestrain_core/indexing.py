@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from livestrain_core.lattice import robust_fit
+from livestrain_core.robust import robust_fit
 from livestrain_core.types import Float64
 
 # a disk more or less bright than this many standard errors says no more about the lattice

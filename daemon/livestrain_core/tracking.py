@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from livestrain_core.coarse import Found, Room, Search, Seen, coarse, cut, look
 from livestrain_core.image import Cover, Pixels, hide_lost, normalise, to_image
-from livestrain_core.lattice import robust_fit
+from livestrain_core.robust import robust_fit
 from livestrain_core.types import Float32, Float64, Frames
 from livestrain_core.visible import Equations, Visible, measure_visible
 
