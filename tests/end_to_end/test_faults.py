@@ -74,7 +74,7 @@ def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
             suspend(worker)
 
     actual, _ = _disturbed(
-        tmp_path, scan, hang, analysis__plan=str(plan), workers__timeout_seconds="1.5", workers__spares="1"
+        tmp_path, scan, hang, analysis__plan=str(plan), workers__timeout_seconds="4", workers__spares="1"
     )
     assert actual == expected
     for worker in stopped:
