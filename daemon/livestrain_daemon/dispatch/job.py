@@ -21,5 +21,7 @@ class Job:
     """False for what only asks for a sign of life."""
     untaken: Callable[[str], None] | None = None
     """Called with the reason if ``done`` raised; None: it counts as lost, under suspicion."""
+    alone: bool = False
+    """It shares a worker with no other job, so that the worker's death is beyond doubt its own doing."""
     prepare: tuple[str, int] | None = None
     """(folder, revision) that the worker must have prepared before."""

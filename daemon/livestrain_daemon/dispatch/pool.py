@@ -89,6 +89,8 @@ class WorkerPool:
         self._deaths_at_start = 0
         self._stopping = False
         self._prepare_failures: dict[tuple[str, int], int] = {}
+        self._alone: Job | None = None
+        """The next job, when it must have a worker for itself and none is free."""
         self.deaths = 0
         """Workers that ended or were killed unasked, since the start."""
         self.tasks_done = 0
@@ -129,8 +131,13 @@ class WorkerPool:
     def hand_out(self, next_job: Callable[[], Job | None]) -> None:
         """Gives jobs to workers until these have no credit left or there are no more jobs."""
         for worker in self._with_credit():
-            job = next_job()
+            if self._alone is not None and worker.held:
+                return  # others wait too, so that a worker becomes free for it
+            job, self._alone = self._alone or next_job(), None
             if job is None:
+                return
+            if job.alone and worker.held:
+                self._alone = job
                 return
             self._give(worker, job)
 
@@ -189,7 +196,7 @@ class WorkerPool:
     def _with_credit(self) -> Iterator[_Worker]:
         for level in range(CREDIT):
             for worker in self._active():
-                if len(worker.held) == level:
+                if len(worker.held) == level and not any(held.job.alone for held in worker.held):
                     yield worker
 
     def _launch(self, now: float) -> None:

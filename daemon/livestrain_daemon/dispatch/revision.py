@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -21,12 +21,13 @@ TASK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class _Suspect:
-    """A range whose worker died or failed, so many times."""
+class _Range:
+    """A range whose worker died or failed, so many times; after the first it has a worker for itself."""
 
     stage: StageProgress
     runs: tuple[Run, ...]
-    failures: int
+    failures: int = 0
+    alone: bool = False
 
 
 class RevisionWork:
@@ -68,7 +69,7 @@ class RevisionWork:
         self._config = config
         self._analysed = analysed
         self._failed = failed
-        self._suspects: deque[_Suspect] = deque()
+        self._suspects: deque[_Range] = deque()
         self._turns = deque(stages)
         self._seconds_per_unit = dict.fromkeys(stages, 0.0)
 
@@ -86,7 +87,7 @@ class RevisionWork:
             self._turns.rotate(-1)
             if stage.waiting:
                 runs = stage.take(self._range_size(stage.name), self._config.order)
-                return self._job(_Suspect(stage, tuple(runs), 0))
+                return self._job(_Range(stage, tuple(runs)))
         return None
 
     def _range_size(self, stage: str) -> int:
@@ -94,7 +95,7 @@ class RevisionWork:
         wanted = int(TASK_SECONDS / per_unit) if per_unit else 8
         return max(1, min(wanted, self._most[stage]))
 
-    def _job(self, work: _Suspect) -> Job:
+    def _job(self, work: _Range) -> Job:
         def task(number: int) -> Task:
             return AnalyseTask(
                 number=number, folder=self.folder, revision=self.revision, stage=work.stage.name, runs=work.runs
@@ -105,10 +106,11 @@ class RevisionWork:
             done=lambda done, payload: self._done(work, done),
             lost=lambda reason, suspect: self._lost(work, reason, suspect),
             limit_seconds=self._config.timeout_seconds,
+            alone=work.alone,
             prepare=(self.folder, self.revision),
         )
 
-    def _done(self, work: _Suspect, done: TaskDone) -> None:
+    def _done(self, work: _Range, done: TaskDone) -> None:
         name = work.stage.name
         per_unit = done.seconds / size(work.runs)
         before = self._seconds_per_unit[name]
@@ -119,13 +121,18 @@ class RevisionWork:
             finished.remove(first, count)
         self._analysed(name, work.stage.finish(finished, ResultState.ANALYSED))
 
-    def _lost(self, work: _Suspect, reason: str, suspect: bool) -> None:
-        failures = work.failures + suspect
-        if failures < self._config.attempts:
-            self._suspects.append(_Suspect(work.stage, work.runs, failures))
+    def _lost(self, work: _Range, reason: str, suspect: bool) -> None:
+        if not suspect:
+            self._suspects.append(work)
+        elif not work.alone:
+            # the acknowledgement of a finished range may die with the worker that the next one killed
+            failures = min(work.failures + 1, self._config.attempts - 1)
+            self._suspects.append(_Range(work.stage, work.runs, failures, alone=True))
+        elif work.failures + 1 < self._config.attempts:
+            self._suspects.append(replace(work, failures=work.failures + 1))
         elif size(work.runs) > 1:
             for half in split(work.runs):
-                self._suspects.append(_Suspect(work.stage, tuple(half), self._config.attempts - 1))
+                self._suspects.append(replace(work, runs=tuple(half)))
         else:
             log.error("gave up on a position", stage=work.stage.name, position=work.runs[0][0], reason=reason)
             if work.stage.finish(work.runs, ResultState.FAILED):

@@ -365,6 +365,17 @@ class Puppet:
         while self.pool.outstanding:
             self._answer()
 
+    def offer(self, *jobs: Job) -> int:
+        """Hand out these jobs; how many the worker took."""
+        before = self.pool.outstanding
+        left = list(jobs)
+        self.pool.hand_out(lambda: left.pop(0) if left else None)
+        return self.pool.outstanding - before
+
+    def answer(self) -> None:
+        """The worker has done its oldest job."""
+        self._answer()
+
     def fail(self, revision: int) -> None:
         """Hand out one job for this revision; the preparation fails, and what follows, too."""
         jobs = [self.job(revision)]
@@ -419,6 +430,25 @@ def test_an_answer_that_cannot_be_taken_ends_nothing_and_is_counted(puppet: Pupp
 def test_an_answer_that_can_be_taken_is_no_internal_error(puppet: Puppet) -> None:
     puppet.do(1)
     assert (puppet.pool.internal_errors, puppet.lost) == (0, [])
+
+
+def _plain(puppet: Puppet, *, alone: bool = False) -> Job:
+    return replace(puppet.job(1), prepare=None, alone=alone)
+
+
+def test_a_job_that_must_be_alone_waits_for_an_empty_worker_and_keeps_it(puppet: Puppet) -> None:
+    assert puppet.offer(_plain(puppet), _plain(puppet, alone=True)) == 1
+    assert puppet.offer(_plain(puppet)) == 0, "the one that waits comes first"
+    puppet.answer()
+    assert puppet.offer(_plain(puppet), _plain(puppet)) == 1
+    (worker,) = puppet.pool._workers.values()
+    assert [held.job.alone for held in worker.held] == [True]
+    puppet.answer()
+    assert puppet.offer(_plain(puppet), _plain(puppet)) == 2
+
+
+def test_jobs_that_need_not_be_alone_share_a_worker(puppet: Puppet) -> None:
+    assert puppet.offer(_plain(puppet), _plain(puppet)) == 2
 
 
 def test_only_failures_in_a_row_give_a_plan_up(puppet: Puppet) -> None:

@@ -137,8 +137,30 @@ def test_bisection_fails_the_one_position_that_kills_and_no_other(attempts: int)
     assert work.failed == [("diffraction", [(11, 1)], "boom")]
     assert (work.stage.counts().analysed, work.stage.counts().failed) == (15, 1)
     assert work.work.next_job() is None
-    # the first range is 8 positions; then 4, 2, 1, each tried once
-    assert tries == attempts + 3
+    # the first range is 8 positions, tried once more by itself; then 4, 2, 1, each tried once
+    assert tries == max(attempts, 2) + 3
+
+
+def test_a_position_is_given_up_only_after_it_had_a_worker_for_itself() -> None:
+    """The acknowledgement of an innocent range may be lost with the worker that the next range killed."""
+    work = Work(largest=1, attempts=1)
+    work.stage.offer([(0, 2)])
+    innocent, _ = work.job()
+    guilty, _ = work.job()
+    assert not innocent.alone
+    assert not guilty.alone
+    innocent.lost("the worker was ended by SIGKILL", True)
+    guilty.lost("the worker was ended by SIGKILL", False)
+    innocent, task = work.job()
+    assert (innocent.alone, task.runs) == (True, ((0, 1),))
+    innocent.done(done(), b"")
+    for alone in (False, True):
+        guilty, task = work.job()
+        assert (guilty.alone, task.runs) == (alone, ((1, 1),))
+        assert work.failed == []
+        guilty.lost("the worker was ended by SIGKILL", True)
+    assert work.failed == [("diffraction", [(1, 1)], "the worker was ended by SIGKILL")]
+    assert work.stage.counts().analysed == 1
 
 
 def test_a_range_that_never_fails_is_never_split() -> None:
