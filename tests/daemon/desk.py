@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import zmq
@@ -20,11 +20,13 @@ from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.scans import ScanInHand, Scans
 from livestrain_daemon.scan.surroundings import GivenImages, Surroundings
-from livestrain_daemon.scanfolder import FrameState, FrameWriter, open_frames
+from livestrain_daemon.scanfolder import FrameState, FrameWriter, open_frames, read_journal
 from livestrain_daemon.worker.tasks import Tasks
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.messages import MAP_MESSAGES, Published, Run
 from livestrain_wire.topics import Topic, decode_topic
+
+Kind = TypeVar("Kind")
 
 EVERYTHING: tuple[Run, ...] = ((0, small_scan.POSITIONS),)
 
@@ -35,6 +37,16 @@ class Heard(NamedTuple):
     topic: Topic
     message: Published
     payload: bytes
+
+
+def kinds(heard: list[Heard]) -> list[str]:
+    """The types of the messages, in their order."""
+    return [one.message.type for one in heard]
+
+
+def only(heard: list[Heard], kind: type[Kind]) -> list[Kind]:
+    """The messages of one type, in their order."""
+    return [one.message for one in heard if isinstance(one.message, kind)]
 
 
 class Desk:
@@ -209,3 +221,8 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def entries(desk: Desk, kind: str, scan_id: str = "small") -> list[dict[str, object]]:
+    """What the journal of a scan has of one kind."""
+    return [entry for entry in read_journal(desk.folder / scan_id) if entry["kind"] == kind]

@@ -3,11 +3,9 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from daemon import small_scan
 from daemon.desk import EVERYTHING, Desk
@@ -17,12 +15,6 @@ from livestrain_daemon.plan import DIFFRACTION, REDUCTION, stages_for
 from livestrain_daemon.scan.scans import ScanInHand
 from livestrain_daemon.scanfolder.results_layout import results_path
 from livestrain_wire.messages import ReferenceInfo, ReferenceRequest
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Desk(tmp_path) as one:
-        yield one
 
 
 def _hand(desk: Desk) -> ScanInHand:
