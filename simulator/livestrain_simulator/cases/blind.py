@@ -1,6 +1,7 @@
 """A set of cases drawn from a seed: other lattices, doses, contrast, strain and faults each time."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,8 +49,8 @@ def blind_set(seed: int) -> list[Case]:
         draw.case("hexlarge_d5_u0", "hexagonal", large, nonuniformity=0.0, disks=37),
         draw.case("hexlarge_d5_u5_rocking", "hexagonal", large, contrast="rocking", disks=37),
         draw.case("sqlarge_d5_u5_field", "square", large, contrast="field"),
-        draw.wide("obllarge_d5_u5_mixed", "oblique", large, contrast="mixed"),
-        draw.narrow("sqfine_d5_u5_lines", "square", small, contrast="lines"),
+        draw.case("obllarge_d5_u5_mixed", "oblique", large, contrast="mixed", sizes=_LARGE),
+        draw.case("sqfine_d5_u5_lines", "square", small, contrast="lines", sizes=_SMALL, disks=25),
         draw.case("oblwide_d5_u5_fringes", "oblique", (128, 192), contrast="fringes"),
         draw.case("sq_d5_u5_wedge_turn", "square", small, contrast="wedge", strain="rotation", largest=0.1),
         draw.case("sq_inf_u0_e5", "square", small, dose=INFINITE, nonuniformity=0.0, largest=0.05),
@@ -65,10 +66,28 @@ def detect_set(seed: int) -> list[Case]:
         draw.case("single_d5_u5_mixed", "square", small, contrast="mixed"),
         draw.case("single_hex_d5_u0", "hexagonal", small, nonuniformity=0.0),
         draw.case("singlelarge_d5_u5_mixed", "square", large, contrast="mixed"),
-        draw.sparse("poly2_d5_u5_mixed", "square", small, contrast="mixed", grains=2, disks=13),
-        draw.sparse("poly3large_d5_u5_mixed", "hexagonal", large, contrast="mixed", grains=3, disks=19),
-        draw.wide("bullseye_d5_u5_field", "square", large, contrast="field", aperture="bullseye", disks=13),
+        draw.case("poly2_d5_u5_mixed", "square", small, contrast="mixed", grains=2, disks=13, sizes=_FAR_APART),
+        draw.case("poly3large_d5_u5_mixed", "hexagonal", large, contrast="mixed", grains=3, disks=19, sizes=_FAR_APART),
+        draw.case(
+            "bullseye_d5_u5_field", "square", large, contrast="field", aperture="bullseye", disks=13, sizes=_LARGE
+        ),
     ]
+
+
+class _Sizes(NamedTuple):
+    """How large disks are, and how far apart."""
+
+    fill: tuple[float, float]
+    """Radius over spacing, from and to."""
+    scale: float
+    """Spacing, over that of the usual number of disks."""
+
+
+_USUAL = _Sizes((0.2, 0.34), 1.0)
+_LARGE = _Sizes((0.34, 0.42), 1.25)
+_SMALL = _Sizes((0.2, 0.25), 0.65)
+_FAR_APART = _Sizes((0.1, 0.14), 1.0)
+"""With room for the disks of other grains between them."""
 
 
 class _Draw:
@@ -85,60 +104,16 @@ class _Draw:
         lattice: LatticeName,
         shape: tuple[int, int],
         contrast: ContrastName = "fringes",
+        sizes: _Sizes = _USUAL,
         **more: object,
     ) -> Case:
-        """A lattice of about the usual number of disks."""
-        return self._case(name, lattice, shape, contrast, (0.2, 0.34), 1.0, more)
-
-    def wide(
-        self,
-        name: str,
-        lattice: LatticeName,
-        shape: tuple[int, int],
-        contrast: ContrastName = "fringes",
-        **more: object,
-    ) -> Case:
-        """Large disks, few of them."""
-        return self._case(name, lattice, shape, contrast, (0.34, 0.42), 1.25, more)
-
-    def narrow(
-        self,
-        name: str,
-        lattice: LatticeName,
-        shape: tuple[int, int],
-        contrast: ContrastName = "fringes",
-        **more: object,
-    ) -> Case:
-        """Small disks close together."""
-        return self._case(name, lattice, shape, contrast, (0.2, 0.25), 0.65, {"disks": 25, **more})
-
-    def sparse(
-        self,
-        name: str,
-        lattice: LatticeName,
-        shape: tuple[int, int],
-        contrast: ContrastName = "fringes",
-        **more: object,
-    ) -> Case:
-        """Disks with room for those of other grains between them."""
-        return self._case(name, lattice, shape, contrast, (0.1, 0.14), 1.0, more)
-
-    def _case(
-        self,
-        name: str,
-        lattice: LatticeName,
-        shape: tuple[int, int],
-        contrast: ContrastName,
-        fill: tuple[float, float],
-        scale: float,
-        more: dict[str, object],
-    ) -> Case:
+        """The next case; `more` are fields of it that are not drawn."""
         random = self._random
         self._count += 1
         # as many disks as asked for shall fit, or nearly
         shells = 3.1 if more.get("disks") == 37 else 2.3
-        spacing = scale * min(shape) / 2 / (shells + fill[1]) * random.uniform(0.88, 1.02)
-        radius = spacing * random.uniform(*fill)
+        spacing = sizes.scale * min(shape) / 2 / (shells + sizes.fill[1]) * random.uniform(0.88, 1.02)
+        radius = spacing * random.uniform(*sizes.fill)
         oblique = lattice == "oblique"
         case = Case(
             name,
