@@ -1,6 +1,6 @@
 """A calibration as a person reads it: what was found, and where each quantity comes from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import atan2, degrees, hypot
 from typing import Any
 
@@ -13,6 +13,13 @@ FLIPS = {
     "columns": "axis 1 reversed",
     "transpose": "axes exchanged",
 }
+UNKNOWN = {
+    "descan": ("not known", "the positions looked at tell no plane"),
+    "ellipse": ("not known, not corrected", "takes --ellipse, --known-lattice or --ring"),
+    "scan axes": ("not known", "takes --rotation or --flip"),
+    "pixel": ("not known", "takes --pixel-size, --semiangle or --spacing"),
+}
+"""What the table has of a quantity that nobody has told or measured."""
 
 
 def calibration_rows(calibration: Mapping[str, Any]) -> list[Row]:
@@ -34,10 +41,10 @@ def calibration_rows(calibration: Mapping[str, Any]) -> list[Row]:
         ("template", "image of the probe" if calibration.get("pattern") else "flat disk", probe),
         *_lattice_rows(calibration, frames),
         ("broken pixels", str(sum(int(count) for _, count in calibration.get("broken") or ())), frames),
-        _descan_row(calibration.get("descan")),
-        _ellipse_row(calibration.get("ellipse")),
-        _axes_row(calibration.get("scan_axes")),
-        _pixel_row(calibration.get("pixel_size")),
+        _known_row("descan", calibration.get("descan"), _descan),
+        _known_row("ellipse", calibration.get("ellipse"), _ellipse),
+        _known_row("scan axes", calibration.get("scan_axes"), _axes),
+        _known_row("pixel", calibration.get("pixel_size"), _pixel),
     ]
     return rows
 
@@ -59,35 +66,29 @@ def _lattice_rows(calibration: Mapping[str, Any], frames: str) -> list[Row]:
     ]
 
 
-def _descan_row(part: Mapping[str, Any] | None) -> Row:
+def _known_row(name: str, part: Mapping[str, Any] | None, tell: Callable[[Mapping[str, Any]], str]) -> Row:
+    """A quantity that may be known or not; `tell` says its value where it is."""
     if not part:
-        return ("descan", "not known", "the positions looked at tell no plane")
-    value = f"{_vector(part.get('per_row'))} per row, {_vector(part.get('per_column'))} per column"
-    if part.get("residual_px") is not None:
-        value += f", {part['residual_px']:.3g} px off"
-    return ("descan", value, _origin(part))
+        return (name, *UNKNOWN[name])
+    residual = part.get("residual_px")
+    return (name, tell(part) + ("" if residual is None else f", {residual:.3g} px off"), _origin(part))
 
 
-def _ellipse_row(part: Mapping[str, Any] | None) -> Row:
-    if not part:
-        return ("ellipse", "not known, not corrected", "takes --ellipse, --known-lattice or --ring")
-    value = f"{part.get('ratio', 1.0):.5f} to 1, long axis at {part.get('angle_deg', 0.0):.1f} degrees"
-    if part.get("residual_px") is not None:
-        value += f", {part['residual_px']:.3g} px off"
-    return ("ellipse", value, _origin(part))
+def _descan(part: Mapping[str, Any]) -> str:
+    return f"{_vector(part.get('per_row'))} per row, {_vector(part.get('per_column'))} per column"
 
 
-def _axes_row(part: Mapping[str, Any] | None) -> Row:
-    if not part:
-        return ("scan axes", "not known", "takes --rotation or --flip")
+def _ellipse(part: Mapping[str, Any]) -> str:
+    return f"{part.get('ratio', 1.0):.5f} to 1, long axis at {part.get('angle_deg', 0.0):.1f} degrees"
+
+
+def _axes(part: Mapping[str, Any]) -> str:
     flip = FLIPS.get(str(part.get("flip")), str(part.get("flip")))
-    return ("scan axes", f"{flip}, then turned by {part.get('rotation_deg', 0.0):g} degrees", _origin(part))
+    return f"{flip}, then turned by {part.get('rotation_deg', 0.0):g} degrees"
 
 
-def _pixel_row(part: Mapping[str, Any] | None) -> Row:
-    if not part:
-        return ("pixel", "not known", "takes --pixel-size, --semiangle or --spacing")
-    return ("pixel", f"{part.get('size', 0.0):.5g} {part.get('unit', '')}", _origin(part))
+def _pixel(part: Mapping[str, Any]) -> str:
+    return f"{part.get('size', 0.0):.5g} {part.get('unit', '')}"
 
 
 def _origin(part: Mapping[str, Any]) -> str:
