@@ -12,10 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from livestrain_core.types import Estimator, Template
 from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.errors import ConfigError
-from livestrain_daemon.geometry import Axes, Flip
+from livestrain_daemon.geometry import Axes
 from livestrain_daemon.plan import DetectorPlan, Level
 from livestrain_daemon.template import ProbeValues
-from livestrain_wire.messages.given import Coordinate, Degrees, GivenValues, Known, Ratio
+from livestrain_wire.messages.given import GivenValues, KnownValues
 
 
 def _with_port(endpoint: str) -> str:
@@ -131,28 +131,8 @@ class AnalysisConfig(Section):
         return self
 
 
-class CalibrationConfig(Section):
+class CalibrationConfig(Section, KnownValues):
     """What is known of the detector and the specimen, beside what is found in frames; nothing set: not known."""
-
-    rotation_deg: Degrees | None = None
-    """From the detector to the scan, after the flip, from axis 0 towards axis 1 [degrees]."""
-    flip: Flip | None = None
-    """What is done to directions on the detector before: axis 0 (rows) or axis 1 (columns) reversed, or exchanged."""
-    pixel_size: Known | None = None
-    """A detector pixel, in the unit of the next key."""
-    pixel_size_unit: Literal["mrad", "1/nm"] = "mrad"
-    semiangle_mrad: Known | None = None
-    """Convergence semi-angle; the disks' radius then gives the pixel size [mrad]."""
-    spacing_nm: Known | None = None
-    """Distance of the lattice planes of g1 or g2, which gives the pixel size [nm]."""
-    spacing_of: Literal["g1", "g2"] = "g1"
-    ellipse: tuple[Ratio, Degrees] | None = None
-    """Elliptic distortion: long over short axis, and the long one's angle from axis 0 towards axis 1 [degrees]."""
-    lattice_shape: tuple[Known, Degrees] | None = None
-    """abs(g1) / abs(g2) and angle [degrees] of the crystal: the lattice that the calibration finds counts as unstrained
-    and tells the elliptic distortion."""
-    descan: tuple[Coordinate, Coordinate, Coordinate, Coordinate, Coordinate, Coordinate] | None = None
-    """Centre at scan position (0, 0), its change per scan row, its change per scan column, each (row, column) [px]."""
 
     @model_validator(mode="after")
     def _one_source_each(self) -> "CalibrationConfig":

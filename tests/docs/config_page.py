@@ -2,9 +2,10 @@
 
 import json
 
-from docs.source import Described, aliases_of, classes_of, code, prose, table
+from docs.source import Described, aliases_of, classes_of, code, inherited_fields, prose, table
 from livestrain_daemon import config, detecting, geometry, learned, plan, template
 from livestrain_daemon.config import Config, Section
+from livestrain_wire.messages import given
 
 CONFIG_INTRODUCTION = """\
 # Configuration
@@ -50,7 +51,7 @@ the journal (lines of kind `plan`), in the attribute `plan` of each results file
 
 def config_page() -> str:
     """The configuration's page, as Markdown."""
-    described = {one.name: one for one in classes_of(config)}
+    described = {one.name: one for one in (*classes_of(given), *classes_of(config))}
     lines = [CONFIG_INTRODUCTION, "## Types", "", *_aliases(aliases_of(config))]
     for name, section in Config.model_fields.items():
         if not isinstance(section.default, Section):
@@ -66,7 +67,7 @@ def config_page() -> str:
                 "" if values[field.name] is None else code(json.dumps(values[field.name])),
                 field.text,
             )
-            for field in about.fields
+            for field in (*inherited_fields(about, described), *about.fields)
         ]
         lines += table(("key", "environment", "type", "default", "meaning"), rows)
     return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -38,6 +38,15 @@ def classes_of(module: ModuleType) -> list[Described]:
             text = inspect.cleandoc(ast.get_docstring(node) or "")
             found.append(Described(node.name, bases, text, tuple(_fields(node))))
     return found
+
+
+def inherited_fields(described: Described, known: Mapping[str, Described]) -> list[Field]:
+    """Fields of the classes above that are known, outermost first."""
+    fields: list[Field] = []
+    for above in described.bases:
+        if above in known:
+            fields += [*inherited_fields(known[above], known), *known[above].fields]
+    return fields
 
 
 def aliases_of(module: ModuleType) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The page docs/reference/wire-protocol.md, from the declarations of the messages."""
 
-from docs.source import Described, aliases_of, classes_of, code, prose, table
+from docs.source import Described, aliases_of, classes_of, code, inherited_fields, prose, table
 from livestrain_wire import codec, messages
 from livestrain_wire.messages import base, control, frames, given, maps
 
@@ -57,21 +57,12 @@ def _message(described: Described, known: dict[str, Described]) -> list[str]:
     kind = next((f.default.strip("'") for f in described.fields if f.name == "type" and f.default), "")
     title = f"### {described.name}" + (f": `{kind}`" if kind else "")
     lines = [title, "", prose(described.text), ""]
-    inherited = _inherited(described, known)
+    inherited = inherited_fields(described, known)
     if inherited:
-        lines += [f"Carries also {', '.join(code(name) for name in inherited)}.", ""]
+        lines += [f"Carries also {', '.join(code(field.name) for field in inherited)}.", ""]
     rows = [
         (code(field.name), code(field.type), code(field.default) or "required", field.text)
         for field in described.fields
         if field.name != "type" or not kind
     ]
     return [*lines, *table(("field", "type", "default", "meaning"), rows)] if rows else lines[:-1]
-
-
-def _inherited(described: Described, known: dict[str, Described]) -> list[str]:
-    """Fields of the classes above, outermost first."""
-    names: list[str] = []
-    for above in described.bases:
-        if above in known:
-            names += [*_inherited(known[above], known), *(field.name for field in known[above].fields)]
-    return names

@@ -6,22 +6,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from livestrain_wire.messages.base import Flip, Known
 
-__all__ = ["Coordinate", "Degrees", "GivenValues", "Known", "Ratio"]
+__all__ = ["GivenValues", "Known", "KnownValues"]
 
 Degrees = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=1, le=1.5, allow_inf_nan=False)]
 Coordinate = Annotated[float, Field(ge=-65536, le=65536, allow_inf_nan=False)]
 
 
-class GivenValues(BaseModel):
-    """Values for the plan's calibration; None: leave it as it is. One of a group at most."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class KnownValues(BaseModel):
+    """What the configuration can say as well as a request; None: not known."""
 
     rotation_deg: Degrees | None = None
     """From the detector to the scan, after the flip, from axis 0 towards axis 1 [degrees]."""
     flip: Flip | None = None
-    """What is done to directions on the detector before."""
+    """What is done to directions on the detector before: axis 0 (rows) or axis 1 (columns) reversed, or exchanged."""
     pixel_size: Known | None = None
     """A detector pixel, in ``pixel_size_unit``."""
     pixel_size_unit: Literal["mrad", "1/nm"] = "mrad"
@@ -35,10 +33,17 @@ class GivenValues(BaseModel):
     lattice_shape: tuple[Known, Degrees] | None = None
     """abs(g1) / abs(g2) and the angle between them [degrees] of the unstrained crystal, in any basis: the lattice that
     is found counts as unstrained and tells the elliptic distortion."""
-    ring: tuple[Known, Known] | None = None
-    """Inner and outer radius around a halo or a polycrystal's ring, which tells the elliptic distortion [px]."""
     descan: tuple[Coordinate, Coordinate, Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     """Centre at scan position (0, 0), its change per scan row, its change per scan column, each (row, column) [px]."""
+
+
+class GivenValues(KnownValues):
+    """Values for the plan's calibration; None: leave it as it is. One of a group at most."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    ring: tuple[Known, Known] | None = None
+    """Inner and outer radius around a halo or a polycrystal's ring, which tells the elliptic distortion [px]."""
 
     @model_validator(mode="after")
     def _one_source_each(self) -> "GivenValues":
