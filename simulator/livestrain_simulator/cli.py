@@ -5,6 +5,7 @@ What renders and sends is imported when a verb runs, so that listing the verbs s
 """
 
 import json as json_lines
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from livestrain_simulator import limits
+
 if TYPE_CHECKING:
     from livestrain_simulator.delivery import Delivery, Report
 
 USAGE, NO_DATA, UNAVAILABLE, IO_ERROR, INTERRUPTED = 2, 3, 69, 74, 130
+SIDES = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?", re.ASCII)
+MOST_SIDE = 1 << 16
 
 simulate_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 replay_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -75,10 +80,16 @@ class OrderName(StrEnum):
 
 Endpoint = Annotated[str, typer.Option(envvar="LIVESTRAIN_INTAKE__ENDPOINT", help="Where frames are accepted.")]
 ScanIdOption = Annotated[str | None, typer.Option("--scan-id", help="Name of the scan; default: made from the time.")]
+Dose = Annotated[float, typer.Option(min=0, max=limits.MOST_ELECTRONS, help="Electrons per frame.")]
+Spacing = Annotated[float | None, typer.Option(min=2, max=limits.MOST_PX, help="Distance of neighbouring disks [px].")]
+Radius = Annotated[float | None, typer.Option(min=0.5, max=limits.MOST_PX, help="Radius of a disk [px].")]
+Loop = Annotated[int | None, typer.Option(min=1, max=limits.MOST_LOOPED, help="Render so many frames and repeat them.")]
 Rate = Annotated[str, typer.Option(help="Frames per second, or max: as fast as accepted.")]
 PerMessage = Annotated[int, typer.Option(min=1, max=1 << 20, help="Frames in one message at most.")]
 Packing = Annotated[EncodingName, typer.Option(help="How payloads are packed.")]
-Wait = Annotated[float, typer.Option(min=0.01, help="How long somebody may take to accept frames [s].")]
+Wait = Annotated[
+    float, typer.Option(min=0.01, max=limits.LONGEST_WAIT, help="How long somebody may take to accept frames [s].")
+]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON at the end.")]
 Drop = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames that is lost on purpose.")]
 Duplicate = Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the frames that is sent twice.")]
@@ -96,15 +107,15 @@ def simulate_verb(
     shape: Annotated[str, typer.Option(help="Pixels of a frame, ROWSxCOLUMNS or one side.")] = "128",
     specimen: Annotated[SpecimenName, typer.Option(help="What is in the beam.")] = SpecimenName.si_sige,
     lattice: Annotated[LatticeName, typer.Option(help="Lattice of the disks.")] = LatticeName.square,
-    dose: Annotated[float, typer.Option(min=0, help="Electrons per frame.")] = 1e5,
-    spacing: Annotated[float | None, typer.Option(min=2, help="Distance of neighbouring disks [px].")] = None,
-    radius: Annotated[float | None, typer.Option(min=0.5, help="Radius of a disk [px].")] = None,
+    dose: Dose = 1e5,
+    spacing: Spacing = None,
+    radius: Radius = None,
     nonuniformity: Annotated[float, typer.Option(min=0, max=0.9, help="Contrast inside the disks.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Decides every count.")] = 0,
     dtype: Annotated[DtypeName, typer.Option(help="Pixel type.")] = DtypeName.uint16,
     order: Annotated[OrderName, typer.Option(help="Order of the frames.")] = OrderName.raster,
     flyback: Flyback = 0,
-    loop: Annotated[int | None, typer.Option(min=1, help="Render so many frames and repeat them.")] = None,
+    loop: Loop = None,
     rate: Rate = "max",
     frames_per_message: PerMessage = 32,
     encoding: Packing = EncodingName.raw,
@@ -200,10 +211,15 @@ def _say(report: "Report", json: bool) -> None:
 
 def _sides(text: str, option: str) -> tuple[int, int]:
     """Rows and columns from ``ROWSxCOLUMNS`` or one side."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and 1 <= int(side) <= 1 << 16 for side in sides):
-        raise typer.BadParameter(f"expected ROWSxCOLUMNS, found {text}", param_hint=option)
-    return int(sides[0]), int(sides[-1])
+    match = SIDES.fullmatch(text.lower())
+    rows, columns = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= rows <= MOST_SIDE or not 1 <= columns <= MOST_SIDE:
+        expected = f"expected ROWSxCOLUMNS of 1 to {MOST_SIDE} each"
+        raise typer.BadParameter(f"{expected}, found {text:.60}", param_hint=option)
+    most = {"--shape": limits.MOST_PIXELS, "--scan": limits.MOST_POSITIONS}.get(option)
+    if most is not None and rows * columns > most:
+        raise typer.BadParameter(f"expected at most {most} in all, found {rows * columns}", param_hint=option)
+    return rows, columns
 
 
 def _rate(text: str) -> float | None:
@@ -213,8 +229,9 @@ def _rate(text: str) -> float | None:
         rate = float(text)
     except ValueError:
         rate = -1.0
-    if not 0 < rate < float("inf"):
-        raise typer.BadParameter(f"expected frames per second above zero, or max, found {text}", param_hint="--rate")
+    if not limits.LOWEST_RATE <= rate < float("inf"):
+        expected = f"expected frames per second of at least {limits.LOWEST_RATE:g}, or max"
+        raise typer.BadParameter(f"{expected}, found {text:.60}", param_hint="--rate")
     return rate
 
 
@@ -238,6 +255,8 @@ def _exit_codes() -> Iterator[None]:
         _fail(UNAVAILABLE, error)
     except NotReplayable as error:
         _fail(USAGE, error)
+    except MemoryError as error:
+        _fail(UNAVAILABLE, error, f"there is not enough memory for such a scan: {error}")
     except OSError as error:
         _fail(IO_ERROR, error)
     except ValidationError as error:

@@ -125,6 +125,10 @@ class FaultySender:
         """Wait until everything has left."""
         self._sender.flush()
 
+    def hurry(self) -> None:
+        """Pass it on."""
+        self._sender.hurry()
+
     def _split(self, first_index: int, block: Block) -> Iterator[tuple[int, Block]]:
         """Healthy runs and single faulty frames, in order."""
         begin = 0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_simulator.kernels import draw, expected_frame
+from livestrain_simulator.limits import BLOCK_BYTES, MOST_ELECTRONS
 from livestrain_simulator.specimen import Map, Specimen
 
 PixelType = Literal["uint8", "uint16", "uint32", "float32"]
@@ -41,8 +42,10 @@ class Camera:
     """Decides the disks' brightness and every count."""
 
     def __post_init__(self) -> None:
-        if self.radius_px <= 0 or self.edge_px <= 0 or self.dose < 0:
-            raise ValueError("radius and edge are above zero, the dose is not below")
+        if not (self.radius_px > 0 and self.edge_px > 0):
+            raise ValueError("radius and edge are above zero")
+        if not 0 <= self.dose <= MOST_ELECTRONS:
+            raise ValueError(f"expected a dose of 0 to {MOST_ELECTRONS:g} electrons, found {self.dose:g}")
         if not (0 <= self.nonuniformity <= 0.9 and 0 <= self.background <= 1):
             raise ValueError("nonuniformity lies in 0 to 0.9, background in 0 to 1")
 
@@ -110,8 +113,10 @@ class Renderer:
             self.clipped += draw(expected, self._uniforms, block[number], CEILINGS[camera.dtype])
         return block
 
-    def blocks(self, positions: NDArray[np.int64], frames_per_block: int = 128) -> Iterator[NDArray[Any]]:
+    def blocks(self, positions: NDArray[np.int64], most_frames: int = 128) -> Iterator[NDArray[Any]]:
         """The frames of all these positions, a block at a time."""
+        frame_bytes = self._expected.size * np.dtype(self.camera.dtype).itemsize
+        frames_per_block = max(1, min(most_frames, BLOCK_BYTES // frame_bytes))
         for first in range(0, len(positions), frames_per_block):
             yield self.frames(positions[first : first + frames_per_block], first)
 

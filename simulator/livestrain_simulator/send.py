@@ -31,6 +31,9 @@ class Sender(Protocol):
     def flush(self) -> None:
         """Wait until everything has left."""
 
+    def hurry(self) -> None:
+        """From now on wait for nobody longer than a person does."""
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -116,7 +119,9 @@ def send_scan(
                 messages += 1
                 size += part.nbytes
             number += len(block)
-    except (OSError, ValueError, KeyboardInterrupt):
+    except (OSError, ValueError, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt):
+            sender.hurry()
         sender.end("aborted", frames)
         sender.flush()
         raise

@@ -15,6 +15,8 @@ from livestrain_wire.messages import Encoding, Frames, ScanEnd, ScanStart
 
 IN_FLIGHT_BYTES = 64 << 20
 """Payload that may wait in the socket at any time [bytes]."""
+HURRY_MS = 2000
+"""A sender that is told to go gives a receiver so long to take the end of the scan [ms]."""
 BSLZ4_BLOCK_BYTES = 8192
 DTYPES = ("uint8", "uint16", "uint32", "float32")
 
@@ -165,6 +167,12 @@ class FrameSender:
                 self._last.wait(self._linger_ms / 1000)
         except zmq.NotDone as error:
             raise NobodyListens(f"the end of scan {self._scan_id} was not taken at {self.endpoint}") from error
+
+    def hurry(self) -> None:
+        """From now on wait for no receiver longer than two seconds."""
+        self._wait_ms = min(self._wait_ms, HURRY_MS)
+        self._linger_ms = min(self._linger_ms, HURRY_MS)
+        self._socket.sndtimeo = self._wait_ms
 
     def close(self) -> None:
         """Hand over what is in flight, within the linger time, and close the socket."""

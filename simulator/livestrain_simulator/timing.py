@@ -43,3 +43,7 @@ class TimedSender:
     def flush(self) -> None:
         """Pass it on."""
         self._sender.flush()
+
+    def hurry(self) -> None:
+        """Pass it on."""
+        self._sender.hurry()

@@ -130,7 +130,8 @@ def test_nobody_listening_exits_69_with_one_line_and_no_result() -> None:
     [
         ["--scan", "4y5"], ["--shape", "0"], ["--rate", "fast"], ["--rate", "-1"], ["--specimen", "gold"],
         ["--drop", "1.5"], ["--drop", "0.6", "--corrupt", "0.6"], ["--scan-id", "no/slash"], ["--nonuniformity", "2"],
-        ["--order", "explicit", "--flyback", "2"],
+        ["--order", "explicit", "--flyback", "2"], ["--scan", "9" * 5000], ["--rate", "1e-300"], ["--radius", "nan"],
+        ["--spacing", "inf"], ["--wait", "inf"], ["--loop", "9" * 20],
     ],
 )  # fmt: skip
 def test_wrong_options_exit_2(wrong: list[str]) -> None:
@@ -139,6 +140,41 @@ def test_wrong_options_exit_2(wrong: list[str]) -> None:
         assert not receiver.socket.poll(0)
     assert done.exit_code == 2
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "limit"),
+    [
+        (["--dose", "1e30"], "equal to 1000000000"), (["--dose", "inf"], "equal to 1000000000"),
+        (["--dose", "nan"], "equal to 1000000000"), (["--dose", "-1"], "greater than or equal to 0"),
+        (["--shape", "65536"], "at most 67108864"), (["--scan", "65536x65536"], "at most 16777216"),
+    ],
+)  # fmt: skip
+def test_what_would_never_end_is_refused_with_its_limit(wrong: list[str], limit: str) -> None:
+    done = CliRunner().invoke(simulate_app, [*SMALL, "--endpoint", "tcp://127.0.0.1:9", *wrong])
+    assert done.exit_code == 2
+    assert wrong[0] in done.stderr.splitlines()[-1]
+    assert limit in done.stderr.splitlines()[-1]
+
+
+def test_the_largest_dose_is_sent_in_time() -> None:
+    with receiving() as receiver:
+        done = CliRunner().invoke(simulate_app, [*SMALL, "--endpoint", receiver.endpoint, "--dose", "1e9"])
+        frames = receiver.whole_scan()[1]
+    assert (done.exit_code, len(frames)) == (0, 20)
+    assert "pixels held more than their type can" in done.stdout
+
+
+def test_a_sender_told_to_go_waits_for_no_full_receiver() -> None:
+    with receiving(queued_messages=1) as receiver:
+        options = ["--scan", "300x300", "--shape", "128", "--loop", "64", "--wait", "600"]
+        command = [sys.executable, "-m", "livestrain_simulator.cli", "simulate", *options]
+        with subprocess.Popen([*command, "--endpoint", receiver.endpoint], stderr=subprocess.PIPE, text=True) as sender:
+            receiver.message()
+            sender.send_signal(signal.SIGTERM)
+            assert sender.wait(20) in {69, 130}
+            assert sender.stderr is not None
+            assert "Traceback" not in sender.stderr.read()
 
 
 def test_an_endpoint_that_is_none_exits_69() -> None:

@@ -150,7 +150,22 @@ def test_the_vacuum_probe_is_a_centred_disk_of_the_radius() -> None:
     assert np.sqrt(probe.sum() / probe.max() / np.pi) == pytest.approx(PLAIN.radius_px, abs=0.1)
 
 
-@pytest.mark.parametrize("wrong", [{"radius_px": 0.0}, {"nonuniformity": 0.95}, {"background": 1.5}, {"dose": -1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"radius_px": 0.0}, {"radius_px": float("nan")}, {"nonuniformity": 0.95}, {"background": 1.5}, {"dose": -1.0},
+        {"dose": 1e30}, {"dose": float("nan")},
+    ],
+)  # fmt: skip
 def test_a_camera_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"above zero|lies in"):
+    with pytest.raises(ValueError, match=r"above zero|lies in|expected a dose"):
         replace(PLAIN, **wrong)  # type: ignore[arg-type]
+
+
+def test_blocks_of_large_frames_are_short_and_hold_the_same_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = Renderer(uniform((1, 5)), PLAIN)
+    (whole,) = renderer.blocks(np.arange(5))
+    monkeypatch.setattr("livestrain_simulator.patterns.BLOCK_BYTES", 2 * whole[0].nbytes)
+    short = list(renderer.blocks(np.arange(5)))
+    assert [len(block) for block in short] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(short), whole)
