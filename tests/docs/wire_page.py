@@ -2,9 +2,9 @@
 
 from docs.source import Described, aliases_of, classes_of, code, inherited_fields, prose, table
 from livestrain_wire import codec, messages
-from livestrain_wire.messages import base, control, frames, given, maps
+from livestrain_wire.messages import base, frames, given, maps, replies, requests
 
-MODULES = (base, frames, maps, given, control)
+MODULES = (base, frames, maps, given, requests, replies)
 
 INTRODUCTION = f"""\
 # Wire protocol, version {messages.PROTOCOL_VERSION}

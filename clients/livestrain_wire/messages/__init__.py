@@ -25,36 +25,6 @@ from livestrain_wire.messages.base import (
     Side,
     by_type,
 )
-from livestrain_wire.messages.control import (
-    REPLIES,
-    REQUESTS,
-    ApplyCalibrationRequest,
-    ArmRequest,
-    BraggVectorMapReply,
-    BraggVectorMapRequest,
-    CalibrateReply,
-    CalibrateRequest,
-    Done,
-    FrameReply,
-    FrameRequest,
-    PatternReply,
-    PatternRequest,
-    PlanReply,
-    PlanRequest,
-    ReanalyseRequest,
-    ReferenceInfo,
-    ReferenceReply,
-    ReferenceRequest,
-    Refused,
-    Reply,
-    Request,
-    SnapshotReply,
-    SnapshotRequest,
-    StatusReply,
-    StatusRequest,
-    StopRequest,
-    WorkerStatus,
-)
 from livestrain_wire.messages.frames import FRAME_MESSAGES, Frames, ScanEnd, ScanStart
 from livestrain_wire.messages.given import GivenValues
 from livestrain_wire.messages.maps import (
@@ -73,6 +43,38 @@ from livestrain_wire.messages.maps import (
     ScanStarted,
     StageCounts,
     VectorMapInfo,
+)
+from livestrain_wire.messages.replies import (
+    REPLIES,
+    BraggVectorMapReply,
+    CalibrateReply,
+    Done,
+    FrameReply,
+    PatternReply,
+    PlanReply,
+    ReferenceInfo,
+    ReferenceReply,
+    Refused,
+    Reply,
+    SnapshotReply,
+    StatusReply,
+    WorkerStatus,
+)
+from livestrain_wire.messages.requests import (
+    REQUESTS,
+    ApplyCalibrationRequest,
+    ArmRequest,
+    BraggVectorMapRequest,
+    CalibrateRequest,
+    FrameRequest,
+    PatternRequest,
+    PlanRequest,
+    ReanalyseRequest,
+    ReferenceRequest,
+    Request,
+    SnapshotRequest,
+    StatusRequest,
+    StopRequest,
 )
 
 __all__ = [
