@@ -1,16 +1,17 @@
 """Our own measurement of a case, as the daemon does it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from livestrain_bench.case import Float64, Given
 from livestrain_core.calibrate import Calibration, calibrate
-from livestrain_core.lattice import Lattice, LatticeFit
+from livestrain_core.lattice import LatticeFit
 from livestrain_core.seek import find_lattices
 from livestrain_core.strain import strain
+from livestrain_core.target import Target
 from livestrain_core.types import Frames, Template, Usable
 from livestrain_core.virtual import Detector, measure
 
@@ -64,36 +65,21 @@ def prepare(given: Given, estimator: EstimatorName, template: Template = "disk")
         Why there is no lattice.
     """
     found = calibrate(given.frames[:CALIBRATION_FRAMES], given.usable, given.vacuum_probe, template=template)
-    if found.lattice is None:
+    if found.lattice is None or found.target is None:
         return found.reason
     usable = np.ones(given.frames.shape[1:], np.bool_) if given.usable is None else given.usable.copy()
     usable[found.broken[:, 0], found.broken[:, 1]] = False
     keep = None if usable.all() else usable
     return Prepared(
-        _fit(found, found.lattice, keep, estimator),
+        _fit(replace(found.target, estimator=estimator), keep),
         np.array([found.lattice.g1, found.lattice.g2], np.float64),
         found,
         keep,
     )
 
 
-def _fit(found: Calibration, lattice: Lattice, usable: Usable | None, estimator: EstimatorName) -> Fit:
-    """The estimator of this name, with what it needs of the calibration."""
-
-    def fit(frames: Frames) -> LatticeFit:
-        sought = find_lattices(
-            frames,
-            usable,
-            lattice,
-            found.hk,
-            found.probe,
-            found.search_px,
-            estimator=estimator,
-            contrast=found.contrast,
-        )
-        return sought.fit
-
-    return fit
+def _fit(target: Target, usable: Usable | None) -> Fit:
+    return lambda frames: find_lattices(frames, usable, target).fit
 
 
 def run(frames: Frames, prepared: Prepared) -> Measurement:

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from numba import njit
 from livestrain_bench import ours
 from livestrain_bench.case import read_case
 from livestrain_core import coarse, image, tracking
-from livestrain_core.calibrate import Calibration
 from livestrain_core.disks import track
-from livestrain_core.lattice import Lattice, fit_lattice
+from livestrain_core.lattice import fit_lattice
 from livestrain_core.layout import task_for, work_for
 from livestrain_core.robust import robust_fit
+from livestrain_core.target import Target
 from livestrain_core.tracking import Task, Work
 from livestrain_core.types import Disks, Frames
 from livestrain_core.virtual import Detector, measure
@@ -91,16 +92,15 @@ def profile(path: Path) -> dict[str, float | str]:
     if isinstance(prepared, str):
         sys.exit(f"{path}: {prepared}")
     frames, found = case.given.frames[:BLOCK], prepared.calibration
-    if found.lattice is None:
+    if found.target is None:
         sys.exit(f"{path}: {found.reason}")
-    return {"case": case.name} | _kernels(frames, found, found.lattice) | _whole(frames, found, found.lattice)
+    target = replace(found.target, estimator="fast")
+    return {"case": case.name} | _kernels(frames, target) | _whole(frames, target)
 
 
-def _kernels(frames: Frames, found: Calibration, lattice: Lattice) -> dict[str, float]:
+def _kernels(frames: Frames, target: Target) -> dict[str, float]:
     """Parts of the tracking."""
-    shape = (frames.shape[1], frames.shape[2])
-    hk = found.hk.astype(np.float64).tobytes()
-    task = task_for(shape, None, lattice, hk, found.probe, found.search_px, found.contrast)
+    task = task_for((frames.shape[1], frames.shape[2]), None, target)
     work = work_for(task)
     parts = {"image": _best(lambda: _images(frames, task, work), len(frames))}
     for name, kernel in (
@@ -114,22 +114,20 @@ def _kernels(frames: Frames, found: Calibration, lattice: Lattice) -> dict[str, 
     return parts
 
 
-def _whole(frames: Frames, found: Calibration, lattice: Lattice) -> dict[str, float]:
+def _whole(frames: Frames, target: Target) -> dict[str, float]:
     """What an analysis calls."""
-    radius = found.probe.radius_px
+    radius, centre = target.probe.radius_px, target.lattice.centre
 
     def disks() -> Disks:
-        return track(
-            frames, None, lattice, found.hk, found.probe, found.search_px, contrast=found.contrast, estimator="fast"
-        )
+        return track(frames, None, target)
 
     tracked = disks()
     detectors = (Detector(0.0, radius), Detector(1.5 * radius, 6.0 * radius))
     return {
         "track": _best(disks, len(frames)),
-        "lattice fit": _best(lambda: fit_lattice(tracked, found.hk), len(frames)),
-        "centre of mass": _best(lambda: measure(frames, None, found.centre, radius, ()), len(frames)),
-        "and two virtual detectors": _best(lambda: measure(frames, None, found.centre, radius, detectors), len(frames)),
+        "lattice fit": _best(lambda: fit_lattice(tracked, target.indices), len(frames)),
+        "centre of mass": _best(lambda: measure(frames, None, centre, radius, ()), len(frames)),
+        "and two virtual detectors": _best(lambda: measure(frames, None, centre, radius, detectors), len(frames)),
     }
 
 

@@ -14,6 +14,7 @@ from livestrain_core.learning import learn_contrast
 from livestrain_core.own_probe import probe_of_disks
 from livestrain_core.probe import MeasuredProbe, Probe, measure_probe
 from livestrain_core.survey import closed, find_peaks
+from livestrain_core.target import Target, miller
 from livestrain_core.types import Disks, Float64, Frames, Image, Point, Template, Usable
 from livestrain_core.vacuum import measure_pattern
 from livestrain_core.virtual import measure
@@ -54,6 +55,13 @@ class Calibration:
     """(n, 2) centre in each frame, of the lattice if there is one, else of the direct beam; NaN where none [px]."""
     contrast: Contrast
     """Intensity inside disks and counting statistics; the usual ones without a lattice."""
+
+    @property
+    def target(self) -> Target | None:
+        """What tracking looks for; None without a lattice."""
+        if self.lattice is None:
+            return None
+        return Target(self.lattice, miller(self.hk), self.probe, self.search_px, contrast=self.contrast)
 
 
 def calibrate(
@@ -247,7 +255,7 @@ def _round(
     search_px: float,
     contrast: Contrast | None = None,
 ) -> tuple[Disks, LatticeFit]:
-    disks = track(frames, seen, lattice, hk, probe, search_px, contrast=contrast)
+    disks = track(frames, seen, Target(lattice, miller(hk), probe, search_px, contrast=contrast))
     return disks, fit_lattice(disks, hk)
 
 

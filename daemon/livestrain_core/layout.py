@@ -1,5 +1,6 @@
 """Where and with what disks are looked for: all that the tracking needs and that is the same in every frame."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor, inf, pi
 from typing import TypeVar
@@ -8,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.coarse import Room, Search, Seen, look
-from livestrain_core.dynamical import USUAL, Contrast
+from livestrain_core.dynamical import Contrast
 from livestrain_core.image import Cover, Pixels
 from livestrain_core.lattice import Lattice, predict, shortest
 from livestrain_core.probe import Probe
+from livestrain_core.target import Target
 from livestrain_core.templates import CLASSES, clear_reach, filters
 from livestrain_core.tracking import Bank, Task, Work
 from livestrain_core.types import Estimator, Float32, Float64
@@ -31,17 +33,7 @@ ENOUGH_PX: dict[Estimator, float] = {"fast": 0.35, "precise": 0.0}
 
 
 @lru_cache(maxsize=8)
-def task_for(
-    shape: tuple[int, int],
-    usable: bytes | None,
-    lattice: Lattice,
-    hk: bytes,
-    probe: Probe,
-    search_px: float,
-    contrast: Contrast = USUAL,
-    spacing_px: float | None = None,
-    exact: bool = False,
-) -> Task:
+def task_for(shape: tuple[int, int], usable: bytes | None, target: Target, counts: bool = True) -> Task:
     """
     What tracking needs to know.
 
@@ -51,78 +43,103 @@ def task_for(
         Of a frame.
     usable
         Bytes of (rows, columns) booleans; None where every pixel can be used.
-    lattice
-        Lattice of the plan [px].
-    hk
-        Bytes of the float64 indices (m, 2) of the disks to look for.
-    probe
-        Radius and edge of a disk [px].
-    search_px
-        Half the side of the window around each predicted position [px].
-    contrast
-        What is known of the intensity inside the disks.
-    spacing_px
-        Distance between disks up to which the filters look; that of the lattice if None [px].
-    exact
-        Whether disks that are partly hidden are measured from their visible pixels alone, not filled.
+    target
+        Which disks, and how they are measured.
+    counts
+        Whether frames are of whole numbers, all of them finite and, without a contrast that tells, electrons.
 
     Returns
     -------
     Task
-        For frames of counts without saturation; kept for the next call with the same arguments.
+        Kept for the next call with the same arguments.
     """
     everywhere = np.ones(shape, np.bool_) if usable is None else np.frombuffer(usable, np.bool_).reshape(shape).copy()
-    indices = np.frombuffer(hk, np.float64).reshape(-1, 2).copy()
-    spacing = shortest(np.array([lattice.g1, lattice.g2])) if spacing_px is None else spacing_px
-    expected, bank = predict(lattice, indices), _bank(probe, contrast, clear_reach(probe, spacing), exact)
+    checked = not counts or target.saturation is not None
+    # disks that are partly hidden are measured from their visible pixels alone, not filled
+    exact = target.estimator == "precise" and (checked or usable is not None)
+    g = np.array([target.lattice.g1, target.lattice.g2])
+    spacing = shortest(g) if target.spacing_px is None else target.spacing_px
+    bank = _bank(target.probe, target.usual_contrast, clear_reach(target.probe, spacing), exact)
+    bins = _bins(shape, target, bank.columns)
+    shown = np.zeros(bins.image, np.float32)
+    shown[bins.margin : bins.margin + shape[0], bins.margin : bins.margin + shape[1]] = everywhere
+    indices = target.indices.astype(np.float64)
+    expected = predict(target.lattice, indices)
+    search = _search(shape, target, expected, bins)
+    pixels = Pixels(
+        margin=bins.margin,
+        usable=everywhere,
+        cover=Cover(1 - shown, _flagged(shown, expected + bins.margin, bins.reach)),
+        plain=bool(everywhere.all()),
+        checked=checked,
+        usable_count=int(everywhere.sum()),
+        limit=inf if target.saturation is None else float(target.saturation),
+        electrons_per_count=target.contrast.electrons_per_count if target.contrast else float(counts),
+    )
+    seen = _unseen(len(indices), _up(search.shifts * search.window[1], LOOP))
+    task = Task(pixels, search, seen, bank, indices, ENOUGH_PX[target.estimator])
+    look(shown, search, work_for(task).room, seen)
+    return task
+
+
+@dataclass(frozen=True)
+class _Bins:
+    """How frames are binned for the search, and what room they get."""
+
+    step: int
+    """Side of a bin [px]."""
+    shifts: int
+    """Shifts of a disk along either axis [bins]."""
+    ring: float
+    """Outer radius of the annulus around a disk [bins]."""
+    reach: int
+    """Distance from a predicted place within which pixels are looked at [px]."""
+    margin: int
+    """Room around a frame [px]."""
+    image: tuple[int, int]
+    """Shape of a frame with its margins [px]."""
+
+
+def _bins(shape: tuple[int, int], target: Target, filter_columns: int) -> _Bins:
+    probe = target.probe
     step = 2 ** max(int(np.log2(probe.radius_px / BINNED_RADIUS)), 0)
     # the middle of the windows is the nearest bin, which may be half a bin off
-    shifts = 2 * max(ceil((search_px + 0.5 * (step - 1)) / step), 1) + 1
-    ring = (ring_radius(probe, lattice) + RIM_PX) / step
+    shifts = 2 * max(ceil((target.search_px + 0.5 * (step - 1)) / step), 1) + 1
+    ring = (ring_radius(probe, target.lattice) + RIM_PX) / step
     # room for a window of either kind around a disk in the corner of a frame
-    reach = bank.columns + ceil(search_px) + 1
+    reach = filter_columns + ceil(target.search_px) + 1
     margin = _up(max(reach, (int(ring) + shifts) * step), max(VECTOR, step))
-    shown = np.zeros(tuple(_up(side + 2 * margin, max(VECTOR, step)) for side in shape), np.float32)
-    shown[margin : margin + shape[0], margin : margin + shape[1]] = everywhere
-    distance = np.hypot(*(expected - np.array(lattice.centre)).T)
-    # not farther than half-way to the next disk
-    farthest = np.minimum(
-        1.0 + LARGEST_DEFORMATION * distance, max(shortest(np.array([lattice.g1, lattice.g2])) / 2 - 1, 1)
-    )
-    width = _up(shifts + 2 * int(ring), HALF_VECTOR)
-    size = shifts + 2 * int(ring) + 1, width
-    corners = np.floor((expected + margin + 0.5) / step).astype(np.int64) - shifts // 2 - int(ring)
+    rows, columns = (_up(side + 2 * margin, max(VECTOR, step)) for side in shape)
+    return _Bins(step, shifts, ring, reach, margin, (rows, columns))
+
+
+def _search(shape: tuple[int, int], target: Target, expected: Float64, bins: _Bins) -> Search:
+    """Windows around the expected places (m, 2) of disks."""
+    step, margin, ring = bins.step, bins.margin, int(bins.ring)
+    width = _up(bins.shifts + 2 * ring, HALF_VECTOR)
+    size = bins.shifts + 2 * ring + 1, width
+    corners = np.floor((expected + margin + 0.5) / step).astype(np.int64) - bins.shifts // 2 - ring
     # a disk far outside the frame is looked for where nothing is seen
-    corners = np.clip(corners, 0, np.array(shown.shape) // step - size)
+    corners = np.clip(corners, 0, np.array(bins.image) // step - size)
     (top, left), (bottom, right) = corners.min(axis=0), corners.max(axis=0) + size
-    search = Search(
+    distance = np.hypot(*(expected - np.array(target.lattice.centre)).T)
+    # not farther than half-way to the next disk
+    half_way = shortest(np.array([target.lattice.g1, target.lattice.g2])) / 2 - 1
+    farthest = np.minimum(1.0 + LARGEST_DEFORMATION * distance, max(half_way, 1))
+    return Search(
         step=step,
-        shifts=shifts,
+        shifts=bins.shifts,
         window=size,
         box=(int(top), int(bottom) - 1, int(left), int(right)),
         inside=(margin // step, (margin + shape[0]) // step),
         corners=corners,
-        origins=(corners + int(ring) + 0.5) * step - 0.5 - margin,
+        origins=np.asarray((corners + ring + 0.5) * step - 0.5 - margin, np.float64),
         reach=np.ceil(farthest / step + 0.5 * (step > 1)).astype(np.int64),
-        start=int(ring) * (width + 1),
-        inner=_chords((probe.radius_px + RIM_PX) / step, width),
-        outer=_chords(ring, width),
-        area=pi * probe.radius_px**2,
+        start=ring * (width + 1),
+        inner=_chords((target.probe.radius_px + RIM_PX) / step, width),
+        outer=_chords(bins.ring, width),
+        area=pi * target.probe.radius_px**2,
     )
-    seen = _unseen(len(indices), _up(shifts * width, LOOP))
-    pixels = Pixels(
-        margin=margin,
-        usable=everywhere,
-        cover=Cover(1 - shown, _flagged(shown, expected + margin, reach)),
-        plain=bool(everywhere.all()),
-        checked=False,
-        usable_count=int(everywhere.sum()),
-        limit=inf,
-        electrons_per_count=1.0,
-    )
-    task = Task(pixels, search, seen, bank, indices, ENOUGH_PX["precise"])
-    look(shown, search, work_for(task).room, seen)
-    return task
 
 
 def work_for(task: Task) -> Work:

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 
 from livestrain_core.corrections import in_electrons
 from livestrain_core.disks import track
-from livestrain_core.dynamical import Contrast
 from livestrain_core.indexing import LOUDEST, deformation, deformations, explained
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, refuse_singular, shortest
 from livestrain_core.probe import Probe
 from livestrain_core.recover import LARGEST_ROTATION, LARGEST_STRAIN, Recovered, recover, tolerance_px
-from livestrain_core.types import Disks, Estimator, Float64, Frames, Indices, Point, Usable
+from livestrain_core.target import Target
+from livestrain_core.types import Disks, Float64, Frames, Point, Usable
 
 # tracking follows strain and rotation up to about this; what it says beyond is checked
 FOLLOWED_STRAIN = 0.06
@@ -57,18 +57,7 @@ class Sought:
     """(n,) value of `Tracking`."""
 
 
-def find_lattices(
-    frames: Frames,
-    usable: Usable | None,
-    lattice: Lattice,
-    hk: Indices,
-    probe: Probe,
-    search_px: float,
-    *,
-    estimator: Estimator = "precise",
-    contrast: Contrast | None = None,
-    saturation: float | None = None,
-) -> Sought:
+def find_lattices(frames: Frames, usable: Usable | None, target: Target) -> Sought:
     """
     Disks and lattice of each frame, also where tracking gets lost.
 
@@ -78,16 +67,8 @@ def find_lattices(
         Patterns [counts].
     usable : (rows, columns), optional
         False where a pixel must not be looked at.
-    lattice
-        Lattice of the plan [px].
-    hk : (m, 2)
-        Indices of its disks.
-    probe
-        Radius and edge of a disk [px].
-    search_px
-        Half the side of the window around each predicted position [px].
-    estimator, contrast, saturation
-        See `disks.track`.
+    target
+        Which disks, and how they are measured.
 
     Returns
     -------
@@ -104,45 +85,39 @@ def find_lattices(
     All frames are tracked from the plan's lattice. Where the outcome is doubtful, disks are detected on the whole
     frame, the lattice through them is tracked likewise, and the one that explains the detected disks stays.
     """
-    refuse_singular(lattice)
+    refuse_singular(target.lattice)
     frames = np.ascontiguousarray(frames)
-    spacing = shortest(np.array([lattice.g1, lattice.g2]))
-
-    def tracked(some: Frames, start: Lattice, reach_px: float) -> _Tracked:
-        disks = track(
-            some,
-            usable,
-            start,
-            hk,
-            probe,
-            reach_px,
-            estimator=estimator,
-            contrast=contrast,
-            saturation=saturation,
-            spacing_px=spacing,
-        )
-        return _Tracked(disks, fit_lattice(disks, hk))
-
-    first = tracked(frames, lattice, search_px)
+    plan = replace(target, spacing_px=shortest(np.array([target.lattice.g1, target.lattice.g2])))
+    first = _tracked(frames, usable, plan)
     tracking = np.where(first.fit.reason == Reason.FITTED, Tracking.TRACKED, Tracking.NOT_FOUND).astype(np.uint8)
-    doubt = np.flatnonzero(doubtful(first.disks, first.fit, lattice, probe))
+    doubt = np.flatnonzero(doubtful(first.disks, first.fit, plan.lattice, plan.probe))
     if len(doubt):
-        recovered = recover(in_electrons(frames[doubt], contrast, saturation), usable, probe, lattice)
-        judge = _Judge(recovered, _rows(lattice), tolerance_px(probe, lattice), 1.5 * _residual_px(probe))
+        electrons = in_electrons(frames[doubt], plan.contrast, plan.saturation)
+        recovered = recover(electrons, usable, plan.probe, plan.lattice)
         for j, i in enumerate(doubt.tolist()):
-            before = judge.agreement(first.fit, i, j)
-            certain = before >= CERTAIN and first.fit.disks_used[i] >= CERTAIN * recovered.disks.count[j]
-            start = None if certain else _rounded(recovered.lattice(j))
-            if start is not None:
-                again = tracked(frames[i : i + 1], start, SEARCH_PX)
-                if _better(judge.agreement(again.fit, 0, j), again.fit, before, first.fit.disks_used[i]):
-                    first.replace(i, again)
-                    tracking[i] = Tracking.FOUND_AGAIN
-                    continue
-            if before == 0.0 and first.fit.reason[i] == Reason.FITTED:
-                first.forget(i)
-                tracking[i] = Tracking.NOT_FOUND
+            judge = _Judge(recovered, j, plan)
+            tracking[i] = _reconsidered(frames[i : i + 1], usable, plan, first.one(i), judge)
     return Sought(first.disks, first.fit, tracking)
+
+
+def _tracked(frames: Frames, usable: Usable | None, target: Target) -> "_Tracked":
+    disks = track(frames, usable, target)
+    return _Tracked(disks, fit_lattice(disks, target.indices))
+
+
+def _reconsidered(frame: Frames, usable: Usable | None, plan: Target, first: "_Tracked", judge: "_Judge") -> Tracking:
+    """Put the lattice through the detected disks in place of that of a doubtful frame, if it is the better one."""
+    before = judge.agreement(first.fit)
+    certain = before >= CERTAIN and first.fit.disks_used[0] >= CERTAIN * judge.detected
+    start = None if certain else _rounded(judge.lattice)
+    if start is not None:
+        again = _tracked(frame, usable, replace(plan, lattice=start, search_px=SEARCH_PX))
+        if _better(judge.agreement(again.fit), again.fit, before, first.fit.disks_used[0]):
+            first.become(again)
+            return Tracking.FOUND_AGAIN
+    if before == 0.0 and first.fit.reason[0] == Reason.FITTED:
+        first.forget()
+    return Tracking.TRACKED if first.fit.reason[0] == Reason.FITTED else Tracking.NOT_FOUND
 
 
 def doubtful(disks: Disks, fit: LatticeFit, lattice: Lattice, probe: Probe) -> NDArray[np.bool_]:
@@ -184,48 +159,66 @@ class _Tracked:
     disks: Disks
     fit: LatticeFit
 
-    def replace(self, i: int, other: "_Tracked") -> None:
-        """Put what was found in another single frame in place of frame i."""
+    def one(self, i: int) -> "_Tracked":
+        """Frame i alone, as a view."""
+        disks, fit = (
+            {f.name: getattr(part, f.name)[i : i + 1] for f in fields(part)} for part in (self.disks, self.fit)
+        )
+        return _Tracked(Disks(**disks), LatticeFit(**fit))
+
+    def become(self, other: "_Tracked") -> None:
+        """Take over what was found another time."""
         for target, source in ((self.disks, other.disks), (self.fit, other.fit)):
             for field in fields(target):
-                getattr(target, field.name)[i] = getattr(source, field.name)[0]
+                getattr(target, field.name)[...] = getattr(source, field.name)
 
-    def forget(self, i: int) -> None:
-        """Leave frame i without a lattice: the disks found were not those of one."""
+    def forget(self) -> None:
+        """Be without a lattice: the disks found were not those of one."""
         for field in fields(self.fit):
             values = getattr(self.fit, field.name)
-            values[i] = np.nan if values.dtype.kind == "f" else 0
-        self.fit.reason[i] = Reason.LOST
+            values[...] = np.nan if values.dtype.kind == "f" else 0
+        self.fit.reason[...] = Reason.LOST
 
 
-@dataclass(frozen=True)
 class _Judge:
-    """Disks detected in doubtful frames, against which lattices are held."""
+    """
+    The disks detected in a doubtful frame, against which its lattices are held.
 
-    recovered: Recovered
-    near: Float64
-    """(3, 2) centre, g1, g2 of the plan [px]."""
-    tolerance_px: float
-    residual_px: float
-    """Distance of its disks from a lattice that is to be believed, at most [px]."""
+    Parameters
+    ----------
+    recovered
+        What was detected in some frames, and the lattices through it.
+    j
+        Which of them it is.
+    plan
+        Which disks were meant.
+    """
 
-    def agreement(self, fit: LatticeFit, i: int, j: int) -> float:
-        """Part of the disks of doubtful frame j that fit i explains; zero where it is not to be believed."""
-        if fit.reason[i] != Reason.FITTED or not fit.residual_px[i] <= self.residual_px:
+    def __init__(self, recovered: Recovered, j: int, plan: Target) -> None:
+        self.detected = int(recovered.disks.count[j])
+        self.lattice = recovered.lattice(j)
+        self._place = recovered.disks.position[j, : self.detected].astype(np.float64)
+        self._weight = np.minimum(recovered.disks.score[j, : self.detected].astype(np.float64), LOUDEST)
+        self._near = _rows(plan.lattice)
+        self._tolerance_px = tolerance_px(plan.probe, plan.lattice)
+        # distance of its disks from a lattice that is to be believed, at most
+        self._residual_px = 1.5 * _residual_px(plan.probe)
+
+    def agreement(self, fit: LatticeFit) -> float:
+        """Part of the detected disks that the lattice of a frame explains; zero where it is not to be believed."""
+        if fit.reason[0] != Reason.FITTED or not fit.residual_px[0] <= self._residual_px:
             return 0.0
-        vectors = np.array([fit.centre[i], fit.g1[i], fit.g2[i]])
-        turn, strain = deformation(vectors[1], vectors[2], self.near)
+        centre, g1, g2 = (np.asarray(v[0], np.float64) for v in (fit.centre, fit.g1, fit.g2))
+        turn, strain = deformation(g1, g2, self._near)
         if not (strain <= LARGEST_STRAIN and abs(turn) <= LARGEST_ROTATION):
             return 0.0
-        disks, count = self.recovered.disks, int(self.recovered.disks.count[j])
-        place = disks.position[j, :count].astype(np.float64)
-        weight = np.minimum(disks.score[j, :count].astype(np.float64), LOUDEST)
         on, part = (
-            explained(place, w, vectors[0], vectors[1], vectors[2], self.tolerance_px) for w in (np.ones(count), weight)
+            explained(self._place, weight, centre, g1, g2, self._tolerance_px)
+            for weight in (np.ones(self.detected), self._weight)
         )
-        part /= max(float(weight.sum()), 1e-12)
+        part /= max(float(self._weight.sum()), 1e-12)
         # at low doses tracking finds disks that are too faint to be detected
-        faint = count <= FEWEST_EXPLAINED and fit.disks_used[i] >= FEWEST_USED
+        faint = self.detected <= FEWEST_EXPLAINED and fit.disks_used[0] >= FEWEST_USED
         return float(part) if part >= LEAST_EXPLAINED and (on > FEWEST_EXPLAINED - 1 or faint) else 0.0
 
 

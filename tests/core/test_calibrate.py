@@ -10,6 +10,7 @@ from livestrain_core.disks import track
 from livestrain_core.errors import NoProbe
 from livestrain_core.lattice import Lattice, Reason, fit_lattice
 from livestrain_core.probe import Probe
+from livestrain_core.target import Target, miller
 
 
 def poisson(mean: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -36,7 +37,7 @@ def test_a_calibration_tracks_frames_that_it_has_not_seen() -> None:
     given = scan(HEXAGONAL, 48, strain=0.02, descan=2.0)
     found = calibrate(given.frames[:24])
     assert found.lattice is not None
-    later = track(given.frames[24:], None, found.lattice, found.hk, found.probe, found.search_px)
+    later = track(given.frames[24:], None, Target(found.lattice, miller(found.hk), found.probe, found.search_px))
     fit = fit_lattice(later, found.hk)
     assert (fit.reason == Reason.FITTED).all()
     np.testing.assert_allclose(np.stack([fit.g1, fit.g2], axis=1), given.g[24:], atol=0.1)

@@ -9,6 +9,7 @@ from livestrain_core.detect import detect
 from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import Reason, fit_lattice
+from livestrain_core.target import Target, miller
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
@@ -61,7 +62,7 @@ def test_a_lattice_seen_through_dark_and_gain_is_that_without_them() -> None:
     stored = np.rint(given.frames / gain + dark).astype(np.uint16)
 
     def error(frames: np.ndarray) -> float:
-        fit = fit_lattice(track(frames, None, SQUARE, given.hk, PROBE, 5.0), given.hk)
+        fit = fit_lattice(track(frames, None, Target(SQUARE, miller(given.hk), PROBE, 5.0)), given.hk)
         fitted = fit.reason == Reason.FITTED
         assert fitted.all()
         return float(np.sqrt(np.mean((np.stack([fit.g1, fit.g2], axis=1) - given.g) ** 2)))

@@ -12,6 +12,7 @@ from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice
 from livestrain_core.layout import task_for, work_for
 from livestrain_core.probe import Probe, disk
+from livestrain_core.target import Target, miller
 from livestrain_core.templates import filters
 from livestrain_core.types import Disks
 
@@ -20,7 +21,7 @@ SEARCH_PX = 5.0
 
 def follow(given: Scan, frames: NDArray[Any] | None = None, usable: NDArray[np.bool_] | None = None) -> Disks:
     values = given.frames if frames is None else frames
-    return track(values, usable, given.lattice, given.hk, PROBE, SEARCH_PX)
+    return track(values, usable, Target(given.lattice, miller(given.hk), PROBE, SEARCH_PX))
 
 
 def vectors(fit: LatticeFit) -> NDArray[np.float64]:
@@ -58,7 +59,7 @@ def test_intensities_are_the_electrons_in_each_disk() -> None:
     for place, height in zip(places, (100.0, 20.0, 40.0), strict=True):
         image += height * draw_disk(SHAPE, place, PROBE)
     frames = np.random.default_rng(0).poisson(image, (4, *SHAPE)).astype(np.uint16)
-    found = track(frames, None, SQUARE, np.array([[0, 0], [1, 0], [0, 1]]), PROBE, SEARCH_PX)
+    found = track(frames, None, Target(SQUARE, ((0, 0), (1, 0), (0, 1)), PROBE, SEARCH_PX))
     area = draw_disk(SHAPE, places[0], PROBE).sum()
     np.testing.assert_allclose(found.intensity.mean(axis=0), np.array([100, 20, 40]) * area, rtol=0.03)
 
@@ -167,12 +168,12 @@ def test_saturated_pixels_are_not_looked_at(square: Scan) -> None:
     direct = int(np.flatnonzero((square.hk == 0).all(axis=1))[0])
     # the sum of the direct beam is lost, as behind a beam stop; the lattice is not
     capped = np.minimum(square.frames, level).astype(np.uint16)
-    found = track(capped, None, SQUARE, square.hk, PROBE, SEARCH_PX, saturation=level)
+    found = track(capped, None, Target(SQUARE, miller(square.hk), PROBE, SEARCH_PX, saturation=level))
     assert np.isnan(found.position[:, direct]).all()
     fit = fit_lattice(found, square.hk)
     assert (fit.reason == Reason.FITTED).all()
     assert np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) < 0.04
-    unreached = track(square.frames, None, SQUARE, square.hk, PROBE, SEARCH_PX, saturation=65535)
+    unreached = track(square.frames, None, Target(SQUARE, miller(square.hk), PROBE, SEARCH_PX, saturation=65535))
     np.testing.assert_array_equal(unreached.position, follow(square).position)
 
 
@@ -181,7 +182,9 @@ def test_positions_do_not_depend_on_the_scale_of_the_counts_where_it_is_known(sq
     expected = follow(square)
     scaled = (square.frames * scale).astype(np.float32)
     found = track(
-        scaled, None, SQUARE, square.hk, PROBE, SEARCH_PX, contrast=replace(USUAL, electrons_per_count=1 / scale)
+        scaled,
+        None,
+        Target(SQUARE, miller(square.hk), PROBE, SEARCH_PX, contrast=replace(USUAL, electrons_per_count=1 / scale)),
     )
     np.testing.assert_allclose(found.position, expected.position, atol=1e-4)
     np.testing.assert_allclose(found.intensity, expected.intensity * scale, rtol=1e-4, atol=0.1 * scale)
@@ -189,7 +192,9 @@ def test_positions_do_not_depend_on_the_scale_of_the_counts_where_it_is_known(sq
 
 def test_one_round_of_filters_is_nearly_as_good_as_two(square: Scan) -> None:
     fits = [
-        fit_lattice(track(square.frames, None, SQUARE, square.hk, PROBE, SEARCH_PX, estimator=n), square.hk)
+        fit_lattice(
+            track(square.frames, None, Target(SQUARE, miller(square.hk), PROBE, SEARCH_PX, estimator=n)), square.hk
+        )
         for n in ("fast", "precise")
     ]
     one, two = (np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) for fit in fits)
@@ -207,7 +212,7 @@ def test_frames_whose_sides_are_no_multiple_of_a_bin_are_tracked(square: Scan, s
 
 def test_disks_that_leave_the_frame_are_not_found(square: Scan) -> None:
     far = np.array([[0, 0], [2, 0], [-3, 0], [9, 9], [0, 1]])
-    found = track(square.frames, None, SQUARE, far, PROBE, SEARCH_PX)
+    found = track(square.frames, None, Target(SQUARE, miller(far), PROBE, SEARCH_PX))
     assert np.isnan(found.position[:, [2, 3]]).all()
     assert np.isfinite(found.position[:, [0, 1, 4]]).all()
 
@@ -227,7 +232,7 @@ def test_disk_sums_are_those_of_a_mask() -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 4, 8])
 def test_binned_column_sums_are_those_of_numpy(square: Scan, step: int) -> None:
-    task = task_for(SHAPE, None, SQUARE, square.hk.astype(np.float64).tobytes(), PROBE, SEARCH_PX)
+    task = task_for(SHAPE, None, Target(SQUARE, miller(square.hk), PROBE, SEARCH_PX))
     work, margin = work_for(task), task.pixels.margin
     work.image[margin : margin + SHAPE[0], margin : margin + SHAPE[1]] = square.frames[0]
     rows, columns = (side // step for side in work.image.shape)

@@ -6,6 +6,7 @@ from livestrain_core.disks import track
 from livestrain_core.errors import SingularLattice
 from livestrain_core.lattice import Lattice, Reason, fit_lattice, predict, primitive_basis, refuse_singular
 from livestrain_core.seek import find_lattices
+from livestrain_core.target import Target, miller
 from livestrain_core.types import Disks
 
 HK = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3)])
@@ -168,21 +169,23 @@ def test_what_is_no_lattice_is_not_looked_for(kind: str) -> None:
     with pytest.raises(SingularLattice):
         refuse_singular(NO_LATTICES[kind])
     with pytest.raises(SingularLattice):
-        track(frames, None, NO_LATTICES[kind], HK, PROBE, 4.0)
+        track(frames, None, Target(NO_LATTICES[kind], miller(HK), PROBE, 4.0))
     with pytest.raises(SingularLattice):
-        find_lattices(frames, None, NO_LATTICES[kind], HK, PROBE, 4.0)
+        find_lattices(frames, None, Target(NO_LATTICES[kind], miller(HK), PROBE, 4.0))
 
 
 @pytest.mark.parametrize("lattice", [SQUARE, HEXAGONAL, OBLIQUE], ids=["square", "hexagonal", "oblique"])
 def test_a_lattice_is_looked_for(lattice: Lattice) -> None:
     refuse_singular(lattice)
-    assert (find_lattices(np.zeros((2, *SHAPE), np.uint16), None, lattice, HK, PROBE, 4.0).fit.reason == 1).all()
+    assert (
+        find_lattices(np.zeros((2, *SHAPE), np.uint16), None, Target(lattice, miller(HK), PROBE, 4.0)).fit.reason == 1
+    ).all()
 
 
 def test_without_indices_there_are_no_disks_and_no_lattice() -> None:
     nothing, frames = np.empty((0, 2), np.int64), np.ones((2, *SHAPE), np.uint16)
-    found = track(frames, None, SQUARE, nothing, PROBE, 4.0)
+    found = track(frames, None, Target(SQUARE, miller(nothing), PROBE, 4.0))
     shapes = [a.shape for a in (found.position, found.intensity, found.score, found.noise_part)]
     assert shapes == [(2, 0, 2), (2, 0), (2, 0), (2, 0)]
-    sought = find_lattices(frames, None, SQUARE, nothing, PROBE, 4.0)
+    sought = find_lattices(frames, None, Target(SQUARE, miller(nothing), PROBE, 4.0))
     assert (sought.fit.reason == Reason.NO_SIGNAL).all()

@@ -17,6 +17,7 @@ from livestrain_core.products import inner, leverages, normals
 from livestrain_core.shot_noise import counts_per_electron
 from livestrain_core.strain import strain
 from livestrain_core.strain_error import standard_errors, strain_covariance
+from livestrain_core.target import Target, miller
 from livestrain_core.templates import filters
 
 FRAMES = 24
@@ -49,7 +50,7 @@ def fringed(rms: float, cycles: float = 0.5, electrons: float = 3e5, seed: int =
 
 
 def lattices(frames: NDArray[np.generic], contrast: Contrast | None = None) -> LatticeFit:
-    return fit_lattice(track(frames, None, SQUARE, HK, PROBE, 4.0, contrast=contrast), HK)
+    return fit_lattice(track(frames, None, Target(SQUARE, miller(HK), PROBE, 4.0, contrast=contrast)), HK)
 
 
 def total(contrast: Contrast) -> float:

@@ -10,6 +10,7 @@ from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
 from livestrain_core.lattice import Reason, fit_lattice
 from livestrain_core.strain import strain
+from livestrain_core.target import Target, miller
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -33,7 +34,9 @@ def test_strain_of_a_known_scan_is_no_worse_than_the_best_peer(
         truth = {name: file[f"truth/{name}"][:].ravel() for name in ("e00", "e11", "e01", "theta")}
     found = calibrate(frames[:64], None, vacuum)
     assert found.lattice is not None, found.reason
-    fit = fit_lattice(track(frames, None, found.lattice, found.hk, found.probe, found.search_px), found.hk)
+    fit = fit_lattice(
+        track(frames, None, Target(found.lattice, miller(found.hk), found.probe, found.search_px)), found.hk
+    )
     assert (fit.reason == Reason.FITTED).all()
     # the basis found and the basis of the truth are the same lattice: a whole-numbered matrix turns one into the other
     turn = np.linalg.solve(np.array([found.lattice.g1, found.lattice.g2]).T, G0)

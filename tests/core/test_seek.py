@@ -8,6 +8,7 @@ from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_d
 from livestrain_core.lattice import Lattice, Reason
 from livestrain_core.recover import Outcome, recover, recover_lattice
 from livestrain_core.seek import Sought, Tracking, find_lattices
+from livestrain_core.target import Target, miller
 
 SEARCH_PX = 5.0
 LATTICES = {"square": SQUARE, "hexagonal": HEXAGONAL, "oblique": OBLIQUE}
@@ -25,7 +26,7 @@ def seen(lattice: Lattice, n: int = 6, **more: Any) -> Scan:
 
 
 def sought(frames: NDArray[Any], lattice: Lattice, usable: NDArray[np.bool_] | None = None) -> Sought:
-    return find_lattices(frames, usable, lattice, indices(3, 48.0, lattice), PROBE, SEARCH_PX)
+    return find_lattices(frames, usable, Target(lattice, miller(indices(3, 48.0, lattice)), PROBE, SEARCH_PX))
 
 
 def error(found: Sought, given: Scan) -> NDArray[np.float64]:

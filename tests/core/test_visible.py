@@ -12,6 +12,7 @@ from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import fit_lattice
 from livestrain_core.probe import Probe
+from livestrain_core.target import Target, miller
 from livestrain_core.templates import CLASSES, SHIFTS, disk_model, filters, pixel_variance, window_half
 from livestrain_core.visible import Equations, measure_visible, visible_tables
 
@@ -111,7 +112,7 @@ def test_disks_cut_by_a_fault_are_right_within_their_errors(part: str) -> None:
     errors = {}
     true = given.centre[:, None] + given.hk @ given.g
     for estimator in ("fast", "precise"):
-        found = track(frames, usable, HEXAGONAL, given.hk, PROBE, 5.0, estimator=estimator)
+        found = track(frames, usable, Target(HEXAGONAL, miller(given.hk), PROBE, 5.0, estimator=estimator))
         fit = fit_lattice(found, given.hk)
         assert (fit.reason == 0).all()
         errors[estimator] = float(np.sqrt(np.mean((np.stack([fit.g1, fit.g2], axis=1) - given.g) ** 2)))

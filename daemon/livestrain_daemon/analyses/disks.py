@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.dynamical import Contrast
 from livestrain_core.lattice import Lattice
-from livestrain_core.probe import Probe
 from livestrain_core.seek import find_lattices
-from livestrain_core.types import Estimator, Indices, Usable
+from livestrain_core.target import Target, miller
+from livestrain_core.types import Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.plan import CalibrationPlan, Plan, pixels_outside
@@ -51,16 +50,16 @@ class TrackedDisks:
     def prepare(self, plan: Plan, kind: FrameKind) -> Prepared:
         """The plan's lattice as the tracking wants it."""
         calibration = plan.calibration
-        return _Prepared(
-            usable=_trackable(plan, kind),
-            lattice=lattice_of(calibration),
-            hk=np.asarray(calibration.hk, dtype=np.int64),
-            probe=calibration.probe,
-            search_px=calibration.search_px,
-            contrast=calibration.contrast.contrast() if calibration.contrast else None,
+        target = Target(
+            lattice_of(calibration),
+            miller(np.asarray(calibration.hk)),
+            calibration.probe,
+            calibration.search_px,
             estimator=plan.estimator,
+            contrast=calibration.contrast.contrast() if calibration.contrast else None,
             saturation=plan.corrections.saturation_seen,
         )
+        return _Prepared(_trackable(plan, kind), target)
 
 
 def _trackable(plan: Plan, kind: FrameKind) -> Usable | None:
@@ -86,27 +85,11 @@ def lattice_of(calibration: CalibrationPlan) -> Lattice:
 @dataclass(frozen=True)
 class _Prepared:
     usable: Usable | None
-    lattice: Lattice
-    hk: Indices
-    probe: Probe
-    search_px: float
-    contrast: Contrast | None
-    estimator: Estimator
-    saturation: float | None
+    target: Target
 
     def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
         del positions, earlier
-        sought = find_lattices(
-            frames,
-            self.usable,
-            self.lattice,
-            self.hk,
-            self.probe,
-            self.search_px,
-            contrast=self.contrast,
-            estimator=self.estimator,
-            saturation=self.saturation,
-        )
+        sought = find_lattices(frames, self.usable, self.target)
         disks, fit = sought.disks, sought.fit
         return {
             "disk_position": disks.position,
