@@ -266,12 +266,27 @@ def test_a_vacuum_probe_that_is_none_is_a_usage_error(daemon: WireDaemon, tmp_pa
     assert not daemon.requests
 
 
-@pytest.mark.parametrize("text", ["", "a", "1:b", "5:2", "-1", "1,,2"])
-def test_positions_that_are_none_are_a_usage_error(text: str) -> None:
-    with pytest.raises(Exception, match="found"):
-        parse_positions(text)
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "1:b", "5:2", "-1", "1,,2", "0:9:0", "0:4:1:1", "9" * 20, "9" * 5000, "0:99999999999", "0:9:" + "9" * 50],
+)
+def test_positions_that_are_none_are_a_usage_error(
+    text: str, daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["calibrate", f"--positions={text}"]) == exits.USAGE
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "--positions" in last
+    assert "expected" in last
+    assert "found" in last
+    assert not daemon.requests
+
+
+def test_positions_are_a_list_or_a_slice() -> None:
     assert parse_positions("3, 4") == [3, 4]
     assert parse_positions("0:3") == [0, 1, 2]
+    assert parse_positions("0 : 8 : 4") == [0, 4]
+    assert parse_positions(str((1 << 26) - 1)) == [(1 << 26) - 1]
+    assert len(parse_positions("0:65536")) == 1 << 16
 
 
 def test_reference_is_set_and_undone(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,9 +337,18 @@ def test_a_wrong_reference_is_a_usage_error_and_none_is_no_data(
     told = capsys.readouterr().err
     assert "there is no reference yet" in told
     assert "no change of the reference to undo" in told
-    for text in ("", "1:2", "1:2,3", "a:b,c:d", "2:1,0:1", "-1:2,0:1"):
-        with pytest.raises(BadRegion):
+    for text in ("", "1:2", "1:2,3", "a:b,c:d", "2:1,0:1", "-1:2,0:1", f"0:1,0:{'9' * 30}"):
+        with pytest.raises(BadRegion, match=r"expected .* found"):
             parse_region(text)
+
+
+@pytest.mark.parametrize("values", ["0 0 0 0", "1 2 2 4", "nan 1 2 3", "inf 0 0 1"])
+def test_vectors_that_span_no_area_are_a_usage_error(
+    values: str, daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["reference", "--values", *values.split()]) == exits.USAGE
+    assert f"expected g1 and g2 that span an area [px], found {values}" in capsys.readouterr().err
+    assert not daemon.requests
 
 
 def test_watch_ends_with_the_scan_and_saves(

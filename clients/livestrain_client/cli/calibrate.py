@@ -1,4 +1,6 @@
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,12 @@ from livestrain_wire.messages import CalibrateReply, GivenValues
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 PIPE_COLUMNS = 200
+SLICE = re.compile(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}))?", re.ASCII)
+LIST = re.compile(r"\d{1,99}(,\d{1,99})*", re.ASCII)
+MOST_LOOKED_AT = 1 << 16
+"""Positions that a calibration can be asked to look at; the daemon looks at as many as it has memory for."""
+MOST_POSITIONS = 1 << 26
+"""No scan has more."""
 
 
 @app.command()
@@ -126,17 +134,21 @@ def _wanted(found: CalibrateReply) -> bool:
 
 def parse_positions(text: str) -> list[int]:
     """Flat positions from a list, or from first:after:step."""
-    try:
-        if ":" in text:
-            first, after, step = (int(part) for part in f"{text}:1".split(":")[:3])
-            found = list(range(first, after, step))
-        else:
-            found = [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(f"expected 0,64,128 or 0:4096:64, found {text!r}") from error
-    if not found or min(found) < 0:
-        raise typer.BadParameter(f"expected at least one position, none negative, found {text!r}")
-    return found
+    match = SLICE.fullmatch(text.replace(" ", ""))
+    if match is not None:
+        first, after, step = int(match[1]), int(match[2]), int(match[3] or 1)
+        found: Sequence[int] = range(first, after, step) if step else ()
+    elif LIST.fullmatch(text.replace(" ", "")):
+        found = [int(part) for part in text.split(",")]
+    else:
+        raise typer.BadParameter(f"expected 0,64,128 or 0:4096:64, found {text!r:.60}", param_hint="--positions")
+    if not 1 <= len(found) <= MOST_LOOKED_AT:
+        expected = f"expected 1 to {MOST_LOOKED_AT} positions"
+        raise typer.BadParameter(f"{expected}, found {len(found)} in {text!r:.60}", param_hint="--positions")
+    if max(found) >= MOST_POSITIONS:
+        expected = f"expected positions below {MOST_POSITIONS}"
+        raise typer.BadParameter(f"{expected}, found {text!r:.60}", param_hint="--positions")
+    return list(found)
 
 
 def read_image(path: Path) -> NDArray[Any]:

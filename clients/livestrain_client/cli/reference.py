@@ -1,5 +1,6 @@
 import re
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ class Along(StrEnum):
     g1 = "g1"
 
 
-REGION = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
+REGION = re.compile(r"(\d{1,9}):(\d{1,9}),(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
 @app.command()
@@ -36,7 +37,9 @@ def reference(
     undo: Annotated[
         bool, typer.Option("--undo", help="Go back to before the latest change that somebody asked for.")
     ] = False,
-    revert_to: Annotated[int | None, typer.Option(min=0, help="Go back to this reference revision.")] = None,
+    revert_to: Annotated[
+        int | None, typer.Option(min=0, max=1 << 62, help="Go back to this reference revision.")
+    ] = None,
     axes: Annotated[
         Along | None, typer.Option(help="Give strain along the detector, the scan, or g1 of the reference.")
     ] = None,
@@ -50,6 +53,7 @@ def reference(
     if axes is not None and (undo or revert_to is not None):
         raise typer.BadParameter("--undo and --revert-to bring back the axes, too; set --axes afterwards")
     rectangle = None if region is None else parse_region(region)
+    _refuse_flat(values)
     with Control(control, deadline) as asking:
         undone = _latest_choice(asking) if undo else None
         if undone is not None:
@@ -72,11 +76,21 @@ def parse_region(text: str) -> tuple[int, int, int, int]:
     """
     match = REGION.fullmatch(text.replace(" ", ""))
     if match is None:
-        raise BadRegion(f"expected a region such as 0:16,0:64 (rows, columns), found {text!r:.60}")
+        raise BadRegion(f"expected rows and columns r0:r1,c0:c1 such as 0:16,0:64, found {text!r:.60}")
     first_row, row_after, first_column, column_after = (int(part) for part in match.groups())
     if row_after <= first_row or column_after <= first_column:
-        raise BadRegion(f"expected a region with at least one position, found {text!r:.60}")
+        raise BadRegion(f"expected r0:r1,c0:c1 with r0 below r1 and c0 below c1, found {text!r:.60}")
     return first_row, first_column, row_after, column_after
+
+
+def _refuse_flat(values: tuple[float, float, float, float] | None) -> None:
+    """Refuse vectors that no strain can be measured against."""
+    if values is None:
+        return
+    area = values[0] * values[3] - values[1] * values[2]
+    if not (isfinite(area) and area):
+        found = " ".join(f"{value:g}" for value in values)
+        raise typer.BadParameter(f"expected g1 and g2 that span an area [px], found {found}", param_hint="--values")
 
 
 def _latest_choice(asking: Control) -> ReferenceInfo:

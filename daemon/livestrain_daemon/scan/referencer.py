@@ -61,7 +61,9 @@ class Referencer:
         if self._scan.revision is None or not self._scan.revision.has_lattice:
             refuse("the scan has no lattice")
         elif request.region is not None and (request.region[2] > rows or request.region[3] > columns):
-            refuse(f"expected a region within {rows} x {columns} positions, found {request.region}")
+            first_row, first_column, row_after, column_after = request.region
+            found = f"rows {first_row}:{row_after}, columns {first_column}:{column_after}"
+            refuse(f"expected a region within {rows} x {columns} positions, found {found}")
         elif request.axes == "scan" and self._scan.revision.plan.calibration.scan_axes is None:
             refuse("how the scan lies to the detector is not known; tell it with livestrain calibrate --rotation")
         elif request.values is not None:
