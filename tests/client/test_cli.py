@@ -16,6 +16,7 @@ import pytest
 from helpers.wire_daemon import WireDaemon
 from livestrain_client.cli import calibrate, exits, reference, run, status, stop, verbs, watch
 from livestrain_client.cli.calibrate import parse_positions
+from livestrain_client.cli.found import calibration_rows
 from livestrain_client.cli.reference import parse_region
 from livestrain_client.errors import BadRegion
 from livestrain_wire.messages import (
@@ -219,12 +220,19 @@ def test_calibrate_shows_every_quantity_with_its_source(daemon: WireDaemon, caps
         "disk radius 2 px found on request: 2 frames",
         "g1 to g2 90.00 degrees",
         "broken pixels 3",
-        "axis 0 reversed, then turned by -12.5 degrees configuration: as given",
+        "axis 0 reversed, then turned by -12.5 degrees given in the configuration",
         "1.02000 to 1, long axis at 30.0 degrees, 0.1 px off found on request: a ring",
         "(0.01, 0) px per row",
         "0.125 1/nm",
     ):
         assert text in shown
+
+
+@pytest.mark.parametrize(("source", "told"), [("command", "given by request"), ("given", "given in the configuration")])
+def test_what_was_given_is_not_said_to_be_found(source: str, told: str) -> None:
+    axes = {"source": source, "how": "as given", "rotation_deg": 0.0, "flip": "none"}
+    (row,) = (row for row in calibration_rows({"scan_axes": axes}) if row[0] == "scan axes")
+    assert row[2] == told
 
 
 def test_what_is_known_goes_with_the_request(daemon: WireDaemon, tmp_path: Path) -> None:

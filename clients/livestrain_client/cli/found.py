@@ -7,6 +7,8 @@ from typing import Any
 Row = tuple[str, str, str]
 """Quantity, value, where it comes from."""
 SOURCES = {"automatic": "found by itself", "command": "found on request", "given": "configuration"}
+GIVEN = {"command": "given by request", "given": "given in the configuration"}
+"""Where a value comes from that nothing was measured for."""
 FLIPS = {
     "none": "no flip",
     "rows": "axis 0 reversed",
@@ -92,6 +94,8 @@ def _pixel(part: Mapping[str, Any]) -> str:
 
 
 def _origin(part: Mapping[str, Any]) -> str:
+    if part.get("how") == "as given":
+        return GIVEN.get(str(part.get("source")), "as given")
     source = SOURCES.get(str(part.get("source")), str(part.get("source")))
     return f"{source}: {part['how']}" if part.get("how") else source
 
