@@ -2,58 +2,36 @@
 
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import zmq
 
-from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT, Answer, ControlSocket, Heard, MapsSocket
+from livestrain_client.asking import Asking
+from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT, ControlSocket, Heard, MapsSocket
 from livestrain_client.errors import Unavailable
 from livestrain_client.mirror import Mirror
 from livestrain_client.requests import new_id
-from livestrain_client.state import Chunk, MapState
+from livestrain_client.state import MapState
 from livestrain_client.updates import Reconnected, Stale, Update, VectorMapChanged
 from livestrain_wire.errors import NewerProtocol, WireError
 from livestrain_wire.messages import (
     BraggVectorMap,
-    BraggVectorMapReply,
-    BraggVectorMapRequest,
     Event,
     Heartbeat,
     MapValues,
     PlanChanged,
     Progress,
     ReferenceInfo,
-    Request,
     ScanEnded,
     ScanStarted,
-    SnapshotReply,
-    SnapshotRequest,
     StatusReply,
     StatusRequest,
 )
 
 STALE_SECONDS = 3.0
 """A daemon that has sent no heartbeat for so long is stale [s]."""
-CREDIT = 4
-"""Chunks of snapshots that may be on their way at a time."""
-REPEAT_SECONDS = 2.0
-"""A request without a reply is sent again after so long [s]."""
-REFUSED_SECONDS = 0.2
-"""After a refusal, so long nothing is asked for [s]."""
 MESSAGES_A_TURN = 256
-
-
-@dataclass
-class _Asked:
-    """A request that waits for its reply."""
-
-    request: Request
-    resend_at: float
-    scans_seen: int = 0
-    state: MapState | None = None
-    chunk: Chunk = (0, 0)
 
 
 class Live:
@@ -89,8 +67,7 @@ class Live:
         self.control_endpoint = control_endpoint
         self._deadline = deadline
         self._mirror = Mirror(maps, follow)
-        self._asked: dict[str, _Asked] = {}
-        self._quiet_until = 0.0
+        self._asking = Asking(self._mirror)
         self._heard_at = time.monotonic()
         self._was_stale = False
         self._news: list[Update] = []
@@ -123,37 +100,37 @@ class Live:
     @property
     def maps(self) -> dict[str, MapState]:
         """The maps under the current plan revision, by name; their ``values`` are (scan_rows, scan_columns, ...)."""
-        return self._mirror.maps
+        return self._mirror.followed.maps
 
     @property
     def vector_map(self) -> VectorMapChanged | None:
         """The Bragg vector map as last published; `Control.bragg_vector_map` asks for the present one."""
-        return self._mirror.vector_map.held
+        return self._mirror.followed.vector_map.held
 
     @property
     def earlier(self) -> dict[int, dict[str, MapState]]:
         """The maps of this scan's plan revisions before."""
-        return self._mirror.earlier
+        return self._mirror.followed.earlier
 
     @property
     def scan(self) -> ScanStarted | None:
         """The scan that is followed."""
-        return self._mirror.scan
+        return self._mirror.followed.scan
 
     @property
     def plan(self) -> PlanChanged | None:
         """The plan that results are made under."""
-        return self._mirror.plan
+        return self._mirror.followed.plan
 
     @property
     def progress(self) -> Progress | None:
         """The last counts and rates."""
-        return self._mirror.progress
+        return self._mirror.followed.progress
 
     @property
     def ended(self) -> ScanEnded | None:
         """How the scan ended, if it has."""
-        return self._mirror.ended
+        return self._mirror.followed.ended
 
     @property
     def reference(self) -> ReferenceInfo | None:
@@ -178,7 +155,7 @@ class Live:
     @property
     def final(self) -> bool:
         """True once the scan is over and every value of it is here."""
-        return self._mirror.final
+        return self._mirror.followed.final
 
     @property
     def silent_seconds(self) -> float:
@@ -255,7 +232,7 @@ class Live:
     def _turn(self, seconds: float) -> list[Update]:
         """Ask for what is wanted, listen for at most so long, take what has come."""
         news, self._news = self._news, []
-        self._ask()
+        self._asking.ask(self._control_socket)
         if not news:
             self._listen(min(seconds, 0.1))
         epoch = self._mirror.epoch
@@ -272,11 +249,11 @@ class Live:
                 answer = self._control_socket.receive()
                 if answer is None:
                     break
-                news += self._take_answer(answer)
+                news += self._asking.take(answer)
             except WireError as error:
                 self._count(error)
         if self._mirror.epoch != epoch:
-            self._asked.clear()
+            self._asking.forget()
         return news + self._staleness()
 
     def _listen(self, seconds: float) -> None:
@@ -289,7 +266,7 @@ class Live:
         if isinstance(error, NewerProtocol):
             raise error
         self._mirror.faults[type(error).__name__] += 1
-        self._quiet_until = time.monotonic() + REFUSED_SECONDS
+        self._asking.pause()
 
     def _take_heard(self, heard: Heard) -> list[Update]:
         if isinstance(heard.message, MapValues):
@@ -299,66 +276,6 @@ class Live:
         if isinstance(heard.message, Heartbeat):
             self._heard_at = time.monotonic()
         return self._mirror.take(heard.topic, heard.message)
-
-    def _take_answer(self, answer: Answer) -> list[Update]:
-        asked = self._asked.pop(answer.reply.id, None)
-        if asked is None:
-            return []
-        if isinstance(answer.reply, StatusReply):
-            return self._mirror.take_status(answer.reply, asked.scans_seen)
-        if isinstance(asked.request, BraggVectorMapRequest):
-            # a refusal says that there is none any more; the next one that is published tells of itself
-            found = answer.reply if isinstance(answer.reply, BraggVectorMapReply) else None
-            return self._mirror.take_vector_map_reply(found, answer.payload) if found else []
-        if asked.state is None:
-            self._mirror.wants_status = True
-            return []
-        if isinstance(answer.reply, SnapshotReply):
-            news = self._mirror.take_chunk(asked.state, asked.chunk, answer.reply, answer.payload)
-            if news is not None:
-                return news
-        else:
-            asked.state.chunk_refused(asked.chunk)
-            self._mirror.wants_status = True
-        self._quiet_until = time.monotonic() + REFUSED_SECONDS
-        return []
-
-    def _ask(self) -> None:
-        now = time.monotonic()
-        for asked in self._asked.values():
-            if now >= asked.resend_at:
-                self._send(asked, now)
-        if now < self._quiet_until:
-            return
-        if self._mirror.wants_status and not self._waits_for(StatusRequest):
-            request = StatusRequest(id=new_id())
-            self._send(_Asked(request, now, scans_seen=self._mirror.asked_status()), now)
-        if self._mirror.in_touch and self._mirror.scan is not None:
-            self._ask_for_chunks(self._mirror.scan.start.scan_id, now)
-            self._ask_for_vector_map(self._mirror.scan.start.scan_id, now)
-
-    def _waits_for(self, kind: type[Request]) -> bool:
-        return any(isinstance(asked.request, kind) for asked in self._asked.values())
-
-    def _ask_for_vector_map(self, scan_id: str, now: float) -> None:
-        if self._mirror.vector_map.wanted and not self._waits_for(BraggVectorMapRequest):
-            self._mirror.vector_map.wanted = False
-            self._send(_Asked(BraggVectorMapRequest(id=new_id(), scan_id=scan_id), now), now)
-
-    def _ask_for_chunks(self, scan_id: str, now: float) -> None:
-        outstanding = sum(asked.state is not None for asked in self._asked.values())
-        for name, state in self._mirror.maps.items():
-            while outstanding < CREDIT and (chunk := state.next_chunk()) is not None:
-                request = SnapshotRequest(
-                    id=new_id(), scan_id=scan_id, name=name, revision=state.revision, first=chunk[0], count=chunk[1]
-                )
-                self._send(_Asked(request, now, state=state, chunk=chunk), now)
-                outstanding += 1
-
-    def _send(self, asked: _Asked, now: float) -> None:
-        # Without a connection a request is tried again soon: it is not on its way.
-        asked.resend_at = now + (REPEAT_SECONDS if self._control_socket.send(asked.request) else 0.1)
-        self._asked[asked.request.id] = asked
 
     def _staleness(self) -> list[Update]:
         stale = self.stale
