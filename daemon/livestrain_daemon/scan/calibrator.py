@@ -98,7 +98,7 @@ class Calibrator:
         try:
             return with_known(calibration, given, "given")
         except EllipseUnknown as error:
-            self._scan.tell("ellipse_unknown", f"no elliptic distortion is corrected: {error}", "warning")
+            self._scan.notebook.tell("ellipse_unknown", f"no elliptic distortion is corrected: {error}", "warning")
             fewer = given.model_copy(update={"lattice_shape": None})
         except PlanError as error:
             self._tell_no_pixel_size("the configuration", error)
@@ -145,4 +145,4 @@ class Calibrator:
             return calibration
 
     def _tell_no_pixel_size(self, who: str, error: PlanError) -> None:
-        self._scan.tell("pixel_size_unknown", f"the pixel size of {who} is not used: {error}", "warning")
+        self._scan.notebook.tell("pixel_size_unknown", f"the pixel size of {who} is not used: {error}", "warning")

@@ -45,7 +45,7 @@ class GivenCorrections:
         while self._failures:
             key, reason = self._failures.popitem()
             del self._images[key]
-            self._scan.tell(f"{key}_not_used", f"analysis.{key} is not used: {reason}", "error")
+            self._scan.notebook.tell(f"{key}_not_used", f"analysis.{key} is not used: {reason}", "error")
         return True
 
     @property

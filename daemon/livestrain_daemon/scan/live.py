@@ -2,29 +2,26 @@
 
 import time
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import structlog
 
 from livestrain_daemon.dispatch.job import Job
-from livestrain_daemon.errors import StorageError
 from livestrain_daemon.messages import ScanClosed, ScanOpened, SyncTask
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.publish.feed import MapFeed
 from livestrain_daemon.scan.announcer import Announcer, Standing
 from livestrain_daemon.scan.axes import resolved
+from livestrain_daemon.scan.notebook import Notebook
 from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.seen import FramesSeen
 from livestrain_daemon.scan.surroundings import Surroundings
-from livestrain_daemon.scanfolder import FrameState, Journal, ResultState, revisions, runs_of
+from livestrain_daemon.scanfolder import FrameState, ResultState, revisions, runs_of
 from livestrain_wire.messages import ReferenceInfo, Run
 
 log = structlog.get_logger()
 
-FAILURES_TOLD = 10
-"""So many positions that were given up are told one by one."""
 SYNC_SECONDS = 300.0
 """Forcing the results to a busy disk may take so long [s]."""
 LEDGER_SECONDS = 0.5
@@ -49,7 +46,7 @@ class LiveScan:
         self.opened = opened
         self.id = opened.scan_id
         self.folder = Path(opened.folder)
-        self._journal = Journal(self.folder)
+        self.notebook = Notebook(self.id, self.folder, surroundings.publisher)
         self.seen = FramesSeen(self.folder)
         self.references = references
         self.revision: Revision | None = None
@@ -58,12 +55,11 @@ class LiveScan:
         self.forgotten = False
         """True once the files are given back; what a worker still answers is of no use then."""
         self.feed = MapFeed(self.id, surroundings.publisher)
-        self.announcer = Announcer(self.id, surroundings.publisher, self.note)
+        self.announcer = Announcer(self.id, surroundings.publisher, self.notebook.note)
         self._surroundings = surroundings
         self._older: list[Revision] = []
         self._final = False
         self._suspended = False
-        self._positions_failed = 0
         self._released = np.zeros(self.seen.positions, np.bool_)
         self._next_ledger = 0.0
 
@@ -98,7 +94,7 @@ class LiveScan:
         self._offer(self.seen.read_ledger())
         self._suspended = True
         text = f"{self.seen.stored} of {self.seen.positions} frames are stored; the rest is taken by the next daemon"
-        self.tell("suspended", text, "warning")
+        self.notebook.tell("suspended", text, "warning")
 
     @property
     def drained(self) -> bool:
@@ -167,7 +163,7 @@ class LiveScan:
             info if self.revision is None else resolved(info, self.revision.plan.calibration), by_command
         )
         if adopted != before:
-            self.note("reference", reference=adopted.model_dump(mode="json"))
+            self.notebook.note("reference", reference=adopted.model_dump(mode="json"))
             self.feed.reference_changed(self.seen.positions)
             self._final = False
         return adopted
@@ -237,26 +233,13 @@ class LiveScan:
             limit_seconds=SYNC_SECONDS,
         )
 
-    def note(self, kind: str, **fields: Any) -> None:
-        """A line in the scan's journal; a full disk costs the line, not the daemon."""
-        try:
-            self._journal.append(kind, **fields)
-        except StorageError as error:
-            log.error("a line of the journal is lost", kind=kind, reason=str(error))
-
-    def tell(self, name: str, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
-        """An event for the subscribers and a line in the log and the journal."""
-        getattr(log, level)(text, scan=self.id, what=name)
-        self.note("event", name=name, level=level, text=text)
-        self._surroundings.publisher.event(self.id, name, text, level)
-
     def close(self) -> None:
         """Gives all files back."""
         self.forgotten = True
         for revision in (*self._older, *([self.revision] if self.revision else [])):
             revision.close()
         self.seen.close()
-        self._journal.close()
+        self.notebook.close()
 
     def _open_revision(self, plan: Plan) -> Revision:
         def analysed(stage: str, runs: list[Run]) -> None:
@@ -296,8 +279,4 @@ class LiveScan:
     def _failed(self, stage: str, runs: list[Run], reason: str) -> None:
         if self.revision is not None:
             self.revision.blank(stage, runs)
-        self.note("failed", stage=stage, runs=runs, reason=reason)
-        self._positions_failed += 1
-        if self._positions_failed <= FAILURES_TOLD:
-            more = "; the journal has the others" if self._positions_failed == FAILURES_TOLD else ""
-            self.tell("position_failed", f"{stage}: gave up on position {runs[0][0]}: {reason}{more}", "error")
+        self.notebook.failed(stage, runs, reason)

@@ -194,7 +194,7 @@ class Planner:
         def lost(reason: str, suspect: bool) -> None:
             self._busy = self._opening = False
             if not self._scan.forgotten:
-                self._scan.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
+                self._scan.notebook.tell("plan_failed", f"plan revision {plan.revision}: {reason}", "error")
             if refuse is not None:
                 refuse(reason)
             elif self._scan.revision is None and (self._surroundings.given.plan or self._schedule.exhausted):
@@ -217,12 +217,12 @@ class Planner:
             if self._scan.revision is not None:
                 log.debug("still no lattice", scan=self._scan.id, reason=calibration.reason)
                 return
-            self._scan.tell("no_lattice", f"no lattice found: {calibration.reason}", "warning")
+            self._scan.notebook.tell("no_lattice", f"no lattice found: {calibration.reason}", "warning")
         self.open(self.plan_for(calibration))
 
     def _give_up(self, reason: str) -> None:
         self._busy = False
-        self._scan.tell("calibration_failed", f"calibration failed: {reason}", "error")
+        self._scan.notebook.tell("calibration_failed", f"calibration failed: {reason}", "error")
         if self._scan.revision is None and self._schedule.exhausted:
             nominal = nominal_calibration(self._scan.opened.start.frame_shape, (), reason)
             self.open(self.plan_for(self.calibrator.with_configured(nominal)))
@@ -241,7 +241,7 @@ class Planner:
         if image is None or image.shape == expected:
             return image
         text = f"analysis.{key} is not used: expected {expected[0]} x {expected[1]} pixels, found {image.shape}"
-        self._scan.tell(f"{key}_not_used", text, "warning")
+        self._scan.notebook.tell(f"{key}_not_used", text, "warning")
         return None
 
 

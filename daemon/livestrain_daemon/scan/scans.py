@@ -164,7 +164,9 @@ class Scans:
         try:
             work()
         except StorageError as error:
-            scan.tell("scan_unusable", f"the scan is given up until the daemon is started again: {error}", "error")
+            scan.notebook.tell(
+                "scan_unusable", f"the scan is given up until the daemon is started again: {error}", "error"
+            )
             self._forget(scan.id)
 
     def suspend(self) -> None:
@@ -176,7 +178,7 @@ class Scans:
     def _abandon(self, refused: ScanRefused) -> None:
         scan = self._scans[refused.scan_id].scan
         if not scan.stopped_coming:
-            scan.tell("not_resumed", f"the intake could not go on with the scan: {refused.text}", "error")
+            scan.notebook.tell("not_resumed", f"the intake could not go on with the scan: {refused.text}", "error")
             scan.close_without_intake()
 
     def _pass_on(
@@ -191,9 +193,9 @@ class Scans:
                 scan.faults = dict(message.faults)
                 self.queued_frames = message.queued
             case FaultSeen():
-                scan.tell(message.kind, message.text, "warning")
+                scan.notebook.tell(message.kind, message.text, "warning")
             case Synced():
-                scan.note("synced", runs=message.runs)
+                scan.notebook.note("synced", runs=message.runs)
             case ScanClosed():
                 self.queued_frames = 0
                 scan.close_intake(message)
@@ -232,7 +234,7 @@ class Scans:
             scan.resume_revision(plan, has_rebooted(scan.folder))
             return
         number = scan.next_revision()
-        scan.tell(
+        scan.notebook.tell(
             "results_of_another_version",
             f"the results of plan revision {plan.revision} are of another version: the file {apart}; revision {number} "
             "has the same plan, and all frames that are still there are analysed again",
