@@ -18,6 +18,15 @@ from livestrain_client.errors import RequestRefused, Unavailable
 from livestrain_client.figure import strain_figure
 from livestrain_client.live import Live
 from livestrain_client.requests import Control
+from livestrain_client.rig.asked import (
+    MOST_ELECTRONS,
+    MOST_PIXELS,
+    MOST_POSITIONS,
+    check_rate,
+    check_sides,
+    check_writable,
+    new_folder,
+)
 from livestrain_client.rig.processes import (
     READY_SECONDS,
     DaemonProcess,
@@ -69,13 +78,20 @@ def demo(
     scan: Annotated[str, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = "64x64",
     shape: Annotated[str, typer.Option(help="Pixels of a frame, ROWSxCOLUMNS or one side.")] = "128",
     rate: Annotated[str, typer.Option(help="Frames per second, or max.")] = "500",
-    dose: Annotated[float, typer.Option(help="Electrons per frame.")] = 1e5,
-    seed: Annotated[int, typer.Option(help="Decides every count.")] = 0,
+    dose: Annotated[float, typer.Option(min=0, max=MOST_ELECTRONS, help="Electrons per frame.")] = 1e5,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every count.")] = 0,
 ) -> None:
     """Stream a Si/SiGe multilayer scan with known strain, watch its maps fill, compare them with the truth."""
-    folder = output.absolute() / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True, exist_ok=True)
-    arguments = ["--scan", scan, "--shape", shape, "--rate", rate, "--dose", str(dose), "--seed", str(seed)]
+    sides = (
+        "--scan",
+        check_sides(scan, "--scan", MOST_POSITIONS),
+        "--shape",
+        check_sides(shape, "--shape", MOST_PIXELS),
+    )
+    arguments = [*sides, "--rate", check_rate(rate), "--dose", str(dose), "--seed", str(seed)]
+    if json_file is not None:
+        check_writable(json_file)
+    folder = new_folder(output)
     console = Console(stderr=headless)
     end_on_sigterm()
     try:
@@ -84,6 +100,9 @@ def demo(
     except Unavailable as error:
         typer.echo(f"livestrain demo: {error}", err=True)
         raise typer.Exit(69) from error
+    except KeyboardInterrupt as error:
+        typer.echo(f"livestrain demo: interrupted; what there is of the scan is in {folder}", err=True)
+        raise typer.Exit(130) from error
     if json_file is not None:
         json_file.write_text(as_json(asdict(outcome), indent=2) + "\n")
     _show(console, outcome, folder)
@@ -98,7 +117,7 @@ def _run(folder: Path, arguments: list[str], screen: Console | None, console: Co
     files = ["--truth", str(truth_file), "--vacuum-probe", str(probe_file)]
     log = folder / "simulator.log"
     with DaemonProcess(folder / "spool", ports, folder / "daemon.log", {"workers__spares": "0"}) as daemon:
-        console.print("starting (the very first start compiles, which takes half a minute) ...")
+        console.print("starting (a minute or two longer where kernels are still to be compiled) ...")
         # both start at once: the detector waits until the daemon takes its frames
         detector = simulator(ports, log, [*arguments, *files, "--scan-id", "demo", "--wait", str(READY_SECONDS)])
         try:
@@ -107,7 +126,8 @@ def _run(folder: Path, arguments: list[str], screen: Console | None, console: Co
                 first, last = _follow(live, screen, lambda: complain_if_failed(detector, log))
                 truth = dict(np.load(truth_file))
                 _measure_against_the_substrate(live, ports, truth)
-                console.print(f"first map pixels {first - began:.1f} s after the start", highlight=False)
+                text = f"first map pixels {first - began:.1f} s after the start, the last {last - first:.1f} s later"
+                console.print(text, highlight=False)
                 return _outcome(live, truth, last - first, folder)
         finally:
             detector.terminate()
@@ -196,10 +216,12 @@ def _show(console: Console, outcome: Outcome, folder: Path) -> None:
         table.add_row("theta", f"{outcome.theta_rms_mrad:.2f} mrad")
         console.print(table)
     else:
-        console.print("no lattice was found, so there is no strain; daemon.log and journal.jsonl say why")
+        console.print(
+            "no lattice was found, so there is no strain; daemon.log and journal.jsonl say why", soft_wrap=True
+        )
     console.print(
         f"{outcome.analysed} of {outcome.positions} positions analysed, {outcome.failed} failed, "
-        f"{outcome.missing} missing, {outcome.dropped} dropped; {outcome.seconds:.1f} s"
+        f"{outcome.missing} missing, {outcome.dropped} dropped"
     )
     if (folder / "strain.png").exists():
         console.print(f"picture      {folder / 'strain.png'}", soft_wrap=True)

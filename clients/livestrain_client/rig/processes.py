@@ -16,8 +16,8 @@ from typing import Self
 
 from livestrain_client.errors import Unavailable
 
-READY_SECONDS = 180.0
-"""A daemon may take so long to bind its sockets and, at the very first start, to compile [s]."""
+READY_SECONDS = 600.0
+"""A daemon may take so long to bind its sockets and to compile, which takes minutes on a busy machine [s]."""
 STOP_SECONDS = 30.0
 
 
