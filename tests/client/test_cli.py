@@ -104,7 +104,8 @@ def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setitem(verbs.EXTRAS, "livestrain_daemon_absent", "daemon")
     assert run(["wander"]) == exits.UNAVAILABLE
     assert capsys.readouterr().err == (
-        "livestrain wander needs the extra 'daemon': pip install 'livestrain[daemon]' "
+        "livestrain wander needs the extra 'daemon': "
+        "pip install 'livestrain[daemon]', or in a clone pip install -e '.[daemon]' "
         "(No module named 'livestrain_daemon_absent')\n"
     )
 

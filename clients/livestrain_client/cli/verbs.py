@@ -61,7 +61,12 @@ def missing_hint(point: EntryPoint, error: ModuleNotFoundError) -> str:
     extra = extra_of(point)
     if extra is None:
         return f"livestrain {point.name} cannot be loaded: {error}"
-    return f"livestrain {point.name} needs the extra '{extra}': pip install 'livestrain[{extra}]' ({error})"
+    return f"livestrain {point.name} {needs_extra(extra)} ({error})"
+
+
+def needs_extra(extra: str) -> str:
+    """How to install an extra, from an index and from a clone."""
+    return f"needs the extra '{extra}': pip install 'livestrain[{extra}]', or in a clone pip install -e '.[{extra}]'"
 
 
 def extra_of(point: EntryPoint) -> str | None:

@@ -9,6 +9,7 @@ from livestrain_client.cli import exits
 from livestrain_client.cli.options import ControlEndpoint, Deadline, Json, MapsEndpoint
 from livestrain_client.cli.output import messages, results
 from livestrain_client.cli.showing import JsonLines, PlainLines, Shower, TerminalView
+from livestrain_client.cli.verbs import needs_extra
 from livestrain_client.conditions import Condition, parse_condition
 from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT
 from livestrain_client.live import Live
@@ -156,7 +157,7 @@ def _save(live: Live, folder: Path) -> None:
     try:
         figure = save_figure(live, folder)
     except ModuleNotFoundError as error:
-        hint = f"strain.png needs the extra 'figures': pip install 'livestrain[figures]' ({error})"
+        hint = f"strain.png {needs_extra('figures')} ({error})"
         said.print(hint, highlight=False, markup=False, soft_wrap=True)
         return
     if figure is not None:

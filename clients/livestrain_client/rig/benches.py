@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 from livestrain_client.cli.exits import UNAVAILABLE
-from livestrain_client.cli.verbs import extra_of
+from livestrain_client.cli.verbs import extra_of, needs_extra
 
 GROUP = "livestrain.benches"
 
@@ -34,7 +34,7 @@ def add_installed(app: typer.Typer) -> None:
 
 def _add_missing(app: typer.Typer, point: EntryPoint, error: ModuleNotFoundError) -> None:
     extra = extra_of(point)
-    wanted = f"needs the extra '{extra}': pip install 'livestrain[{extra}]'" if extra else "cannot be loaded:"
+    wanted = needs_extra(extra) if extra else "cannot be loaded:"
     hint = f"livestrain bench {point.name} {wanted} ({error})"
 
     def missing() -> None:

@@ -52,6 +52,7 @@ def export(
     """Write results for other programs; a scan in progress gives what it has so far, NaN where not measured."""
     from livestrain_daemon.errors import DaemonError, PlanError, StorageError
     from livestrain_daemon.export import BadChoice, Choice, MissingLibrary, NothingToExport, read_scan, write_scan
+    from livestrain_daemon.export.finding import check_folder
     from livestrain_daemon.export.pack import pack_frames
 
     chosen = None if maps is None else tuple(name.strip() for name in maps.split(",") if name.strip())
@@ -62,6 +63,7 @@ def export(
     if pack == (to is not None):
         raise typer.BadParameter("choose a format with --to, or --pack")
     try:
+        check_folder(folder)
         if to is None:
             written = [pack_frames(folder, output, force)]
         else:

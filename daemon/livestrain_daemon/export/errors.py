@@ -12,6 +12,10 @@ class NothingToExport(DaemonError):
 class MissingLibrary(DaemonError):
     """A format that needs a library which is not installed; names the extra."""
 
+    def __init__(self, what: str, error: ImportError) -> None:
+        how = "pip install 'livestrain[export]', or in a clone pip install -e '.[export]'"
+        super().__init__(f"{what} needs the extra 'export': {how} ({error})")
+
 
 class BadChoice(DaemonError):
     """Something was asked for in words that mean nothing."""

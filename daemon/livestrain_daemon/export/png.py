@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from livestrain_daemon.export.errors import MissingLibrary
 from livestrain_daemon.export.exported import Exported, MapImage
 from livestrain_daemon.export.pieces import Piece
+from livestrain_wire.messages import ReferenceInfo
 
 STRAINS = ("e_xx", "e_yy", "e_xy")
 """Maps that share one scale."""
@@ -32,7 +33,7 @@ def pieces(scan: Exported) -> Iterable[Piece]:
     try:
         import matplotlib  # noqa: F401, PLC0415 - an optional dependency
     except ModuleNotFoundError as error:
-        raise MissingLibrary(f"PNG needs the extra 'export': pip install 'livestrain[export]' ({error})") from error
+        raise MissingLibrary("PNG", error) from error
     strain_limit = _limit([one.values for one in scan.maps if one.name in STRAINS])
     for one in scan.maps:
         yield Piece(_writer(scan, one, strain_limit), f"{one.name}.png")
@@ -141,7 +142,15 @@ def _subtitle(scan: Exported, one: MapImage) -> str:
     where = f"{scan.scan_id}, revision {scan.revision}; grey: not measured"
     if not one.is_strain or scan.reference is None:
         return where
-    return f"{where}\n{scan.reference.axes} axes, reference: {scan.reference.kind}"
+    return f"{where}\n{scan.reference.axes} axes, reference: {_reference_line(scan.reference)}"
+
+
+def _reference_line(reference: ReferenceInfo) -> str:
+    """What strain is against, in a few words."""
+    if reference.region is None:
+        return {"values": "given vectors", "plan": "the plan's lattice"}.get(reference.kind, reference.kind)
+    first_row, first_column, row_after, column_after = reference.region
+    return f"region {first_row}:{row_after},{first_column}:{column_after}"
 
 
 def _scale_bar(axis: Any, columns: int, step_nm: float) -> None:

@@ -25,7 +25,7 @@ def pieces(scan: Exported) -> Iterable[Piece]:
     try:
         import tifffile  # noqa: PLC0415 - an optional dependency
     except ModuleNotFoundError as error:
-        raise MissingLibrary(f"TIFF needs the extra 'export': pip install 'livestrain[export]' ({error})") from error
+        raise MissingLibrary("TIFF", error) from error
 
     def piece(name: str, values: NDArray[Any], size: float | None, unit: str, about: dict[str, Any]) -> Piece:
         def write(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The verb export as a shell runs it."""
 
+import os
 from pathlib import Path
 from shutil import copytree
 
@@ -66,7 +67,7 @@ def test_what_is_no_scan_and_what_has_no_lattice_is_said_in_a_line(
 ) -> None:
     no_scan = ask(tmp_path, "--to", "png")
     assert (no_scan.exit_code, no_scan.stderr.count("\n")) == (IO, 1)
-    assert "frames.h5: does not exist" in no_scan.stderr
+    assert f"{tmp_path}: is not a scan folder: it has no frames.h5" in no_scan.stderr
     file = ask(folder / "frames.h5", "--pack")
     assert (file.exit_code, file.stderr.count("\n"), "is no folder" in file.stderr) == (IO, 1, True)
     no_lattice = ask(without_disks, "--to", "py4dstem", "--output", tmp_path / "out")
@@ -77,6 +78,28 @@ def test_what_is_no_scan_and_what_has_no_lattice_is_said_in_a_line(
     (damaged / "results-0001.h5").write_bytes(b"nothing of HDF5")
     broken = ask(damaged, "--to", "csv")
     assert (broken.exit_code, broken.stderr.count("\n")) == (IO, 1)
+
+
+@pytest.mark.parametrize("how", [["--to", "csv"], ["--pack"]])
+def test_the_folder_that_may_have_been_meant_is_named(folder: Path, tmp_path: Path, how: list[str]) -> None:
+    for wrong in (folder.parent, folder / "results-0001.h5"):
+        done = ask(wrong, *how)
+        assert (done.exit_code, done.stderr.count("\n")) == (IO, 1)
+        assert f"{wrong}: is no" in done.stderr.replace("is not a scan folder", "is no")
+        assert f"did you mean {folder}?" in done.stderr
+    absent = ask(tmp_path / "absent", *how)
+    assert absent.stderr == f"livestrain export: {tmp_path / 'absent'}: does not exist\n"
+
+
+def test_of_many_scans_the_latest_are_named(tmp_path: Path) -> None:
+    for age, name in enumerate("abcde"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "frames.h5").touch()
+        os.utime(tmp_path / name / "frames.h5", (1e9 - age, 1e9 - age))
+    (tmp_path / "file").touch()
+    done = ask(tmp_path, "--to", "csv")
+    named = " or ".join(str(tmp_path / name) for name in "abc")
+    assert done.stderr.endswith(f"did you mean {named} or one of 2 more?\n")
 
 
 def test_what_exists_is_kept_unless_forced(folder: Path, tmp_path: Path) -> None:

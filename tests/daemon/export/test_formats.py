@@ -16,7 +16,7 @@ import tifffile
 
 from daemon.export.scans import PIXEL_MRAD, STEP_NM
 from daemon.small_scan import CAMERA, SCAN
-from livestrain_daemon.export import FORMATS, Choice, Exported, ExportError, MissingLibrary, read_scan, write_scan
+from livestrain_daemon.export import FORMATS, Choice, Exported, ExportError, MissingLibrary, png, read_scan, write_scan
 
 HYPERSPY_PYTHON = os.environ.get("LIVESTRAIN_HYPERSPY_PYTHON", "")
 
@@ -106,6 +106,17 @@ def test_a_picture_shows_what_is_not_measured_in_grey(half: Exported, tmp_path: 
     assert {path.name for path in written} == {"e_xx.png", "bright_field.png", "reason.png", "bragg_vector_map.png"}
     grey = np.abs(matplotlib.image.imread(tmp_path / "pictures" / "e_xx.png")[..., :3] - 0.55).max(axis=2) < 0.01
     assert 0.15 < grey.mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [("0:9,2:20", "reference: region 0:9,2:20"), ("median", "reference: median"), ("plan", "the plan's lattice")],
+)
+def test_the_title_of_a_picture_says_against_what_strain_is(folder: Path, reference: str, told: str) -> None:
+    found = read_scan(folder, Choice(maps=("e_xx", "total"), reference=reference))
+    strain, total = found.maps
+    assert png._subtitle(found, strain).endswith(told)
+    assert "reference" not in png._subtitle(found, total)
 
 
 def test_a_picture_of_a_whole_scan_has_no_grey(scan: Exported, tmp_path: Path) -> None:
@@ -285,6 +296,6 @@ def test_a_missing_library_is_named_with_its_extra(
     scan: Exported, to: str, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingLibrary, match=r"pip install 'livestrain\[export\]'"):
+    with pytest.raises(MissingLibrary, match=r"'livestrain\[export\]', or in a clone pip install -e '\.\[export\]' \("):
         write_scan(scan, to, tmp_path / "out")
     assert not (tmp_path / "out").exists()
