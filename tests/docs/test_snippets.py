@@ -169,7 +169,7 @@ def test_a_scan_is_calibrated_with_what_is_known(reader: Reader, capsys: pytest.
 
 
 def test_disks_are_detected_without_a_lattice(reader: Reader) -> None:
-    reader.follow("how-to/detect-disks.md")
+    reader.python(snippets("how-to/detect-disks.md", "python")[0][1])
     status = reader.rig.wait_until_final("mine")
     assert status.plan is not None
     assert {"peak_count", "peak_total"} <= {info.name for info in status.plan.maps}
@@ -200,6 +200,17 @@ def test_a_recorded_scan_is_replayed_and_its_plan_can_be_used_again(reader: Read
     assert (ended.stored, ended.missing) == (1024, 0)
     reader.python(snippets("how-to/replay-a-recorded-scan.md", "python")[0][1])
     assert read_plan(Path("plan.json")).revision == 1
+
+
+def test_a_polycrystal_can_be_tried(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    for _, text in snippets("how-to/detect-disks.md", "sh"):
+        for line in text.splitlines():
+            reader.shell(line)
+    assert "poly2_d5_u5_mixed" in capsys.readouterr().out
+    status = reader.rig.wait_until_final("grains")
+    assert status.plan is not None
+    assert {"peak_count", "peak_total"} <= {info.name for info in status.plan.maps}
+    assert "e_xx" not in {info.name for info in status.plan.maps}
 
 
 def test_the_frames_file_is_locked_while_frames_may_come(reader: Reader, crystal: RenderedScan) -> None:

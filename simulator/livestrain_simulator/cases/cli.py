@@ -30,11 +30,15 @@ def cases_verb(
     from livestrain_simulator.cases.blind import blind_set, detect_set
     from livestrain_simulator.cases.file import write_case
 
-    folder.mkdir(parents=True, exist_ok=True)
     cases = blind_set(seed) if which is SetName.disks else detect_set(seed)
     chosen = [replace(case, scan_shape=(scan, scan)) for case in cases if only in case.name]
     if not chosen:
         typer.echo(f"livestrain: no case has {only!r} in its name: {', '.join(case.name for case in cases)}", err=True)
         raise typer.Exit(2)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        typer.echo(f"livestrain: {folder}: cannot be made: {error.strerror}", err=True)
+        raise typer.Exit(74) from error
     for case in chosen:
         typer.echo(str(write_case(folder, case)))

@@ -67,6 +67,13 @@ def test_the_verb_writes_the_cases_chosen(tmp_path: Path) -> None:
 
 
 def test_the_verb_says_what_there_is_when_nothing_is_chosen(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, [str(tmp_path), "--only", "nonsense"])
+    result = CliRunner().invoke(app, [str(tmp_path / "made"), "--only", "nonsense"])
     assert result.exit_code == 2
     assert "base_d5_u5_mixed" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_line() -> None:
+    result = CliRunner().invoke(app, ["/proc/nothing/made", "--only", "base_d5_u5_mixed_gap"])
+    assert (result.exit_code, result.stderr.count("\n")) == (74, 1)
+    assert "/proc/nothing/made: cannot be made" in result.stderr
