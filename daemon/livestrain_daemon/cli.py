@@ -37,6 +37,17 @@ def _exit_codes(verb: str) -> Iterator[None]:
         sys.exit(CONFIG if isinstance(error, ConfigError) else IO if isinstance(error, StorageError) else UNAVAILABLE)
 
 
+@contextmanager
+def _naming(config: Path | None) -> Iterator[None]:
+    """Say which file has the key that an error is about."""
+    from livestrain_daemon.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{config or 'the environment'}: {error}") from error
+
+
 @serve_app.command()
 def serve(config: ConfigPath = None) -> None:
     """Take frames in, analyse them and publish maps, until SIGTERM or Ctrl-C."""
@@ -48,7 +59,8 @@ def serve(config: ConfigPath = None) -> None:
         from livestrain_daemon.logs import configure_logs
 
         configure_logs(loaded.log)
-        Daemon(loaded).run()
+        with _naming(config):
+            Daemon(loaded).run()
 
 
 @config_app.command("show")
@@ -72,7 +84,8 @@ def config_check(config: ConfigFile = None) -> None:
         loaded = load_config(config)
         from livestrain_daemon.given import read_given
 
-        read_given(loaded.analysis)
+        with _naming(config):
+            read_given(loaded.analysis)
         typer.echo("the configuration can be used")
 
 

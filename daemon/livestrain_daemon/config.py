@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from livestrain_core.types import Estimator, Template
 from livestrain_daemon.detecting import DetectPlan, DisksChoice
+from livestrain_daemon.endpoints import same
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes
 from livestrain_daemon.plan import DetectorPlan, Level
@@ -236,7 +237,22 @@ def load_config(path: Path | None) -> Config:
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{where}: {key}: {first['msg']}, found {first['input']!r:.80}") from error
     _refuse_open_publishing(config.publish, where)
+    _refuse_same_endpoints(config, where)
     return config
+
+
+def _refuse_same_endpoints(config: Config, where: str) -> None:
+    publish = config.publish
+    endpoints = {
+        "intake.endpoint": config.intake.endpoint,
+        "publish.maps_endpoint": publish.maps_endpoint,
+        "publish.control_endpoint": publish.control_endpoint,
+        "publish.http_port": f"tcp://{publish.http_host}:{publish.http_port}",
+    }
+    found = same(endpoints)
+    if found is not None:
+        values = " and ".join(dict.fromkeys(endpoints[key] for key in found))
+        raise ConfigError(f"{where}: {' and '.join(found)} are the same: {values}; each needs a port of its own")
 
 
 def _refuse_open_publishing(publish: PublishConfig, where: str) -> None:

@@ -122,6 +122,8 @@ def _read(key: str, path: Path | None, ndims: tuple[int, ...], what: str) -> NDA
         return None
     try:
         image = _from_hdf5(path, ndims) if path.suffix in HDF5 else _from_npy(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f"analysis.{key}: there is no file {path.absolute()}") from error
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise ConfigError(f"analysis.{key}: expected a .npy or HDF5 file at {path}, found {error}") from error
     if image is None or image.ndim not in ndims or image.dtype.kind not in "buif":

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from livestrain_daemon.config import load_config
@@ -82,11 +83,20 @@ def test_an_unknown_key_ends_every_verb_with_78_naming_key_and_file(tmp_path: Pa
     assert f"{path}: workers.cuont: " in done.stdout + done.stderr
 
 
-def test_a_missing_probe_is_found_by_the_check(tmp_path: Path) -> None:
-    path = written(tmp_path, '[analysis]\nvacuum_probe = "none.npy"\n')
-    done = livestrain(tmp_path, "config", "check", path)
+@pytest.mark.parametrize("verb", [("config", "check"), ("serve", "--config")])
+def test_a_missing_probe_is_found_at_once_naming_file_and_key(tmp_path: Path, verb: tuple[str, str]) -> None:
+    free_ports(tmp_path)
+    path = written(tmp_path, (tmp_path / "livestrain.toml").read_text() + '[analysis]\nvacuum_probe = "none.npy"\n')
+    done = livestrain(tmp_path, *verb, path)
     assert done.returncode == CONFIG
-    assert done.stderr.startswith("livestrain config: analysis.vacuum_probe: ")
+    told = f"{path}: analysis.vacuum_probe: there is no file {tmp_path / 'none.npy'}\n"
+    assert done.stderr == f"livestrain {verb[0]}: {told}"
+
+
+def test_a_probe_that_is_there_is_taken(tmp_path: Path) -> None:
+    np.save(tmp_path / "probe.npy", np.ones((8, 8)))
+    done = livestrain(tmp_path, "config", "check", written(tmp_path, '[analysis]\nvacuum_probe = "probe.npy"\n'))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def findings(done: subprocess.CompletedProcess[str]) -> dict[str, str]:

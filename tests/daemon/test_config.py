@@ -110,9 +110,40 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     assert refusal(tmp_path).startswith(f"{tmp_path}: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ('[intake]\nendpoint = "tcp://127.0.0.1:5551"\n', "intake.endpoint and publish.maps_endpoint"),
+        ('[intake]\nendpoint = "tcp://*:5552"\n', "intake.endpoint and publish.control_endpoint"),
+        ('[intake]\nendpoint = "tcp://localhost:9550"\n', "intake.endpoint and publish.http_port"),
+        ('[publish]\nmaps_endpoint = "tcp://127.0.0.1:5552"\n', "publish.maps_endpoint and publish.control_endpoint"),
+        ("[publish]\nhttp_port = 5552\n", "publish.control_endpoint and publish.http_port"),
+        (
+            '[publish]\nmaps_endpoint = "ipc:///run/a"\ncontrol_endpoint = "ipc:///run/a"\n',
+            "publish.maps_endpoint and publish.control_endpoint",
+        ),
+    ],
+)
+def test_two_keys_with_one_endpoint_are_both_named(tmp_path: Path, text: str, keys: str) -> None:
+    path = written(tmp_path, text)
+    assert refusal(path).startswith(f"{path}: {keys} are the same: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[publish]\nmaps_endpoint = "tcp://127.0.0.1:*"\ncontrol_endpoint = "tcp://127.0.0.1:*"\nhttp_port = 0\n',
+        '[intake]\nendpoint = "tcp://192.168.1.1:5551"\n',
+        '[publish]\nmaps_endpoint = "ipc:///run/a"\ncontrol_endpoint = "ipc:///run/b"\n',
+    ],
+)
+def test_endpoints_that_differ_or_are_chosen_later_are_taken(tmp_path: Path, text: str) -> None:
+    load_config(written(tmp_path, text))
+
+
 @pytest.mark.parametrize("key", ["maps_endpoint", "control_endpoint"])
 @pytest.mark.parametrize(
-    "endpoint", ["tcp://*:5551", "tcp://0.0.0.0:5551", "tcp://192.168.1.1:5551", "tcp://eth0:5551", "tcp://[::]:5551"]
+    "endpoint", ["tcp://*:5560", "tcp://0.0.0.0:5560", "tcp://192.168.1.1:5560", "tcp://eth0:5560", "tcp://[::]:5560"]
 )
 def test_publishing_to_other_hosts_must_be_wanted_in_words(tmp_path: Path, key: str, endpoint: str) -> None:
     path = written(tmp_path, f'[publish]\n{key} = "{endpoint}"\n')
