@@ -7,6 +7,7 @@ What renders and sends is imported when a verb runs, so that listing the verbs s
 import json as json_lines
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,7 +79,28 @@ class OrderName(StrEnum):
     explicit = "explicit"
 
 
-Endpoint = Annotated[str, typer.Option(envvar="LIVESTRAIN_INTAKE__ENDPOINT", help="Where frames are accepted.")]
+def _connectable(endpoint: str | None) -> str | None:
+    """A daemon's setting may say "every interface"; a sender on its host then uses loopback."""
+    for any_host in ("//*:", "//0.0.0.0:"):
+        endpoint = endpoint.replace(any_host, "//127.0.0.1:") if endpoint else None
+    return endpoint
+
+
+INTAKE, CONTROL = "tcp://127.0.0.1:5550", "tcp://127.0.0.1:5552"
+"""Where a daemon without a configuration is."""
+
+Endpoint = Annotated[
+    str,
+    typer.Option(envvar="LIVESTRAIN_INTAKE__ENDPOINT", callback=_connectable, help="Where frames are accepted."),
+]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT",
+        callback=_connectable,
+        help=f"Where the daemon says what it calls the scan; default: {CONTROL} for the usual endpoint.",
+    ),
+]
 ScanIdOption = Annotated[str | None, typer.Option("--scan-id", help="Name of the scan; default: made from the time.")]
 Dose = Annotated[float, typer.Option(min=0, max=limits.MOST_ELECTRONS, help="Electrons per frame.")]
 Spacing = Annotated[float | None, typer.Option(min=2, max=limits.MOST_PX, help="Distance of neighbouring disks [px].")]
@@ -102,7 +124,7 @@ Flyback = Annotated[int, typer.Option(min=0, max=1 << 16, help="Frames after eac
 
 @simulate_app.command("simulate")
 def simulate_verb(
-    endpoint: Endpoint = "tcp://127.0.0.1:5550",
+    endpoint: Endpoint = INTAKE,
     scan: Annotated[str, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = "64x64",
     shape: Annotated[str, typer.Option(help="Pixels of a frame, ROWSxCOLUMNS or one side.")] = "128",
     specimen: Annotated[SpecimenName, typer.Option(help="What is in the beam.")] = SpecimenName.si_sige,
@@ -120,6 +142,7 @@ def simulate_verb(
     frames_per_message: PerMessage = 32,
     encoding: Packing = EncodingName.raw,
     scan_id: ScanIdOption = None,
+    control: Control = None,
     wait: Wait = 30.0,
     truth: Annotated[Path | None, typer.Option(help="Write the true strain to this .npz file.")] = None,
     probe: Annotated[Path | None, typer.Option("--vacuum-probe", help="Write the probe to this .npy file.")] = None,
@@ -144,7 +167,9 @@ def simulate_verb(
         )
         delivery = _delivery(endpoint, wait, scan_id, (encoding, frames_per_message, rate, abort_at), rates, seed)
         delivery = replace(delivery, times=times)
-        _say(simulate(simulation, delivery), json)
+        began = time.time_ns()
+        report = simulate(simulation, delivery)
+        _say(report, json, _name(delivery, control, began))
 
 
 @replay_app.command("replay")
@@ -154,12 +179,13 @@ def replay_verb(
     scan_shape: Annotated[str | None, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = None,
     order: Annotated[StoredOrder, typer.Option(help="How the stored frames run.")] = StoredOrder.raster,
     flyback: Flyback = 0,
-    endpoint: Endpoint = "tcp://127.0.0.1:5550",
+    endpoint: Endpoint = INTAKE,
     rate: Annotated[str, typer.Option(help="Frames per second; max; real: one frame per dwell time.")] = "max",
     dwell_us: Annotated[float | None, typer.Option(help="Dwell time for --rate real [us].")] = None,
     frames_per_message: PerMessage = 32,
     encoding: Packing = EncodingName.raw,
     scan_id: ScanIdOption = None,
+    control: Control = None,
     wait: Wait = 30.0,
     abort_at: AbortAt = None,
     json: Json = False,
@@ -172,8 +198,9 @@ def replay_verb(
         how = (encoding, frames_per_message, "max" if real_time else rate, abort_at)
         delivery = _delivery(endpoint, wait, scan_id, how)
         sides = _sides(scan_shape, "--scan-shape") if scan_shape else None
+        began = time.time_ns()
         report = replay(file, delivery, dataset, sides, order.value, flyback, dwell_us, real_time)
-        _say(report, json)
+        _say(report, json, _name(delivery, control, began))
 
 
 def _delivery(
@@ -194,8 +221,16 @@ def _delivery(
     return Delivery(endpoint, wait, scan_id, sending, mistakes)
 
 
-def _say(report: "Report", json: bool) -> None:
-    facts = report.facts()
+def _name(delivery: "Delivery", control: str | None, began_ns: int) -> str | None:
+    """What the daemon calls a scan whose name was chosen; None where nobody says."""
+    from livestrain_simulator.named import name_given
+
+    control = CONTROL if control is None and delivery.endpoint == INTAKE else control
+    return name_given(control, delivery.scan_id, began_ns) if control and delivery.scan_id else None
+
+
+def _say(report: "Report", json: bool, name: str | None) -> None:
+    facts = report.facts() | {"daemon_scan_id": name}
     if json:
         typer.echo(json_lines.dumps(facts))
         return
@@ -203,6 +238,7 @@ def _say(report: "Report", json: bool) -> None:
     typer.echo(
         f"sent {facts['frames']} frames in {facts['seconds']:.2f} s ({facts['frames_per_second']:,.0f} frames/s) "
         f"as scan {facts['scan_id']}"
+        + (f", which the daemon calls {name}: it has one of that name" if name not in {None, facts["scan_id"]} else "")
         + (", aborted as asked" if facts["aborted"] else "")
         + (f"; on purpose {faults}" if faults else "")
         + (f"; {facts['clipped']} pixels held more than their type can" if facts["clipped"] else "")

@@ -1,0 +1,74 @@
+"""What the daemon calls a scan that it has been sent: another name, where it has one of that name already."""
+
+import time
+import uuid
+
+import zmq
+
+from livestrain_wire.codec import decode, encode
+from livestrain_wire.errors import WireError
+from livestrain_wire.messages import REPLIES, StatusReply, StatusRequest
+
+POLL_MS = 100
+MOST_BYTES = 64 << 20
+"""A larger reply is no status [bytes]."""
+LONGEST_NUMBERED = 50
+"""A name that gets a number may be cut, never to less than this."""
+
+
+def name_given(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) -> str | None:
+    """
+    The daemon's name of a scan.
+
+    Parameters
+    ----------
+    control
+        Where the daemon takes requests.
+    sent_as
+        The name that it was sent with.
+    began_ns
+        UTC before it was sent: an earlier scan is not meant [ns].
+    seconds
+        How long to ask [s].
+
+    Returns
+    -------
+    str or None
+        None where the daemon does not answer, or has begun no such scan.
+    """
+    end = time.monotonic() + seconds
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
+        try:
+            socket.connect(control)
+        except zmq.ZMQError:
+            return None
+        while time.monotonic() < end:
+            status = _status(socket)
+            if status is None or status.scan is None or status.scan.started_ns < began_ns:
+                continue
+            name = status.scan.start.scan_id
+            if name == sent_as or _numbered(name, sent_as):
+                return name
+    return None
+
+
+def _numbered(name: str, sent_as: str) -> bool:
+    stem, _, number = name.rpartition("-")
+    return number.isdecimal() and (stem == sent_as or (len(stem) >= LONGEST_NUMBERED and sent_as.startswith(stem)))
+
+
+def _status(socket: "zmq.Socket[bytes]") -> StatusReply | None:
+    """One answer, or None; asking again sooner than so would not bring news."""
+    began = time.monotonic()
+    reply: object = None
+    request = StatusRequest(id=uuid.uuid4().hex)
+    socket.send(encode(request))
+    if socket.poll(POLL_MS):
+        try:
+            reply = decode(socket.recv_multipart()[0], REPLIES)
+        except WireError:
+            reply = None
+    time.sleep(max(0.0, POLL_MS / 1000 - (time.monotonic() - began)))
+    return reply if isinstance(reply, StatusReply) else None

@@ -1,0 +1,57 @@
+"""What a sender learns of the name that its scan has got, from a daemon over real sockets."""
+
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from helpers.wire_daemon import WireDaemon
+from livestrain_simulator.cli import simulate_app
+from livestrain_simulator.named import name_given
+from simulator.receiving import receiving
+
+
+def begun(daemon: WireDaemon, scan_id: str) -> None:
+    daemon.begin({"total": np.ones((2, 2), np.uint32)}, derived=(), scan_id=scan_id)
+
+
+@pytest.mark.parametrize(
+    ("sent", "given"), [("first", "first"), ("first", "first-2"), ("first", "first-13"), ("a" * 64, "a" * 58 + "-2")]
+)
+def test_the_daemon_s_name_is_told(sent: str, given: str) -> None:
+    with WireDaemon() as daemon:
+        begun(daemon, given)
+        assert name_given(daemon.control_endpoint, sent, 0) == given
+
+
+@pytest.mark.parametrize("other", ["second", "first-x", "first-", "firs", "2"])
+def test_another_scan_gives_no_name(other: str) -> None:
+    with WireDaemon() as daemon:
+        begun(daemon, other)
+        assert name_given(daemon.control_endpoint, "first", 0, seconds=0.3) is None
+
+
+def test_an_earlier_scan_of_the_same_name_is_not_meant() -> None:
+    with WireDaemon() as daemon:
+        begun(daemon, "first")
+        assert name_given(daemon.control_endpoint, "first", time.time_ns() + 10**9, seconds=0.3) is None
+
+
+@pytest.mark.parametrize("nowhere", ["tcp://127.0.0.1:9", "nonsense"])
+def test_where_nobody_answers_there_is_no_name(nowhere: str) -> None:
+    assert name_given(nowhere, "first", 0, seconds=0.2) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("abc-2", "as scan abc, which the daemon calls abc-2"), ("abc", "as scan abc\n")]
+)
+def test_a_scan_that_was_renamed_is_told_so(given: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the helper's scans begin at the epoch
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    with WireDaemon() as daemon, receiving() as receiver:
+        begun(daemon, given)
+        options = ["--scan", "2x2", "--shape", "64", "--scan-id", "abc", "--endpoint", receiver.endpoint]
+        done = CliRunner().invoke(simulate_app, [*options, "--control", daemon.control_endpoint])
+    assert done.exit_code == 0, done.output
+    assert told in done.stdout
