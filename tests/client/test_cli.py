@@ -21,6 +21,7 @@ from livestrain_client.cli.reference import parse_region
 from livestrain_client.errors import BadRegion
 from livestrain_wire.messages import (
     ApplyCalibrationRequest,
+    CalibrateReply,
     CalibrateRequest,
     ReferenceInfo,
     ReferenceRequest,
@@ -234,6 +235,21 @@ def test_what_was_given_is_not_said_to_be_found(source: str, told: str) -> None:
     axes = {"source": source, "how": "as given", "rotation_deg": 0.0, "flip": "none"}
     (row,) = (row for row in calibration_rows({"scan_axes": axes}) if row[0] == "scan axes")
     assert row[2] == told
+
+
+def test_what_the_sender_said_is_not_said_to_be_found() -> None:
+    pixel = {"source": "automatic", "how": "as the sender says", "size": 0.25, "unit": "mrad"}
+    (row,) = (row for row in calibration_rows({"pixel_size": pixel}) if row[0] == "pixel")
+    assert row == ("pixel", "0.25 mrad", "as the sender says")
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [({"g1": (3.0, 0.0)}, "--yes makes a new plan revision"), ({"g1": None, "reason": "dark"}, "no lattice was found")],
+)
+def test_nobody_is_told_to_apply_a_calibration_without_a_lattice(found: dict[str, object], told: str) -> None:
+    reply = CalibrateReply.model_construct(id="1", proposal="abc", calibration=found, revision=None)
+    assert told in calibrate.outcome(reply)
 
 
 def test_what_is_known_goes_with_the_request(daemon: WireDaemon, tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def outcome(reply: CalibrateReply) -> str:
     """What has become of a proposal, in one line."""
     if reply.revision is not None:
         return f"applied as plan revision {reply.revision}"
+    if not reply.calibration.get("g1"):
+        return "nothing is changed: no lattice was found"
     return "nothing is changed; --yes makes a new plan revision of it"
 
 

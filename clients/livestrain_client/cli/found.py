@@ -96,6 +96,8 @@ def _pixel(part: Mapping[str, Any]) -> str:
 def _origin(part: Mapping[str, Any]) -> str:
     if part.get("how") == "as given":
         return GIVEN.get(str(part.get("source")), "as given")
+    if part.get("how") == "as the sender says":
+        return "as the sender says"
     source = SOURCES.get(str(part.get("source")), str(part.get("source")))
     return f"{source}: {part['how']}" if part.get("how") else source
 
@@ -104,6 +106,7 @@ def _frames(calibration: Mapping[str, Any]) -> str:
     source = SOURCES.get(str(calibration.get("source")), "")
     positions: Sequence[int] = calibration.get("positions") or ()
     frames = f"{len(positions)} frames from position {min(positions)} to {max(positions)}" if positions else ""
+    frames = f"the frame at position {positions[0]}" if len(positions) == 1 else frames
     return ": ".join(text for text in (source, frames) if text)
 
 

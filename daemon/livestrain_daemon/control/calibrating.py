@@ -41,6 +41,10 @@ class Calibrations:
         if not positions:
             refuse("not_stored", "no frame is stored yet")
             return
+        rows, columns = hand.scan.opened.start.scan_shape
+        if max(positions) >= rows * columns:
+            refuse("bad_request", f"expected positions below {rows * columns}, found {max(positions)}")
+            return
         if len(positions) > most:
             refuse("bad_request", f"expected at most {most} positions of such frames, found {len(positions)}")
             return

@@ -123,6 +123,13 @@ def test_a_position_counts_once_in_a_calibration(looked_at: Window) -> None:
     assert often == once
 
 
+def test_positions_beyond_the_scan_are_refused(looked_at: Window) -> None:
+    refused = looked_at.refused(CalibrateRequest(id="1", positions=(0, POSITIONS)))
+    assert refused == ("bad_request", f"expected positions below {POSITIONS}, found {POSITIONS}")
+    found = looked_at.get(CalibrateReply, CalibrateRequest(id="2", positions=(0, POSITIONS - 1)))
+    assert found.calibration["positions"] == [0, POSITIONS - 1]
+
+
 def test_large_frames_are_calibrated_on_as_many_as_fit_into_a_gibibyte(window: Window) -> None:
     window.desk.open(frame_shape=(4096, 4096), dtype="uint32")
     reason, text = window.refused(CalibrateRequest(id="1", positions=tuple(range(17))))
