@@ -248,7 +248,7 @@ def test_what_the_sender_said_is_not_said_to_be_found() -> None:
     [({"g1": (3.0, 0.0)}, "--yes makes a new plan revision"), ({"g1": None, "reason": "dark"}, "no lattice was found")],
 )
 def test_nobody_is_told_to_apply_a_calibration_without_a_lattice(found: dict[str, object], told: str) -> None:
-    reply = CalibrateReply.model_construct(id="1", proposal="abc", calibration=found, revision=None)
+    reply = CalibrateReply(id="1", epoch="e", scan_id="s", proposal="abc", calibration=found, revision=None)
     assert told in calibrate.outcome(reply)
 
 
