@@ -424,6 +424,20 @@ def test_watch_waits_for_the_next_scan_if_wanted(daemon: WireDaemon, capsys: pyt
     assert "complete" in capsys.readouterr().out
 
 
+def test_watch_says_at_once_where_it_cannot_save(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["watch", "--save", "/proc/nothing/maps"]) == exits.IO
+    assert "/proc/nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("maps", "code"), [("e_xx,", exits.OK), ("e_xx", exits.OK), (",", exits.USAGE), ("", exits.USAGE)]
+)
+def test_watch_takes_no_empty_name_of_a_map(daemon: WireDaemon, maps: str, code: int) -> None:
+    daemon.acknowledge((30, 50))
+    daemon.end()
+    assert run(["watch", "--until-end", f"--maps={maps}"]) == code
+
+
 def test_watch_gives_up_without_data(capsys: pytest.CaptureFixture[str]) -> None:
     with WireDaemon() as daemon:
         endpoints = ["--maps-endpoint", daemon.maps_endpoint, "--control", daemon.control_endpoint]

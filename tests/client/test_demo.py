@@ -1,4 +1,4 @@
-"""What the demonstration refuses before it starts anything, and how it ends when it is interrupted."""
+"""What demonstration and benchmarks refuse before they start anything, and how one ends that is interrupted."""
 
 import signal
 import subprocess
@@ -38,6 +38,18 @@ def test_wrong_options_are_refused_before_anything_starts(
     assert wrong[0] in last
     assert told in last
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--rate", "nan"], ["--encoding", "zip"], ["--shape", "0"], ["--frames", "1"], ["--frames-per-message", "0"]],
+)
+def test_a_benchmark_refuses_wrong_options_before_anything_starts(
+    wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", "stream", "--spool", str(tmp_path), *wrong]) == exits.USAGE
+    assert wrong[0] in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_for_the_outcome_that_cannot_be_written_is_refused_first(

@@ -57,8 +57,13 @@ def watch(
     deadline: Deadline = 5.0,
 ) -> None:
     """Show a scan while it is measured, save its maps, or wait for a condition."""
-    names = tuple(name.strip() for name in maps.split(",")) if maps else ()
+    names = tuple(name.strip() for name in (maps or "").split(",") if name.strip())
+    if maps is not None and not names:
+        raise typer.BadParameter("names none", param_hint="--maps")
     conditions = tuple(parse_condition(text) for text in when or ())
+    if save is not None:
+        # hours later is no time to find out that it cannot be made
+        save.mkdir(parents=True, exist_ok=True)
     with Live(maps_endpoint, control, deadline=deadline) as live:
         over = live.scan.start.scan_id if next_scan and live.scan is not None and live.ended is not None else ""
         ending = Ending(until_end, conditions, names, over, timeout)
