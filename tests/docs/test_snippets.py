@@ -168,6 +168,16 @@ def test_a_scan_is_calibrated_with_what_is_known(reader: Reader, capsys: pytest.
     assert found[-1].axes == "scan"
 
 
+def test_the_estimator_can_be_chosen(reader: Reader) -> None:
+    reader.follow("how-to/choose-an-estimator.md")
+    status = reader.rig.wait_until_final("mine")
+    assert status.plan is not None
+    assert status.plan.plan["estimator"] == "fast"
+    ((_, text),) = snippets("how-to/choose-an-estimator.md", "toml")
+    Path("livestrain.toml").write_text(text)
+    assert load_config(Path("livestrain.toml")).analysis.estimator == "fast"
+
+
 def test_disks_are_detected_without_a_lattice(reader: Reader) -> None:
     reader.python(snippets("how-to/detect-disks.md", "python")[0][1])
     status = reader.rig.wait_until_final("mine")
