@@ -21,7 +21,7 @@ PAGE = read("reference/scan-folder.md")
 @pytest.fixture(scope="module")
 def folder(rig: Rig) -> Path:
     """The folder of a finished scan."""
-    RenderedScan().send(rig, "folder")
+    RenderedScan((16, 16)).send(rig, "folder")
     rig.wait_until_final("folder")
     return rig.spool / "folder"
 

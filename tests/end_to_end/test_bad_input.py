@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.rig import RenderedScan, Rig, running
+from helpers.rig import RenderedScan, Rig
 from helpers.waiting import wait_until
 from livestrain_client.rig.processes import free_ports, livestrain
 from livestrain_simulator.sender import FrameSender
@@ -22,6 +22,7 @@ def _serve(folder: Path, settings: Mapping[str, str], *arguments: str) -> subpro
         "publish__maps_endpoint": ports.maps_endpoint,
         "publish__control_endpoint": ports.control_endpoint,
         "publish__http_port": str(ports.http),
+        "workers__spares": "0",
         **settings,
     }
     return subprocess.run(
@@ -106,9 +107,9 @@ def test_a_spool_in_use_is_refused(tmp_path: Path, rig: Rig) -> None:
 
 
 def test_a_scan_that_does_not_fit_is_refused_with_the_numbers_and_the_next_one_goes_on(
-    tmp_path: Path, scan: RenderedScan
+    rig: Rig, scan: RenderedScan
 ) -> None:
-    with running(tmp_path) as rig, rig.live() as live:
+    with rig.live() as live:
         with FrameSender(rig.ports.frames_endpoint) as sender:
             sender.start(
                 scan.start("huge").model_copy(update={"scan_shape": (4096, 4096), "frame_shape": (4096, 4096)})

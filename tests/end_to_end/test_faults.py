@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from helpers.rig import RenderedScan, Rig, follow, maps_of, running, suspend
 from helpers.waiting import wait_until
+from livestrain_client.live import Live
 from livestrain_simulator.sender import FrameSender
 
 
@@ -30,41 +31,55 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, scan: RenderedScan) ->
         return plan, maps_of(live)
 
 
-def _disturbed(
-    folder: Path, scan: RenderedScan, disturb: Callable[[Rig], None], **settings: str
-) -> tuple[dict[str, bytes], Rig]:
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory, undisturbed: tuple[Path, dict[str, bytes]]) -> Iterator[Rig]:
+    """A daemon with that plan and no spare worker, for faults that it gets over; each test has a scan id of its own."""
+    with running(tmp_path_factory.mktemp("planned"), analysis__plan=str(undisturbed[0])) as rig:
+        yield rig
+
+
+@pytest.fixture(scope="module")
+def spared(tmp_path_factory: pytest.TempPathFactory, undisturbed: tuple[Path, dict[str, bytes]]) -> Iterator[Rig]:
+    """As `planned`, with a spare worker and little patience."""
+    settings = {"analysis__plan": str(undisturbed[0]), "workers__timeout_seconds": "4", "workers__spares": "1"}
+    with running(tmp_path_factory.mktemp("spared"), **settings) as rig:
+        yield rig
+
+
+def _disturbed(rig: Rig, scan: RenderedScan, scan_id: str, disturb: Callable[[Rig], None]) -> dict[str, bytes]:
     """The maps of a subscriber that was there from the start, with something done to the daemon in the middle."""
-    with running(folder, **settings) as rig, rig.live() as live:
+    with rig.live() as live:
         with FrameSender(rig.ports.frames_endpoint) as sender:
-            sender.start(scan.start("scan"))
+            sender.start(scan.start(scan_id))
             scan.send_frames(sender, 0, 500)
-            wait_until(lambda: live.poll(0.02) and "e_xx" in live.maps, what="the first maps")
+            wait_until(lambda: live.poll(0.02) and _has_maps(live, scan_id), what="the first maps")
             disturb(rig)
             scan.send_frames(sender, 500)
             sender.end("complete", 1024)
             sender.flush()
-        follow(live, "scan", 90)
-        return maps_of(live), rig
+        follow(live, scan_id, 90)
+        return maps_of(live)
 
 
-@pytest.mark.parametrize("spares", ["0", "1"])
+def _has_maps(live: Live, scan_id: str) -> bool:
+    return live.scan is not None and live.scan.start.scan_id == scan_id and "e_xx" in live.maps
+
+
+@pytest.mark.parametrize("daemon", ["planned", "spared"])
 def test_a_killed_worker_changes_no_bit(
-    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]], spares: str
+    scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]], daemon: str, request: pytest.FixtureRequest
 ) -> None:
-    plan, expected = undisturbed
-
     def kill_workers(rig: Rig) -> None:
         for worker in rig.workers():
             worker.kill()
 
-    actual, _ = _disturbed(tmp_path, scan, kill_workers, analysis__plan=str(plan), workers__spares=spares)
-    assert actual == expected
+    rig: Rig = request.getfixturevalue(daemon)
+    assert _disturbed(rig, scan, "killed-worker", kill_workers) == undisturbed[1]
 
 
 def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
-    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
+    spared: Rig, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
 ) -> None:
-    plan, expected = undisturbed
     stopped: list[psutil.Process] = []
 
     def hang(rig: Rig) -> None:
@@ -73,10 +88,7 @@ def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
         for worker in stopped:
             suspend(worker)
 
-    actual, _ = _disturbed(
-        tmp_path, scan, hang, analysis__plan=str(plan), workers__timeout_seconds="4", workers__spares="1"
-    )
-    assert actual == expected
+    assert _disturbed(spared, scan, "hung-worker", hang) == undisturbed[1]
     for worker in stopped:
         # it was killed and reaped, so there is nobody left to wake
         with pytest.raises(ProcessLookupError):
@@ -84,17 +96,14 @@ def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
 
 
 def test_a_killed_daemon_goes_on_with_the_same_scan(
-    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
+    planned: Rig, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
 ) -> None:
-    plan, expected = undisturbed
-
     def restart(rig: Rig) -> None:
         wait_until(lambda: (p := rig.status().progress) is not None and p.stored == 500, what="500 frames")
         rig.kill()
         rig.start()
 
-    actual, _ = _disturbed(tmp_path, scan, restart, analysis__plan=str(plan))
-    assert actual == expected
+    assert _disturbed(planned, scan, "killed-daemon", restart) == undisturbed[1]
 
 
 def test_a_daemon_killed_between_the_last_frame_and_the_end_finishes_the_analysis(
@@ -111,10 +120,8 @@ def test_a_daemon_killed_between_the_last_frame_and_the_end_finishes_the_analysi
 
 
 def test_a_killed_intake_is_started_again_and_goes_on(
-    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
+    planned: Rig, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
 ) -> None:
-    plan, expected = undisturbed
-
     def kill_intake(rig: Rig) -> None:
         wait_until(lambda: (p := rig.status().progress) is not None and p.stored == 500, what="500 frames")
         (intake,) = [child for child in rig.children() if "livestrain_daemon.intake" in child.cmdline()]
@@ -122,22 +129,21 @@ def test_a_killed_intake_is_started_again_and_goes_on(
         gone = wait_until(lambda: not intake.is_running() or None, what="the end of the intake")
         assert gone
 
-    actual, _ = _disturbed(tmp_path, scan, kill_intake, analysis__plan=str(plan))
-    assert actual == expected
+    assert _disturbed(planned, scan, "killed-intake", kill_intake) == undisturbed[1]
 
 
 def test_lost_frames_are_missing_and_nothing_else_changes(
-    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
+    planned: Rig, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
 ) -> None:
-    plan, expected = undisturbed
-    with running(tmp_path, analysis__plan=str(plan)) as rig, rig.live() as live:
-        with FrameSender(rig.ports.frames_endpoint) as sender:
-            sender.start(scan.start("scan"))
+    expected = undisturbed[1]
+    with planned.live() as live:
+        with FrameSender(planned.ports.frames_endpoint) as sender:
+            sender.start(scan.start("lost-frames"))
             scan.send_frames(sender, 0, 300)
             scan.send_frames(sender, 310)
             sender.end("complete", 1024)
             sender.flush()
-        follow(live, "scan")
+        follow(live, "lost-frames")
         total = live.maps["total"].values.ravel()
         assert np.flatnonzero(np.isnan(total)).tolist() == list(range(300, 310))
         whole = np.frombuffer(expected["total"], total.dtype)
@@ -148,13 +154,12 @@ def test_lost_frames_are_missing_and_nothing_else_changes(
 
 
 def test_garbage_on_every_socket_harms_nobody(
-    tmp_path: Path, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
+    planned: Rig, scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]]
 ) -> None:
     import zmq
 
     from helpers.hostile import hostile_multiparts, hostile_streams
 
-    plan, expected = undisturbed
     corpus = [parts for _, parts in hostile_multiparts()]
     refused: list[int] = []
 
@@ -178,8 +183,7 @@ def test_garbage_on_every_socket_harms_nobody(
                             assert sender.poll(10_000), parts
                             refused.append(len(sender.recv_multipart()))
 
-    actual, _ = _disturbed(tmp_path, scan, throw, analysis__plan=str(plan))
-    assert actual == expected
+    assert _disturbed(planned, scan, "garbage", throw) == undisturbed[1]
     assert len(refused) == len(corpus)
 
 
@@ -262,7 +266,7 @@ def test_positions_that_kill_or_raise_fail_with_the_reason_and_cost_no_other(
     fields["stages"]["diffraction"].append("poison")
     poisoned = tmp_path / "plan.json"
     poisoned.write_text(json.dumps(fields))
-    settings = {"analysis__plan": str(poisoned), "workers__attempts": "1", "workers__largest_range": "16"}
+    settings = {"analysis__plan": str(poisoned), "workers__attempts": "1", "workers__largest_range": "4"}
     with running(tmp_path, **settings, workers__spares="2") as rig, rig.live() as live:
         scan.send(rig, "scan")
         follow(live, "scan", 90)

@@ -147,15 +147,15 @@ def test_a_changed_plan_fills_a_new_file_while_frames_still_come(rig: Rig, scan:
             assert not np.isnan(new["maps/ring"][...]).any()
 
 
-def test_a_recorded_plan_gives_the_same_bits_again(tmp_path: Path, scan: RenderedScan) -> None:
-    with running(tmp_path / "first") as rig, rig.live() as live:
-        scan.send(rig, "scan")
-        follow(live, "scan")
+def test_a_recorded_plan_gives_the_same_bits_again(tmp_path: Path, rig: Rig, scan: RenderedScan) -> None:
+    with rig.live() as live:
+        scan.send(rig, "recorded")
+        follow(live, "recorded")
         first = maps_of(live)
         plan = tmp_path / "plan.json"
         plan.write_text(json.dumps(live.plan.plan if live.plan else None))
-    with running(tmp_path / "again", analysis__plan=str(plan), workers__count="2") as rig, rig.live() as live:
-        scan.send(rig, "scan")
+    with running(tmp_path, analysis__plan=str(plan), workers__count="2") as another, another.live() as live:
+        scan.send(another, "scan")
         follow(live, "scan")
         assert maps_of(live) == first
 

@@ -52,7 +52,12 @@ class Rig:
         log = self._folder / f"daemon-{self._starts}.log"
         self.daemon = DaemonProcess(self.spool, self.ports, log, self._settings)
         self.daemon.__enter__()
-        self.daemon.wait_until_ready(60)
+        try:
+            self.daemon.wait_until_ready(60)
+        except BaseException:
+            # nobody else could end it
+            self.daemon.stop()
+            raise
         return self.daemon
 
     def kill(self) -> None:

@@ -1,0 +1,18 @@
+"""The order of the tests."""
+
+from pathlib import Path
+
+import pytest
+
+LONGEST = ("end_to_end", "docs", "bench")
+"""Folders whose modules take longest. They come first, so that no process is left alone with one of them at the end."""
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.path.relative_to(_HERE).parts[0]))
+
+
+def _place(folder: str) -> int:
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
