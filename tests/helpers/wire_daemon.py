@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import zmq
 from numpy.typing import NDArray
 
 from helpers.waiting import wait_until
+from helpers.wire_messages import Reason, ended_of, plan_of, progress_of, reference_of, snapshot_of, values_of
 from helpers.wire_scan import WireScan, canned_reply
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
@@ -45,15 +46,11 @@ from livestrain_wire.messages import (
     ScanEnded,
     ScanStart,
     ScanStarted,
-    SnapshotReply,
     SnapshotRequest,
-    StageCounts,
     StatusReply,
     StatusRequest,
     StopRequest,
 )
-
-Reason = Literal["complete", "aborted", "superseded", "silence", "stopped"]
 
 
 class WireDaemon:
@@ -268,39 +265,13 @@ class WireDaemon:
 
     def _tell_plan(self) -> None:
         scan = self._scan
-        plan = PlanChanged(
-            epoch="",
-            sequence=0,
-            scan_id=scan.start.scan_id,
-            revision=scan.revision,
-            plan={"revision": scan.revision},
-            maps=scan.infos,
-        )
-        sent = self._publish("plan", "current", plan)
+        sent = self._publish("plan", "current", plan_of(scan))
         assert isinstance(sent, PlanChanged)
         scan.plan = sent
 
     def _tell_progress(self) -> None:
         scan = self._scan
-        known, positions = int(scan.known.sum()), scan.known.size
-        progress = Progress(
-            epoch="",
-            sequence=0,
-            scan_id=scan.start.scan_id,
-            revision=scan.revision,
-            positions=positions,
-            stored=known,
-            missing=0,
-            stages={"diffraction": StageCounts(analysed=known, pending=positions - known)},
-            frames_per_second=1000.0,
-            analysed_per_second=900.0,
-            lag_positions=0,
-            lag_seconds=0.0,
-            eta_seconds=1.5,
-            faults={},
-            final=scan.ended is not None or known == positions,
-        )
-        sent = self._publish("progress", "counts", progress)
+        sent = self._publish("progress", "counts", progress_of(scan))
         assert isinstance(sent, Progress)
         scan.progress = sent
 
@@ -309,24 +280,8 @@ class WireDaemon:
         for first, count in runs:
             scan.known[first : first + count] = True
         for info in scan.infos:
-            self._publish("map", info.name, self._values(MapPatch, info, runs), scan.payload(info, runs))
+            self._publish("map", info.name, values_of(MapPatch, scan, info, runs), scan.payload(info, runs))
         self._tell_progress()
-
-    def _values(
-        self, kind: type[MapPatch] | type[MapWhole], info: MapInfo, runs: tuple[Run, ...], **more: bool
-    ) -> MapPatch | MapWhole:
-        scan = self._scan
-        return kind(
-            epoch="",
-            sequence=0,
-            scan_id=scan.start.scan_id,
-            name=info.name,
-            revision=scan.revision,
-            reference_revision=scan.reference_revision if info.derived else 0,
-            runs=runs,
-            dtype=info.dtype,
-            **more,
-        )
 
     def _republish(self, parts: int) -> None:
         scan = self._scan
@@ -338,7 +293,7 @@ class WireDaemon:
             for first in range(0, scan.known.size, step):
                 runs = scan.known_runs(first, step)
                 self._publish(
-                    "map", info.name, self._values(MapWhole, info, runs, first=first == 0), scan.payload(info, runs)
+                    "map", info.name, values_of(MapWhole, scan, info, runs, first=first == 0), scan.payload(info, runs)
                 )
 
     def _replan(self) -> None:
@@ -351,20 +306,7 @@ class WireDaemon:
 
     def _end(self, reason: Reason) -> None:
         scan = self._scan
-        positions, known = scan.known.size, int(scan.known.sum())
-        ended = ScanEnded(
-            epoch="",
-            sequence=0,
-            scan_id=scan.start.scan_id,
-            reason=reason,
-            positions=positions,
-            stored=known,
-            missing=positions - known,
-            stages={"diffraction": StageCounts(analysed=known, missing=positions - known)},
-            faults={},
-            seconds=2.0,
-        )
-        scan.ended = ended
+        scan.ended = ended = ended_of(scan, reason)
         self._tell_progress()
         sent = self._publish("scan", "end", ended)
         assert isinstance(sent, ScanEnded)
@@ -422,35 +364,15 @@ class WireDaemon:
         if refused is not None or info is None:
             return Refused(id=request.id, epoch=self.epoch, reason=refused or "no_such_map", text="not now"), None
         count = min(request.count, self._largest_chunk, scan.known.size - request.first)
-        runs = scan.known_runs(request.first, count)
-        reply = SnapshotReply(
-            id=request.id,
-            epoch=self.epoch,
-            scan_id=request.scan_id,
-            name=info.name,
-            revision=scan.revision,
-            reference_revision=scan.reference_revision if info.derived else 0,
-            sequence=self.sequences.get(f"{request.scan_id}/map/{info.name}", 0),
-            first=request.first,
-            count=count,
-            positions=scan.known.size,
-            runs=runs,
-            dtype=info.dtype,
+        reply = snapshot_of(scan, info, (request.first, count), request.id).model_copy(
+            update={"epoch": self.epoch, "sequence": self.sequences.get(f"{request.scan_id}/map/{info.name}", 0)}
         )
-        return reply, scan.payload(info, runs)
+        return reply, scan.payload(info, reply.runs)
 
     def _reference(self, request: ReferenceRequest, scan: WireScan) -> ReferenceReply:
         previous = scan.reference_revision
         self._republish(1)
-        info = ReferenceInfo(
-            revision=scan.reference_revision,
-            kind="region" if request.region else "values" if request.values else "median",
-            vectors=request.values or (0.0, 3.0, 3.0, 0.0),
-            region=request.region,
-            positions=16,
-            source="command",
-            undo_to=previous,
-        )
+        info = reference_of(scan, request, previous)
         self.reference = info
         return ReferenceReply(
             id=request.id, epoch=self.epoch, scan_id=scan.start.scan_id, reference=info, previous=previous
