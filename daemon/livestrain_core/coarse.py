@@ -12,7 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from livestrain_core.peaks import parabola
 from livestrain_core.types import Float32, Float64
+from livestrain_core.windows import cut
 
 # a disk is seen where it stands this many standard errors above its surroundings
 SIGNIFICANCE = 5.0
@@ -122,17 +124,6 @@ def column_prefix(image: Float32, search: Search, prefix: Float32, line: Float32
             prefix[r + 1, left:right] = prefix[r, left:right]
 
 
-@njit(cache=True, nogil=True)
-def cut(image: Float32, row: int, column: int, window: Float32) -> None:
-    """Part of an image that begins at (row, column)."""
-    rows, columns = window.shape
-    for r in range(rows):
-        source = image[row + r, column : column + columns]
-        target = window[r]
-        for c in range(columns):
-            target[c] = source[c]
-
-
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def disk_sums(prefix: Float32, start: int, chords: NDArray[np.int64], sums: Float32, j: int) -> None:
     """
@@ -230,15 +221,6 @@ def local_peak(
     if 0 < at_c < last:
         dc = parabola(float(contrast[k - 1]), float(best), float(contrast[k + 1]))
     return at_r + dr, at_c + dc
-
-
-@njit(cache=True, nogil=True)
-def parabola(before: float, here: float, after: float) -> float:
-    """Offset of the summit of a parabola through three equidistant values, at most half a step."""
-    curvature = 2.0 * here - before - after
-    if not curvature > 0.0:
-        return 0.0
-    return min(max(0.5 * (after - before) / curvature, -0.5), 0.5)
 
 
 @njit(cache=True, nogil=True)

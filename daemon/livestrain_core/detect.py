@@ -11,6 +11,7 @@ from livestrain_core.probe import Probe
 from livestrain_core.sliding import Layout, Tables, Visible, load, what_is_visible
 from livestrain_core.templates import CLASSES, filters
 from livestrain_core.types import Float32, Frames, Usable
+from livestrain_core.windows import HALF_VECTOR, filled_up, up
 
 # frames are searched in bins of powers of two while the radius stays above this
 BINNED_RADIUS = 2.5
@@ -128,12 +129,15 @@ def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: f
     step = 2 ** max(int(np.log2(radius / BINNED_RADIUS)), 0)
     ring = ring_radius(probe, spacing_px)
     reach = ceil(ring + 0.5)
-    margin = step * (ceil((max(bank.half, reach) + 2) / step) + 1)
+    size = 2 * bank.half + 1
+    stride = up(size, HALF_VECTOR)
+    margin = step * (ceil(max(stride - bank.half, bank.half + 2, reach + 2) / step) + 1)
     layout = Layout(
         *shape,
         margin,
         step,
         bank.half,
+        stride,
         reach,
         radius,
         radius + 1.5 * probe.edge_px,
@@ -150,7 +154,7 @@ def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: f
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
     limits = limits[limits < MOST_TRUSTED]
     tables = (
-        bank.bank[: len(limits) + 1],
+        filled_up(bank.bank[: len(limits) + 1], size),
         limits,
         *_sectors(reach, columns, probe, ring),
         inner,

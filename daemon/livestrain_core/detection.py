@@ -12,8 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from livestrain_core.judging import SECTORS, Cover, examine, settle
+from livestrain_core.centring import Windows, settle
+from livestrain_core.judging import SECTORS, examine, off_ridge
+from livestrain_core.peaks import maxima, summit
 from livestrain_core.sliding import (
+    Cover,
     Layout,
     Tables,
     Visible,
@@ -21,10 +24,8 @@ from livestrain_core.sliding import (
     contrast_map,
     disk_sum,
     hide_bad,
-    maxima,
     quench,
     scale_to_counts,
-    summit,
     visible_shifts,
     what_is_visible,
 )
@@ -69,7 +70,7 @@ class Room(NamedTuple):
     """The same over its standard error, squared."""
     found: NDArray[np.int64]
     """Maxima (row, column)."""
-    window: Float32
+    windows: Windows
     """The pixels around a disk."""
     sums: Float64
     """Counts and pixels by sector."""
@@ -78,7 +79,7 @@ class Room(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def make_room(hidden: NDArray[np.bool_], bins: tuple[int, int], layout: Layout, most: int) -> Room:
+def make_room(hidden: NDArray[np.bool_], bins: tuple[int, int], layout: Layout, length: int, most: int) -> Room:
     """Memory for frames in which `hidden` pixels are covered."""
     rows, columns = hidden.shape
     cover = np.zeros(hidden.shape, np.int16)
@@ -92,7 +93,7 @@ def make_room(hidden: NDArray[np.bool_], bins: tuple[int, int], layout: Layout, 
         np.empty(bins, np.float32),
         np.empty(bins, np.float32),
         np.empty((bins[0] * bins[1], 2), np.int64),
-        np.empty((2 * layout.half + 1) ** 2, np.float32),
+        (np.zeros((5, length), np.float32), np.zeros(length, np.int16)),
         np.empty((3, 2 * SECTORS)),
         # sorted by contrast, while those that are reported are sorted by intensity
         np.empty((2 * most + 16, 4)),
@@ -125,22 +126,6 @@ def paint(cover: Cover, kept: Float64, j: int, radius: float, old: int, new: int
         row = cover[r, max(int(np.ceil(c0 - half)), 0) : max(int(np.floor(c0 + half)) + 1, 0)]
         for k in range(len(row)):
             row[k] = after if row[k] == before else row[k]
-
-
-@njit(cache=True, nogil=True)
-def off_ridge(contrast: Float32, r: int, c: int, offsets: NDArray[np.int64]) -> float:
-    """Part of a maximum's contrast that is gone on one side of it at least: little along a ring, all at a disk."""
-    crest = np.float32(0.0)
-    for k in range(len(offsets)):
-        level = contrast[r, c]
-        for way in range(offsets.shape[1]):
-            i, j = r + offsets[k, way, 0], c + offsets[k, way, 1]
-            if not (0 <= i < contrast.shape[0] and 0 <= j < contrast.shape[1]):
-                level = np.float32(0.0)
-                break
-            level = min(level, contrast[i, j])
-        crest = max(crest, level)
-    return 1.0 - float(crest) / float(contrast[r, c])
 
 
 @njit(cache=True, nogil=True)
@@ -181,7 +166,7 @@ def add_disks(
             continue
         # a number that no pixel has: everything that is covered is hidden from it
         own = count + 1 if crowded or something_hidden(visible[1], place, layout) else -1
-        part = settle(image, cover, own, tables, layout, place, state, room.window)
+        part = settle(image, cover, own, tables, layout, place, state, room.windows)
         moved = max(abs(place[0] - start[0]), abs(place[1] - start[1]))
         if part > 1.0 - layout.visible or moved > farthest or not state[0] > 0.0:
             continue
@@ -247,7 +232,7 @@ def measure_again(
             place[:], state[0], state[1] = kept[j, :2], kept[j, 2], 0.0
             score = examine(image, room.cover, j + 1, tables, layout, place, room.sums)
             state[1] = room.sums[0, SECTORS:].sum() / max(room.sums[1, SECTORS:].sum(), 1.0)
-            settle(image, room.cover, j + 1, tables, layout, place, state, room.window)
+            settle(image, room.cover, j + 1, tables, layout, place, state, room.windows)
             if state[0] > 0.0 and abs(place[0] - kept[j, 0]) + abs(place[1] - kept[j, 1]) < 0.5 * layout.radius:
                 kept[j, :2] = place
                 kept[j, 2], kept[j, 3] = state[0], max(score, kept[j, 3])
@@ -283,13 +268,13 @@ def detect_images(
 ) -> None:
     """Disks of every image, brightest first."""
     position, intensity, score, counts = out
-    margin, most = layout.margin, position.shape[1]
-    usual = make_room(visible[0], visible[2].shape, layout, most)
+    margin, most, length = layout.margin, position.shape[1], tables[0].shape[4]
+    usual = make_room(visible[0], visible[2].shape, layout, length, most)
     for i in range(len(images)):
         seen, room = visible, usual
         if not finite[i]:
             seen = what_is_visible(hide_bad(images[i], visible[0]), layout, tables)
-            room = make_room(seen[0], visible[2].shape, layout, most)
+            room = make_room(seen[0], visible[2].shape, layout, length, most)
         gain = scale_to_counts(images[i]) if layout.normalised else 1.0
         quench(images[i], margin)
         count, kept = disks_of_image(images[i], seen, tables, layout, wanted, room), room.kept

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor, inf, pi
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,14 @@ from livestrain_core.templates import CLASSES, clear_reach, filters
 from livestrain_core.tracking import Bank, Task, Work
 from livestrain_core.types import Estimator, Float32, Float64
 from livestrain_core.visible import NOTHING, Equations, visible_tables
+from livestrain_core.windows import HALF_VECTOR, LOOP, VECTOR, filled_up, up
 
-T = TypeVar("T", np.float32, np.float64)
 # strain and rotation move a disk by at most this part of its distance from the centre
 LARGEST_DEFORMATION = 0.06
 # disks are searched for in a frame binned by powers of two while their radius stays above this [bins]
 BINNED_RADIUS = 2.5
 # a disk and its annulus take pixels in whose middle is this much farther out than their radius [px]
 RIM_PX = 0.3
-# float32 numbers in a vector, in half of one, and in an unrolled loop
-VECTOR, HALF_VECTOR, LOOP = 16, 8, 64
 # disks expected this near to where they are need not be measured again [px]
 ENOUGH_PX: dict[Estimator, float] = {"fast": 0.35, "precise": 0.0}
 
@@ -76,7 +73,7 @@ def task_for(shape: tuple[int, int], usable: bytes | None, target: Target, count
         limit=inf if target.saturation is None else float(target.saturation),
         electrons_per_count=target.contrast.electrons_per_count if target.contrast else float(counts),
     )
-    seen = _unseen(len(indices), _up(search.shifts * search.window[1], LOOP))
+    seen = _unseen(len(indices), up(search.shifts * search.window[1], LOOP))
     task = Task(pixels, search, seen, bank, indices, ENOUGH_PX[target.estimator])
     look(shown, search, work_for(task).room, seen)
     return task
@@ -108,15 +105,15 @@ def _bins(shape: tuple[int, int], target: Target, filter_columns: int) -> _Bins:
     ring = (ring_radius(probe, target.lattice) + RIM_PX) / step
     # room for a window of either kind around a disk in the corner of a frame
     reach = filter_columns + ceil(target.search_px) + 1
-    margin = _up(max(reach, (int(ring) + shifts) * step), max(VECTOR, step))
-    rows, columns = (_up(side + 2 * margin, max(VECTOR, step)) for side in shape)
+    margin = up(max(reach, (int(ring) + shifts) * step), max(VECTOR, step))
+    rows, columns = (up(side + 2 * margin, max(VECTOR, step)) for side in shape)
     return _Bins(step, shifts, ring, reach, margin, (rows, columns))
 
 
 def _search(shape: tuple[int, int], target: Target, expected: Float64, bins: _Bins) -> Search:
     """Windows around the expected places (m, 2) of disks."""
     step, margin, ring = bins.step, bins.margin, int(bins.ring)
-    width = _up(bins.shifts + 2 * ring, HALF_VECTOR)
+    width = up(bins.shifts + 2 * ring, HALF_VECTOR)
     size = bins.shifts + 2 * ring + 1, width
     corners = np.floor((expected + margin + 0.5) / step).astype(np.int64) - bins.shifts // 2 - ring
     # a disk far outside the frame is looked for where nothing is seen
@@ -192,36 +189,21 @@ def _bank(probe: Probe, contrast: Contrast, reach_px: float, exact: bool) -> Ban
     """Filters whose rows, and the whole, are filled up with zeros."""
     table = filters(probe, contrast, reach_px)
     size = 2 * table.half + 1
-    columns = _up(size, HALF_VECTOR)
-    bank = _filled_up(table.bank, size)
+    columns = up(size, HALF_VECTOR)
+    bank = filled_up(table.bank, size)
     visible = NOTHING
     if exact:
         plain = visible_tables(probe, contrast, reach_px)
-        terms = _filled_up(plain.terms.swapaxes(2, 3), size).swapaxes(2, 3)
-        visible = plain._replace(terms=np.ascontiguousarray(terms), weight=_filled_up(plain.weight, size))
+        terms = filled_up(plain.terms.swapaxes(2, 3), size).swapaxes(2, 3)
+        visible = plain._replace(terms=np.ascontiguousarray(terms), weight=filled_up(plain.weight, size))
     limits = np.sqrt(np.array(CLASSES[:-1]) * np.array(CLASSES[1:]))
     return Bank(table.half, columns, bank, table.noise, table.intensity_noise, limits, visible)
-
-
-def _filled_up(windows: NDArray[T], size: int) -> NDArray[T]:
-    """Square windows (..., size * size) whose rows, and the whole, are filled up with zeros."""
-    lead: tuple[int, ...] = windows.shape[:-1]
-    columns = _up(size, HALF_VECTOR)
-    rows = np.zeros((*lead, size, columns), windows.dtype)
-    rows[..., :size] = windows.reshape(*lead, size, size)
-    out = np.zeros((*lead, _up(size * columns, LOOP)), windows.dtype)
-    out[..., : size * columns] = rows.reshape(*lead, -1)
-    return out
 
 
 def _flagged(shown: Float32, places: Float64, reach: int) -> NDArray[np.bool_]:
     """Whether anything is hidden within `reach` of each place (m, 2) in an image."""
     first = np.maximum(np.rint(places).astype(np.int64) - reach, 0)
     return np.array([(shown[r : r + 2 * reach + 1, c : c + 2 * reach + 1] == 0).any() for r, c in first], np.bool_)
-
-
-def _up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
 
 
 def ring_radius(probe: Probe, lattice: Lattice) -> int:

@@ -12,11 +12,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from livestrain_core.coarse import Found, Room, Search, Seen, coarse, cut, look
+from livestrain_core.coarse import Found, Room, Search, Seen, coarse, look
 from livestrain_core.image import Cover, Pixels, hide_lost, normalise, to_image
 from livestrain_core.robust import robust_fit
 from livestrain_core.types import Float32, Float64, Frames
 from livestrain_core.visible import Equations, Visible, measure_visible
+from livestrain_core.windows import cut
 
 SIGNIFICANCE = 4.0
 # disks of which a larger part is hidden are given up: where it is left out, and where it is filled
