@@ -21,7 +21,10 @@ try:
     from libertem_blobfinder.common.gridmatching import Matcher
     from libertem_blobfinder.common.patterns import BackgroundSubtraction
 except ModuleNotFoundError as error:
-    raise NoPeer(f"the peer libertem needs the extra 'peers': pip install 'livestrain[peers]' ({error})") from error
+    raise NoPeer(
+        f"the peer libertem needs the extra 'peers': pip install 'livestrain[peers]', or in a clone "
+        f"pip install -e '.[peers]' ({error})"
+    ) from error
 
 MatchName = Literal["affine", "fast"]
 MATCHES: tuple[MatchName, ...] = ("affine", "fast")

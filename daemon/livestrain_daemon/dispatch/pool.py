@@ -3,18 +3,17 @@
 import subprocess
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
 import zmq
 
 from livestrain_daemon.config import WorkersConfig
+from livestrain_daemon.dispatch.held import Held, WorkerProcess, ping
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.messages import FROM_WORKER, PingTask, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
+from livestrain_daemon.messages import FROM_WORKER, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
 from livestrain_daemon.processes import how_it_ended
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
@@ -24,43 +23,16 @@ log = structlog.get_logger()
 
 CREDIT = 2
 """Tasks that a worker holds at most: one at work, one so that it need not wait."""
-START_SECONDS = 120.0
-"""A worker that has not imported and compiled what it needs by then is taken for hung [s]."""
+START_SECONDS = 600.0
+"""A worker that has not imported and compiled all kernels by then is taken for hung [s]."""
+PREPARE_SECONDS = 120.0
+"""A worker that has not prepared a plan, which may compile a kernel, by then is taken for hung [s]."""
 PREPARE_ATTEMPTS = 3
 """A plan that could not be prepared so many times in a row is given up: its ranges fail."""
-PREPARED_KEPT = 8
-"""Revisions that are known to be prepared in a worker; one that was not used lately is prepared again."""
 PING_SECONDS = 1.0
 """A worker without a task is asked for a sign of life so often [s]."""
 DEATHS_AT_START = 5
 """So many workers in a row that end before they are ready, and the daemon gives up."""
-
-
-@dataclass
-class _Held:
-    job: Job
-    number: int
-    started: float = 0.0
-
-
-@dataclass
-class _Worker:
-    process: subprocess.Popen[bytes]
-    identity: bytes
-    started: float
-    ready: bool = False
-    last_given: float = 0.0
-    doomed: str = ""
-    held: deque[_Held] = field(default_factory=deque)
-    prepared: dict[tuple[str, int], None] = field(default_factory=dict)
-    """Folder and revision; the one used last comes last."""
-
-    def uses(self, what: tuple[str, int]) -> None:
-        """Remember that this revision is prepared, and forget those of long ago."""
-        self.prepared.pop(what, None)
-        self.prepared[what] = None
-        while len(self.prepared) > PREPARED_KEPT:
-            del self.prepared[next(iter(self.prepared))]
 
 
 class WorkerPool:
@@ -83,7 +55,7 @@ class WorkerPool:
         self._socket = socket
         self._config = config
         self._start = start
-        self._workers: dict[bytes, _Worker] = {}
+        self._workers: dict[bytes, WorkerProcess] = {}
         self._serial = 0
         self._task_number = 0
         self._deaths_at_start = 0
@@ -182,18 +154,18 @@ class WorkerPool:
                 worker.process.wait()
         self._workers.clear()
 
-    def _state(self, worker: _Worker) -> Literal["starting", "idle", "busy", "spare"]:
+    def _state(self, worker: WorkerProcess) -> Literal["starting", "idle", "busy", "spare"]:
         if not worker.ready:
             return "starting"
         if any(held.job.is_work for held in worker.held):
             return "busy"
         return "idle" if worker in self._active() else "spare"
 
-    def _active(self) -> list[_Worker]:
+    def _active(self) -> list[WorkerProcess]:
         ready = [worker for worker in self._workers.values() if worker.ready and not worker.doomed]
         return ready[: self._config.count]
 
-    def _with_credit(self) -> Iterator[_Worker]:
+    def _with_credit(self) -> Iterator[WorkerProcess]:
         for level in range(CREDIT):
             for worker in self._active():
                 if len(worker.held) == level and not any(held.job.alone for held in worker.held):
@@ -206,9 +178,9 @@ class WorkerPool:
             process = self._start(identity)
         except OSError as error:
             raise Unavailable(f"no worker could be started: {error}") from error
-        self._workers[identity.encode()] = _Worker(process, identity.encode(), started=now)
+        self._workers[identity.encode()] = WorkerProcess(process, identity.encode(), started=now)
 
-    def _give(self, worker: _Worker, job: Job) -> None:
+    def _give(self, worker: WorkerProcess, job: Job) -> None:
         if job.prepare is not None:
             if job.prepare not in worker.prepared:
                 if self._prepare_failures.get(job.prepare, 0) >= PREPARE_ATTEMPTS:
@@ -221,13 +193,13 @@ class WorkerPool:
             self._ping(worker)
         self._task_number += 1
         worker.last_given = time.monotonic()
-        held = _Held(job, self._task_number)
+        held = Held(job, self._task_number)
         if not worker.held:
             held.started = worker.last_given
         worker.held.append(held)
         self._send(worker, job.task(held.number), job.payload)
 
-    def _prepare(self, worker: _Worker, what: tuple[str, int]) -> None:
+    def _prepare(self, worker: WorkerProcess, what: tuple[str, int]) -> None:
         folder, revision = what
 
         def done(done: TaskDone, payload: bytes) -> None:
@@ -242,32 +214,25 @@ class WorkerPool:
             task=lambda number: PrepareTask(number=number, folder=folder, revision=revision),
             done=done,
             lost=lost,
-            limit_seconds=START_SECONDS,
+            limit_seconds=PREPARE_SECONDS,
         )
         self._give(worker, job)
 
-    def _ping_if_idle(self, worker: _Worker, now: float) -> None:
+    def _ping_if_idle(self, worker: WorkerProcess, now: float) -> None:
         if worker.ready and not worker.doomed and not worker.held and now - worker.last_given >= PING_SECONDS:
             self._ping(worker)
 
-    def _ping(self, worker: _Worker) -> None:
-        ping = Job(
-            task=lambda number: PingTask(number=number, folder=""),
-            done=lambda done, payload: None,
-            lost=lambda reason, suspect: None,
-            limit_seconds=self._config.timeout_seconds,
-            is_work=False,
-        )
-        self._give(worker, ping)
+    def _ping(self, worker: WorkerProcess) -> None:
+        self._give(worker, ping(self._config.timeout_seconds))
 
-    def _send(self, worker: _Worker, message: Message, payload: bytes = b"") -> None:
+    def _send(self, worker: WorkerProcess, message: Message, payload: bytes = b"") -> None:
         parts = [worker.identity, encode(message), *([payload] if payload else [])]
         try:
             self._socket.send_multipart(parts, zmq.NOBLOCK)
         except zmq.ZMQError as error:  # its connection has gone: it is dead, or will be found hung
             log.debug("could not reach a worker", pid=worker.process.pid, error=str(error))
 
-    def _acknowledged(self, worker: _Worker, done: TaskDone, payload: bytes) -> None:
+    def _acknowledged(self, worker: WorkerProcess, done: TaskDone, payload: bytes) -> None:
         held = self._release(worker, done.number)
         if held is None:
             return
@@ -300,7 +265,7 @@ class WorkerPool:
         self.internal_errors += 1
         log.error(what, trace=traceback.format_exc(limit=-4))
 
-    def _release(self, worker: _Worker, number: int) -> _Held | None:
+    def _release(self, worker: WorkerProcess, number: int) -> Held | None:
         if worker.doomed or not worker.held or worker.held[0].number != number:
             return None
         held = worker.held.popleft()
@@ -308,18 +273,18 @@ class WorkerPool:
             worker.held[0].started = time.monotonic()
         return held
 
-    def _doom_if_hung(self, worker: _Worker, now: float) -> None:
+    def _doom_if_hung(self, worker: WorkerProcess, now: float) -> None:
         if not worker.ready:
             if now - worker.started > START_SECONDS:
                 self._doom(worker, f"was not ready after {START_SECONDS:g} s")
         elif worker.held and now - worker.held[0].started > worker.held[0].job.limit_seconds:
             self._doom(worker, f"did not finish a task within {worker.held[0].job.limit_seconds:g} s")
 
-    def _doom(self, worker: _Worker, why: str) -> None:
+    def _doom(self, worker: WorkerProcess, why: str) -> None:
         worker.doomed = why
         worker.process.kill()
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: WorkerProcess) -> None:
         del self._workers[worker.identity]
         why = worker.doomed or how_it_ended(worker.process.returncode)
         if self._stopping and not worker.held:

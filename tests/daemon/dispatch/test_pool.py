@@ -15,8 +15,9 @@ import zmq
 from daemon.small_scan import POSITIONS, bits, known_plan, lay_out, stored_scan
 from helpers.waiting import wait_until
 from livestrain_daemon.config import LogConfig, WorkersConfig
+from livestrain_daemon.dispatch.held import PREPARED_KEPT
 from livestrain_daemon.dispatch.job import Job
-from livestrain_daemon.dispatch.pool import CREDIT, DEATHS_AT_START, PREPARE_ATTEMPTS, PREPARED_KEPT, WorkerPool
+from livestrain_daemon.dispatch.pool import CREDIT, DEATHS_AT_START, PREPARE_ATTEMPTS, WorkerPool
 from livestrain_daemon.dispatch.revision import RevisionWork
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.messages import AnalyseTask, PingTask, Task, TaskDone, TaskFailed, WorkerReady

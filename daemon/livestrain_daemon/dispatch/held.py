@@ -1,0 +1,65 @@
+"""A worker process as the pool sees it: what it holds and what it has prepared."""
+
+import subprocess
+from collections import deque
+from dataclasses import dataclass, field
+
+from livestrain_daemon.dispatch.job import Job
+from livestrain_daemon.messages import PingTask
+
+PREPARED_KEPT = 8
+"""Revisions that are known to be prepared in a worker; one that was not used lately is prepared again."""
+
+
+@dataclass
+class Held:
+    """A job that a worker has."""
+
+    job: Job
+    number: int
+    started: float = 0.0
+
+
+@dataclass
+class WorkerProcess:
+    """A process with its state."""
+
+    process: subprocess.Popen[bytes]
+    identity: bytes
+    started: float
+    ready: bool = False
+    last_given: float = 0.0
+    doomed: str = ""
+    held: deque[Held] = field(default_factory=deque)
+    prepared: dict[tuple[str, int], None] = field(default_factory=dict)
+    """Folder and revision; the one used last comes last."""
+
+    def uses(self, what: tuple[str, int]) -> None:
+        """Remember that this revision is prepared, and forget those of long ago."""
+        self.prepared.pop(what, None)
+        self.prepared[what] = None
+        while len(self.prepared) > PREPARED_KEPT:
+            del self.prepared[next(iter(self.prepared))]
+
+
+def ping(limit_seconds: float) -> Job:
+    """
+    A question for a sign of life.
+
+    Parameters
+    ----------
+    limit_seconds
+        After this time without an answer the worker is taken for hung [s].
+
+    Returns
+    -------
+    Job
+        Whose end concerns nobody.
+    """
+    return Job(
+        task=lambda number: PingTask(number=number, folder=""),
+        done=lambda done, payload: None,
+        lost=lambda reason, suspect: None,
+        limit_seconds=limit_seconds,
+        is_work=False,
+    )
