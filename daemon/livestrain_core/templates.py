@@ -65,7 +65,9 @@ def filters(probe: Probe, contrast: Contrast = USUAL, reach_px: float = inf) -> 
     bank = np.zeros((len(CLASSES), SHIFTS, SHIFTS, 4, (2 * half + 1) ** 2), np.float32)
     noise = np.zeros((len(CLASSES), 3))
     intensity_noise = np.zeros((len(CLASSES), 2))
-    shifts = [(a + 0.5) / SHIFTS - 0.5 for a in range(SHIFTS)]
+    # a flat disk looks the same in a mirror
+    few = SHIFTS if probe.pattern else SHIFTS // 2
+    shifts = [(a + 0.5) / SHIFTS - 0.5 for a in range(few)]
     for a, row in enumerate(shifts):
         for b, column in enumerate(shifts):
             free, modes = disk_model(probe, contrast, half, (row, column))
@@ -74,9 +76,22 @@ def filters(probe: Probe, contrast: Contrast = USUAL, reach_px: float = inf) -> 
                 weights = _estimator(free, modes, variance)
                 bank[k, a, b, :3] = weights[:3]
                 bank[k, a, b, 3] = free[2]
-                noise[k] += _displacement_noise(weights, free[2], modes, contrast) / SHIFTS**2
-                intensity_noise[k] += np.array([(weights[2] ** 2 * free[2]).sum(), (weights[2] ** 2).sum()])
-    return Filters(half, bank, noise, intensity_noise / SHIFTS**2)
+                noise[k] += _displacement_noise(weights, free[2], modes, contrast) / few**2
+                intensity_noise[k] += np.array([(weights[2] ** 2 * free[2]).sum(), (weights[2] ** 2).sum()]) / few**2
+    if few < SHIFTS:
+        _mirror(bank, 2 * half + 1)
+    return Filters(half, bank, noise, intensity_noise)
+
+
+def _mirror(bank: Float32, side: int) -> None:
+    """Filters for all shifts from those for shifts up and to the left, in place."""
+    windows = bank.reshape(*bank.shape[:4], side, side)
+    for a in range(SHIFTS // 2):
+        windows[:, -1 - a] = windows[:, a, :, :, ::-1]
+        windows[:, -1 - a, :, 0] *= -1.0
+    for b in range(SHIFTS // 2):
+        windows[:, :, -1 - b] = windows[:, :, b, :, :, ::-1]
+        windows[:, :, -1 - b, 1] *= -1.0
 
 
 def window_half(probe: Probe) -> int:

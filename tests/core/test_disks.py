@@ -244,14 +244,15 @@ def test_binned_column_sums_are_those_of_numpy(square: Scan, step: int) -> None:
     np.testing.assert_array_equal(prefix[2:-1, 2:-1], binned[1:-1, 2:-1].cumsum(axis=0))
 
 
-def test_filters_answer_one_to_what_they_measure_and_nothing_to_the_background() -> None:
+@pytest.mark.parametrize("at", [(0, 1), (0, 2), (3, 1), (2, 3)])
+def test_filters_answer_one_to_what_they_measure_and_nothing_to_the_background(at: tuple[int, int]) -> None:
     probe = Probe(5.0, 0.8)
     table = filters(probe)
     axis = np.arange(-table.half, table.half + 1.0)
-    shift = (0.5 / 4 - 0.5, 1.5 / 4 - 0.5)
+    shift = ((at[0] + 0.5) / 4 - 0.5, (at[1] + 0.5) / 4 - 0.5)
     dr, dc = np.meshgrid(axis - shift[0], axis - shift[1], indexing="ij")
     moved = disk(probe, dr - 0.01, dc + 0.02)
-    for weights in table.bank[:, 0, 1]:
+    for weights in table.bank[:, at[0], at[1]]:
         for plane in (np.ones_like(dr), dr, dc):
             np.testing.assert_allclose(weights[:3] @ plane.ravel(), 0.0, atol=5e-3)
         assert weights[2] @ moved.ravel() == pytest.approx(moved.sum(), rel=1e-3)
