@@ -1,0 +1,185 @@
+"""The REST interface of a DECTRIS control unit (SIMPLON)."""
+
+import http.client
+import json
+import re
+import socket
+import time
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from livestrain_daemon.errors import DaemonError
+
+Value: TypeAlias = str | int | float | bool
+
+LARGEST_REPLY_BYTES = 1 << 20
+ASK_SECONDS = 5.0
+"""For a value [s]."""
+COMMAND_SECONDS = 120.0
+"""For a command: arming can take a minute [s]."""
+TRIGGER_SECONDS = 86400.0
+"""The reply to a trigger comes after its last image [s]."""
+
+_VERSION = re.compile(r"1\.\d{1,3}\.\d{1,3}")
+_CHUNK = 1 << 16
+
+
+class RestError(DaemonError):
+    """
+    The interface does not do what was asked for.
+
+    Parameters
+    ----------
+    text
+        What was asked, what was expected and found.
+    final
+        Asking again will not help.
+    """
+
+    def __init__(self, text: str, final: bool = False) -> None:
+        super().__init__(text)
+        self.final = final
+
+
+class Rest:
+    """
+    Asks and commands a control unit; every reply is bounded in size and time.
+
+    Parameters
+    ----------
+    host
+        Name or address.
+    port
+        Usually 80.
+    version
+        Of the interface, for example 1.8.0; None to ask for it.
+    """
+
+    def __init__(self, host: str, port: int = 80, version: str | None = None) -> None:
+        self._host = host
+        self._port = port
+        self._version = version
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people."""
+        return f"http://{self._host}:{self._port}"
+
+    def version(self) -> str:
+        """
+        Of the interface; asked for once.
+
+        Raises
+        ------
+        RestError
+            If there is no SIMPLON interface of version 1, or no answer.
+        """
+        if self._version is None:
+            found = _value(self._exchange("GET", "/detector/api/version", None, ASK_SECONDS), self.url)
+            if not isinstance(found, str) or not _VERSION.fullmatch(found):
+                text = f"{self.url}: expected a SIMPLON interface of version 1, as 1.8.0, found {found!r:.40}"
+                raise RestError(text, final=True)
+            self._version = found
+        return self._version
+
+    def get(self, module: Literal["detector", "stream"], key: str) -> Value:
+        """A value; the key is for example `config/nimages` or `status/state`."""
+        path = f"/{module}/api/{self.version()}/{key}"
+        return _value(self._exchange("GET", path, None, ASK_SECONDS), f"{self.url}{path}")
+
+    def configure(self, module: Literal["detector", "stream"], values: Mapping[str, Value]) -> None:
+        """Set values one after the other, in their order: some change others."""
+        for key, value in values.items():
+            path = f"/{module}/api/{self.version()}/config/{key}"
+            self._exchange("PUT", path, {"value": value}, ASK_SECONDS)
+
+    def arm(self) -> int:
+        """Begin a series; its number."""
+        reply = self._command("arm", COMMAND_SECONDS)
+        number = reply.get("sequence id") if isinstance(reply, dict) else None
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise RestError(f"{self.url}: arm: expected a sequence id, found {reply!r:.60}")
+        return number
+
+    def trigger(self) -> None:
+        """Take images, where the detector triggers itself; returns after the last one."""
+        self._command("trigger", TRIGGER_SECONDS)
+
+    def disarm(self) -> None:
+        """End a series."""
+        self._command("disarm", COMMAND_SECONDS)
+
+    def abort(self) -> None:
+        """Stop at once."""
+        self._command("abort", COMMAND_SECONDS)
+
+    def state(self) -> str:
+        """Of the detector: idle, ready, acquire, ..."""
+        return str(self.get("detector", "status/state"))
+
+    def dropped(self) -> int:
+        """Images of the series that the detector could not send."""
+        value = self.get("stream", "status/dropped")
+        # some control units answer with the reason first
+        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+    def frames(self) -> int:
+        """Images in a series, as configured."""
+        images, triggers = self.get("detector", "config/nimages"), self.get("detector", "config/ntrigger")
+        if not isinstance(images, int) or not isinstance(triggers, int):
+            raise RestError(f"{self.url}: expected whole numbers of images and triggers, found {images}, {triggers}")
+        by_trigger = self.get("detector", "config/trigger_mode") in ("exte", "inte")
+        return triggers if by_trigger else images * triggers
+
+    def _command(self, name: str, seconds: float) -> object:
+        return self._exchange("PUT", f"/detector/api/{self.version()}/command/{name}", None, seconds)
+
+    def _exchange(self, verb: str, path: str, body: object, seconds: float) -> object:
+        """One request and its reply, as JSON; None if it is empty."""
+        deadline = time.monotonic() + seconds
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(verb, path, text, {"Content-Type": "application/json"})
+            with connection.getresponse() as reply:
+                content = _read(reply, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            # a name that nobody has is a mistake, all else may pass
+            final = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+            raise RestError(f"{verb} {self.url}{path}: {type(error).__name__}: {error!s:.120}", final) from error
+        finally:
+            connection.close()
+        if reply.status != http.client.OK:
+            found = f"{reply.status} {reply.reason:.40} {content[:80]!r}"
+            # a key, a value or a version that it does not know now it will not know later
+            final = reply.status == 404 or (reply.status == 400 and "/config/" in path)
+            raise RestError(f"{verb} {self.url}{path}: expected 200, found {found}", final)
+        return _parsed(content, f"{verb} {self.url}{path}")
+
+
+def _read(reply: http.client.HTTPResponse, deadline: float) -> bytes:
+    content = b""
+    while chunk := reply.read1(_CHUNK):
+        content += chunk
+        if len(content) > LARGEST_REPLY_BYTES:
+            raise http.client.HTTPException(f"expected at most {LARGEST_REPLY_BYTES} bytes, found more")
+        if time.monotonic() > deadline:
+            raise TimeoutError("the reply took too long")
+    return content
+
+
+def _parsed(content: bytes, where: str) -> object:
+    if not content.strip():
+        return None
+    try:
+        parsed: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RestError(f"{where}: expected JSON, found {content[:60]!r}") from error
+    return parsed
+
+
+def _value(reply: object, where: str) -> Value:
+    value = reply.get("value") if isinstance(reply, dict) else None
+    if not isinstance(value, str | int | float | bool):
+        raise RestError(f"{where}: expected a value, found {reply!r:.60}")
+    return value

@@ -1,0 +1,271 @@
+"""From what a detector tells to what the intake understands: which series is in progress, and what belongs to it."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from livestrain_daemon.intake.detectors.dectris.channels import Channels
+from livestrain_daemon.intake.detectors.dectris.pixels import unpack
+from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Told
+from livestrain_daemon.intake.detectors.events import (
+    DetectorEvent,
+    SeriesEnd,
+    SeriesFrames,
+    SeriesStart,
+    Trouble,
+)
+from livestrain_daemon.intake.payload import PayloadError
+
+EARLY_BYTES = 32 << 20
+"""Images that may wait for their header [bytes]."""
+EARLY_SECONDS = 1.0
+"""So long do they wait [s]; then they make a series without one."""
+EARLY_IMAGES = 2
+"""A single image of an unknown series is a mistake rather than a series."""
+REMEMBERED = 64
+"""Series that have ended, so that what comes late of them is known as such."""
+STEPS = 8
+"""So many equal steps of more than one between the numbers of images are no accident."""
+
+
+@dataclass
+class _Open:
+    """The series in progress."""
+
+    header: Header
+    channels: Channels | None = None
+    """Known once the series has been told."""
+    shape: tuple[int, int] = (0, 0)
+    highest: int = -1
+    """Number of an image."""
+    last: int | None = None
+    step: int = 0
+    equal_steps: int = 0
+    told_step: bool = False
+    heard: float = 0.0
+    """When the last image came [s]."""
+
+
+@dataclass
+class _Early:
+    """Images of a series whose header has not come."""
+
+    series: str
+    since: float
+    images: list[Image] = field(default_factory=list)
+    size: int = 0
+
+
+class SeriesTracker:
+    """
+    Follows the series of a detector.
+
+    Parameters
+    ----------
+    channel
+        Name of a channel; `sum` for all of them; empty for the first.
+    largest
+        Refuse to unpack more than this for a frame [bytes].
+    ask_frames
+        How many images the series in progress has, where its header does not say.
+    """
+
+    def __init__(self, channel: str, largest: int, ask_frames: Callable[[], int | None]) -> None:
+        self._channel = channel
+        self._largest = largest
+        self._ask_frames = ask_frames
+        self._open: _Open | None = None
+        self._early: _Early | None = None
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def complete(self) -> bool:
+        """The last image of the series in progress has come."""
+        return self._open is not None and self._open.highest + 1 == self._open.header.frames
+
+    def take(self, told: Told, now: float) -> list[DetectorEvent]:
+        """What follows from a message that came at a time [s]."""
+        match told:
+            case Header():
+                return self._take_header(told, now)
+            case Image():
+                return self._take_image(told, now)
+            case End():
+                return self._take_end(told, now)
+
+    def tick(self, now: float) -> list[DetectorEvent]:
+        """What follows from time having passed: images wait no longer for a header."""
+        early, opened = self._early, self._open
+        if early is None or (now - early.since < EARLY_SECONDS and early.size < EARLY_BYTES):
+            return []
+        if len(early.images) < EARLY_IMAGES or (opened and opened.heard >= early.since):
+            return self._give_up_early()
+        return self._begin_without_header(early, now)
+
+    def _take_header(self, header: Header, now: float) -> list[DetectorEvent]:
+        if self._open and self._open.header.series == header.series:
+            return []
+        if header.series in self._ended and "-" in header.series:
+            # a unique id never comes again
+            return [Trouble("unknown_scan", f"expected a new series, found the start of {header.series} once more")]
+        events = self._begin(header, now)
+        early, self._early = self._early, None
+        if early and early.series == header.series:
+            for image in early.images:
+                events += self._take_image(image, now)
+        elif early:
+            self._early = early
+            events += self._give_up_early()
+        return events
+
+    def _take_image(self, image: Image, now: float) -> list[DetectorEvent]:
+        opened = self._open
+        if opened and opened.header.series == image.series:
+            opened.heard = now
+            return self._frame(opened, image)
+        if image.series in self._ended or (opened and image.number < opened.header.number):
+            return [self._stray(image.series)]
+        events: list[DetectorEvent] = []
+        if self._early and self._early.series != image.series:
+            events += self._give_up_early()
+        if self._early is None:
+            self._early = _Early(image.series, now)
+        self._early.images.append(image)
+        self._early.size += image.size
+        return [*events, *self.tick(now)]
+
+    def _take_end(self, end: End, now: float) -> list[DetectorEvent]:
+        events: list[DetectorEvent] = []
+        if self._early and self._early.series == end.series:
+            events += self._begin_without_header(self._early, now)
+        opened = self._open
+        if opened is None or opened.header.series != end.series:
+            # detectors may say it twice
+            known = end.series in self._ended
+            return events if known else [*events, Trouble("unknown_scan", self._stray(end.series).text)]
+        frames = opened.header.frames
+        return [*events, *self._close(aborted=frames is not None and opened.highest + 1 < frames)]
+
+    def _begin(self, header: Header, now: float) -> list[DetectorEvent]:
+        events = self._close(aborted=True) if self._open else []
+        self._ended.pop(header.series, None)
+        self._open = _Open(header, heard=now)
+        if header.frame_shape and header.dtype:
+            events += self._start(self._open, header)
+        return events
+
+    def _begin_without_header(self, early: _Early, now: float) -> list[DetectorEvent]:
+        self._early = None
+        first = early.images[0]
+        text = f"expected the start of series {first.series} before its images, found none: what it says is not known"
+        events = [*self._begin(Header(first.series, first.number), now), Trouble("bad_message", text)]
+        for image in early.images:
+            events += self._take_image(image, now)
+        return events
+
+    def _start(self, opened: _Open, header: Header) -> list[DetectorEvent]:
+        """Tell of a series whose header is complete."""
+        if not header.frame_shape or not header.dtype:
+            return []
+        opened.shape = header.frame_shape
+        opened.channels = Channels(self._channel, header.channels, header.dtype, header.saturation)
+        events: list[DetectorEvent] = []
+        unusable = None
+        try:
+            unusable = opened.channels.unusable(header.masks, opened.shape)
+        except BadMessage as error:
+            events.append(Trouble("bad_message", f"series {header.series}: {error}"))
+        frames = self._ask_frames() if header.frames is None else header.frames
+        opened.header = replace(header, frames=frames)
+        start = SeriesStart(
+            header.series,
+            opened.shape,
+            opened.channels.frame_dtype,
+            frames,
+            energy_kev=header.energy_kev,
+            unusable=unusable,
+            saturation=opened.channels.frame_saturation,
+            metadata=header.metadata,
+        )
+        return [start, *events]
+
+    def _frame(self, opened: _Open, image: Image) -> list[DetectorEvent]:
+        events: list[DetectorEvent] = []
+        try:
+            if opened.channels is None:
+                events += self._start(opened, _as_first(opened.header, image, self._largest))
+            frame = self._packed_frame(opened, image)
+        except BadMessage as error:
+            return [*events, Trouble("bad_message", f"series {image.series}, image {image.first}: {error}", 1)]
+        except PayloadError as error:
+            return [*events, Trouble(error.kind, f"series {image.series}, image {image.first}: {error}", 1)]
+        opened.highest = max(opened.highest, image.first)
+        return [*events, frame, *_steps(opened, image.first)]
+
+    def _packed_frame(self, opened: _Open, image: Image) -> SeriesFrames:
+        channels = opened.channels
+        if channels is None:
+            raise BadMessage("expected an image that tells its shape, found none")
+        pixels = channels.frame(image.channels, opened.shape, self._largest)
+        return SeriesFrames(
+            image.series,
+            image.first,
+            1,
+            opened.shape,
+            channels.frame_dtype,
+            pixels.encoding,
+            pixels.payload,
+            image.size,
+        )
+
+    def _close(self, aborted: bool) -> list[DetectorEvent]:
+        opened, self._open = self._open, None
+        if opened is None:
+            return []
+        series = opened.header.series
+        self._ended[series] = None
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        if opened.channels is None:
+            return [Trouble("lost", f"expected images of series {series}, found its end")]
+        return [SeriesEnd(series, aborted)]
+
+    def _give_up_early(self) -> list[DetectorEvent]:
+        early, self._early = self._early, None
+        if early is None:
+            return []
+        stray = self._stray(early.series)
+        return [Trouble(stray.kind, stray.text, len(early.images))]
+
+    def _stray(self, series: str) -> Trouble:
+        found = f"series {series}, which has {'ended' if series in self._ended else 'not begun'}"
+        expected = f"series {self._open.header.series}" if self._open else "the start of a series"
+        return Trouble("unknown_scan", f"expected {expected}, found {found}", 1)
+
+
+def _as_first(header: Header, image: Image, largest: int) -> Header:
+    """
+    The header with what the first image adds to it.
+
+    That image decides on all that follow, so that it is looked at closely: only one that can be unpacked counts.
+    """
+    for packed in image.channels.values():
+        unpack(packed, largest)
+    first = next(iter(image.channels.values()))
+    channels = header.channels or tuple(image.channels)
+    return replace(header, frame_shape=first.shape, dtype=first.dtype, channels=channels)
+
+
+def _steps(opened: _Open, first: int) -> list[DetectorEvent]:
+    """Images that come in equal steps: somebody else takes the rest."""
+    step = 0 if opened.last is None else first - opened.last
+    opened.equal_steps = opened.equal_steps + 1 if step == opened.step else 1
+    opened.last, opened.step = first, step
+    if step < 2 or opened.equal_steps < STEPS or opened.told_step:
+        return []
+    opened.told_step = True
+    text = (
+        f"series {opened.header.series}: expected every image, found every {step}th only: the detector deals its images"
+        " out to all that are connected, and another program is; end it"
+    )
+    return [Trouble("lost", text)]

@@ -1,0 +1,210 @@
+"""Stream v2 of a DECTRIS detector: one CBOR map in each ZeroMQ message."""
+
+import re
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from livestrain_daemon.intake.detectors.dectris.cbor import Item, MalformedCbor, Tag, decode
+from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing, unpack
+from livestrain_daemon.intake.detectors.dectris.told import (
+    MOST_CHANNELS,
+    BadMessage,
+    End,
+    Header,
+    Image,
+    Mask,
+    Told,
+    facts,
+    image_shape,
+    whole_number,
+)
+from livestrain_daemon.intake.payload import PayloadError
+from livestrain_wire.messages import FrameDtype
+
+SELF_DESCRIBED = 55799
+ROW_MAJOR = 40
+COMPRESSED = 56500
+
+Fields: TypeAlias = Mapping[Item, Item]
+
+_TYPED_ARRAYS: dict[int, tuple[FrameDtype, bool]] = {
+    64: ("uint8", False),
+    68: ("uint8", False),
+    65: ("uint16", True),
+    66: ("uint32", True),
+    69: ("uint16", False),
+    70: ("uint32", False),
+    81: ("float32", True),
+    85: ("float32", False),
+}
+"""Tags of typed arrays (RFC 8746) that frames can be made of: type and whether it is big-endian."""
+_DTYPES: dict[str, FrameDtype] = {"uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "float32": "float32"}
+_PACKINGS: dict[str, Packing] = {"bslz4": "bslz4", "lz4": "lz4_blocks"}
+_UNIQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
+_SCALARS = (
+    "count_time",
+    "frame_time",
+    "detector_description",
+    "detector_serial_number",
+    "incident_energy",
+    "incident_wavelength",
+    "pixel_size_x",
+    "pixel_size_y",
+    "sensor_material",
+    "sensor_thickness",
+    "countrate_correction_enabled",
+    "flatfield_enabled",
+    "pixel_mask_enabled",
+    "virtual_pixel_interpolation_enabled",
+)
+
+
+def decode_message(message: memoryview, largest: int) -> Told:
+    """
+    What a message tells.
+
+    Parameters
+    ----------
+    message
+        A ZeroMQ message.
+    largest
+        Refuse to unpack a pixel mask of more than this [bytes].
+
+    Raises
+    ------
+    BadMessage
+        If it is no message of this stream.
+    """
+    try:
+        item = decode(message)
+    except MalformedCbor as error:
+        raise BadMessage(f"stream v2: {error}") from error
+    if isinstance(item, Tag) and item.number == SELF_DESCRIBED:
+        item = item.value
+    if not isinstance(item, dict):
+        raise BadMessage(f"stream v2: expected a CBOR map, found {type(item).__name__}")
+    kind = item.get("type")
+    if kind == "image":
+        return _image(item, len(message))
+    if kind == "start":
+        return _start(item, largest)
+    if kind == "end":
+        return End(*_series(item))
+    raise BadMessage(f"stream v2: expected the type start, image or end, found {kind!r:.60}")
+
+
+def _series(fields: Fields) -> tuple[str, int]:
+    """Name and number; the unique id is left out where it would not do as a name."""
+    number = whole_number(fields.get("series_id"), "series_id")
+    unique = fields.get("series_unique_id")
+    if isinstance(unique, str) and _UNIQUE_ID.fullmatch(unique):
+        return f"{number}-{unique}", number
+    return str(number), number
+
+
+def _image(fields: Fields, size: int) -> Image:
+    data = fields.get("data")
+    if not isinstance(data, dict) or not 0 < len(data) <= MOST_CHANNELS:
+        raise BadMessage(f"data: expected a map of 1 to {MOST_CHANNELS} channels, found {_told(data)}")
+    channels = {_text(name, "a channel"): _array(value, f"data.{name!s:.40}") for name, value in data.items()}
+    return Image(*_series(fields), whole_number(fields.get("image_id"), "image_id"), channels, size)
+
+
+def _array(value: Item, name: str) -> Packed:
+    """A typed array of two dimensions: tag 40 of dimensions and values, these possibly packed."""
+    if not isinstance(value, Tag) or value.number != ROW_MAJOR:
+        raise BadMessage(f"{name}: expected an array with tag {ROW_MAJOR}, found {_told(value)}")
+    content = value.value
+    if not isinstance(content, list) or len(content) != 2:
+        raise BadMessage(f"{name}: expected dimensions and values, found {_told(content)}")
+    dimensions, values = content
+    if not isinstance(dimensions, list) or len(dimensions) != 2:
+        raise BadMessage(f"{name}: expected two dimensions, found {_told(dimensions)}")
+    shape = image_shape(dimensions[0], dimensions[1], name)
+    if not isinstance(values, Tag) or values.number not in _TYPED_ARRAYS:
+        known = "uint8, uint16, uint32 or float32"
+        raise BadMessage(f"{name}: expected a typed array of {known}, found {_told(values)}")
+    dtype, big_endian = _TYPED_ARRAYS[values.number]
+    packed = values.value
+    if isinstance(packed, memoryview):
+        return Packed(shape, dtype, "raw", packed, big_endian)
+    packing, element_bytes, payload = _compressed(packed, name)
+    return Packed(shape, dtype, packing, payload, big_endian, element_bytes)
+
+
+def _compressed(value: Item, name: str) -> tuple[Packing, int, memoryview]:
+    if not isinstance(value, Tag) or value.number != COMPRESSED:
+        raise BadMessage(f"{name}: expected bytes or tag {COMPRESSED}, found {_told(value)}")
+    content = value.value
+    if not isinstance(content, list) or len(content) != 3 or not isinstance(payload := content[2], memoryview):
+        raise BadMessage(f"{name}: expected algorithm, element size and bytes, found {_told(content)}")
+    algorithm, element_bytes = content[:2]
+    if not isinstance(algorithm, str) or algorithm not in _PACKINGS:
+        raise BadMessage(f"{name}: expected the compression bslz4 or lz4, found {_told(algorithm)}")
+    return _PACKINGS[algorithm], whole_number(element_bytes, f"{name}, element size", 1 << 10), payload
+
+
+def _start(fields: Fields, largest: int) -> Header:
+    channels = fields.get("channels")
+    if not isinstance(channels, list) or not 0 < len(channels) <= MOST_CHANNELS:
+        raise BadMessage(f"channels: expected a list of 1 to {MOST_CHANNELS} names, found {_told(channels)}")
+    dtype = fields.get("image_dtype")
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise BadMessage(f"image_dtype: expected {', '.join(_DTYPES)}, found {dtype!r:.60}")
+    energy = _optional(fields, "incident_energy")
+    series, number = _series(fields)
+    return Header(
+        series,
+        number,
+        frames=whole_number(fields.get("number_of_images"), "number_of_images"),
+        frame_shape=image_shape(fields.get("image_size_y"), fields.get("image_size_x"), "image_size_y, image_size_x"),
+        dtype=_DTYPES[dtype],
+        channels=tuple(_text(name, "a channel") for name in channels),
+        energy_kev=energy / 1000 if energy else None,
+        saturation=_optional(fields, "saturation_value"),
+        masks=_masks(fields, largest),
+        metadata=facts({name: fields[name] for name in _SCALARS if name in fields}),
+    )
+
+
+def _masks(fields: Fields, largest: int) -> dict[str, Mask]:
+    masks = fields.get("pixel_mask")
+    if masks is None:
+        return {}
+    if not isinstance(masks, dict) or len(masks) > MOST_CHANNELS:
+        raise BadMessage(f"pixel_mask: expected a map of at most {MOST_CHANNELS} channels, found {_told(masks)}")
+    found: dict[str, Mask] = {}
+    for name, value in masks.items():
+        packed = _array(value, f"pixel_mask.{name!s:.40}")
+        if packed.dtype == "float32":
+            raise BadMessage("pixel_mask: expected whole numbers, found float32")
+        try:
+            found[_text(name, "a channel")] = unpack(packed, largest).astype(np.uint32)
+        except PayloadError as error:
+            raise BadMessage(f"pixel_mask: {error}") from error
+    return found
+
+
+def _optional(fields: Fields, name: str) -> float | None:
+    """A number above zero, or none."""
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+        return None
+    return float(value)
+
+
+def _text(value: Item, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 64:
+        raise BadMessage(f"{name}: expected a name of 1 to 64 characters, found {_told(value)}")
+    return value
+
+
+def _told(value: Item) -> str:
+    """What was found, in a few words: a value can be a million bytes."""
+    if isinstance(value, Tag):
+        return f"tag {value.number}"
+    if isinstance(value, list | dict | memoryview):
+        return f"{type(value).__name__} of {len(value)}"
+    return f"{value!r:.40}"

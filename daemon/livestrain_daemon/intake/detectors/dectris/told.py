@@ -1,0 +1,108 @@
+"""What a DECTRIS detector tells in either of its streams, in one form."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_daemon.intake.detectors.dectris.pixels import Packed
+from livestrain_wire.messages import FrameDtype
+
+LARGEST_SIDE = 1 << 16
+"""Pixels along a side of an image."""
+MOST_CHANNELS = 16
+VIRTUAL_PIXEL = 1 << 31
+"""In a pixel mask: a pixel with an interpolated value. It can be looked at, all others that are marked cannot."""
+
+Mask: TypeAlias = NDArray[np.uint32]
+"""(rows, columns), 0 where a pixel is good."""
+Fact: TypeAlias = str | int | float | bool
+
+
+class BadMessage(ValueError):
+    """A message that is not what the stream's description says; the text says what was expected and found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A series begins."""
+
+    series: str
+    """Its name."""
+    number: int
+    """Of the series, as the REST interface counts them."""
+    frames: int | None = None
+    frame_shape: tuple[int, int] | None = None
+    """(rows, columns), where it is known before the first image."""
+    dtype: FrameDtype | None = None
+    channels: tuple[str, ...] = ()
+    energy_kev: float | None = None
+    """Of the beam [keV]."""
+    saturation: float | None = None
+    """Counts from which on a pixel says nothing [counts]."""
+    masks: dict[str, Mask] = field(default_factory=dict)
+    """By channel."""
+    metadata: dict[str, Fact] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One exposure, in all channels."""
+
+    series: str
+    number: int
+    first: int
+    """Its number in the series, from 0."""
+    channels: dict[str, Packed]
+    size: int
+    """Bytes that came over the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A series has ended."""
+
+    series: str
+    number: int
+
+
+Told: TypeAlias = Header | Image | End
+
+
+def whole_number(value: object, name: str, largest: int = 1 << 62) -> int:
+    """
+    A value that must be a count.
+
+    Raises
+    ------
+    BadMessage
+        If it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
+        raise BadMessage(f"{name}: expected a whole number from 0 to {largest}, found {value!r:.60}")
+    return value
+
+
+def image_shape(rows: object, columns: object, name: str) -> tuple[int, int]:
+    """
+    Pixels of an image (rows, columns).
+
+    Raises
+    ------
+    BadMessage
+        If they are no size that an image can have.
+    """
+    shape = whole_number(rows, name, LARGEST_SIDE), whole_number(columns, name, LARGEST_SIDE)
+    if not all(shape):
+        raise BadMessage(f"{name}: expected at least one pixel, found {shape}")
+    return shape
+
+
+def facts(values: dict[str, object]) -> dict[str, Fact]:
+    """What of a header is worth keeping as it is: short values that are no arrays."""
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= 200)
+    }

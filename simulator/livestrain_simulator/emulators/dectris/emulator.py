@@ -1,0 +1,292 @@
+"""A DECTRIS detector without a detector: commands in, both streams out."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Condition, Event, Thread
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_simulator.emulators.dectris.outlet import Outlet
+from livestrain_simulator.emulators.dectris.sending import (
+    FaultPlan,
+    Form,
+    FrameSource,
+    Outgoing,
+    Script,
+    no_faults,
+)
+from livestrain_simulator.emulators.dectris.series import Series, Setting
+
+State: TypeAlias = Literal["idle", "ready", "acquire"]
+INTERNAL = ("ints", "inte")
+BY_IMAGE = ("exte", "inte")
+"""Trigger modes in which each image has its own trigger."""
+LEAVE_SECONDS = 10.0
+"""So long may a series take to stop [s]."""
+
+_CHOICES: dict[str, tuple[Setting, ...]] = {
+    "trigger_mode": ("exts", "exte", "ints", "inte"),
+    "compression": ("none", "lz4", "bslz4"),
+    "roi_mode": ("disabled",),
+    "mode": ("enabled", "disabled"),
+    "format": ("legacy", "cbor"),
+    "header_detail": ("all", "basic", "none"),
+}
+_MODE: dict[str, Setting] = {"mode": "enabled", "format": "cbor", "header_detail": "all"}
+
+
+class NotAccepted(ValueError):
+    """A command or a value that the detector does not take now."""
+
+
+@dataclass(frozen=True)
+class EmulatorSettings:
+    """How the emulator behaves where commands do not say."""
+
+    host: str = "127.0.0.1"
+    rest_port: int = 0
+    """0 for any."""
+    legacy_port: int = 0
+    cbor_port: int = 0
+    api_version: str = "1.8.0"
+    channels: tuple[str, ...] = ("threshold_1",)
+    split_header: bool = False
+    """Send each part of a header of stream v1 as a message of its own."""
+    seconds_per_image: float = 0.0
+    """0: as fast as it goes [s]."""
+    stall_seconds: float = 1.0
+    """How long an image that stalls takes [s]."""
+    when_full: Literal["wait", "drop"] = "wait"
+    """What happens to messages that nobody takes."""
+    config: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
+    """Configuration of the detector in the beginning, by its REST keys."""
+    stream: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
+    """Configuration of its stream, likewise."""
+    mask: NDArray[np.uint32] | None = None
+    """(rows, columns), 0 where a pixel is good; None if all are."""
+
+
+class DectrisEmulator:
+    """
+    The detector behind the REST interface, which is in `rest`.
+
+    Parameters
+    ----------
+    source
+        Its images.
+    settings
+        How it behaves.
+    plan
+        What goes wrong.
+    """
+
+    def __init__(self, source: FrameSource, settings: EmulatorSettings, plan: FaultPlan = no_faults) -> None:
+        self.settings = settings
+        first = next(iter(source(0).values()))
+        self.detector: dict[str, Setting] = {**_defaults(first), **settings.config}
+        """Configuration by REST keys."""
+        self.stream: dict[str, Setting] = {**_MODE, **settings.stream}
+        self.state: State = "idle"
+        self.done: list[tuple[int, int, str]] = []
+        """What went wrong on purpose: series, number of the image, action."""
+        self.outlet = Outlet(settings.host, settings.legacy_port, settings.cbor_port, settings.when_full)
+        self._source = source
+        self._plan = plan
+        self._shape: tuple[int, int] = first.shape
+        self._dtype: str = first.dtype.name
+        self._number = 0
+        self._leave = Event()
+        self._finish = Event()
+        self._thread: Thread | None = None
+        self._triggers = 0
+        self._served = 0
+        self._changed = Condition()
+
+    def set_value(self, values: dict[str, Setting], key: str, value: Setting) -> list[str]:
+        """
+        Change a configuration; the keys that changed.
+
+        Raises
+        ------
+        NotAccepted
+            If there is no such key, or the value is none of its values.
+        """
+        if isinstance(values.get(key), float) and type(value) is int:
+            value = float(value)
+        if key not in values or type(value) is not type(values[key]):
+            raise NotAccepted(f"{key}: no such key, or not a value of it: {value!r:.40}")
+        if key in _CHOICES and value not in _CHOICES[key]:
+            raise NotAccepted(f"{key}: expected one of {_CHOICES[key]}, found {value!r:.40}")
+        if key in ("nimages", "ntrigger") and isinstance(value, int) and value < 1:
+            raise NotAccepted(f"{key}: expected 1 or more, found {value}")
+        values[key] = value
+        return [key]
+
+    def arm(self) -> int:
+        """Begin a series; its number. With an external trigger the images follow at once."""
+        if self.state != "idle":
+            raise NotAccepted(f"expected the state idle, found {self.state}")
+        self.close_series()
+        self._leave, self._finish = Event(), Event()
+        self._triggers = self._served = 0
+        self.outlet.forget()
+        self.state = "ready"
+        series = self._next_series()
+        self._thread = Thread(target=self._run, args=(series,), name="dectris-emulator", daemon=True)
+        self._thread.start()
+        return series.number
+
+    def trigger(self) -> None:
+        """Take the images of one trigger; returns after the last one, as the detector does."""
+        if self.state == "idle" or self.detector["trigger_mode"] not in INTERNAL:
+            raise NotAccepted(f"expected an armed detector that triggers itself, found the state {self.state}")
+        with self._changed:
+            self._triggers += 1
+            wanted = self._triggers
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._served >= wanted or self.state == "idle")
+
+    def disarm(self) -> None:
+        """End the series in progress, and say so in the stream."""
+        self._finish.set()
+        self._wake()
+        if self._thread:
+            self._thread.join(LEAVE_SECONDS)
+
+    def abort(self) -> None:
+        """Stop at once; nothing more of the series comes, and no end."""
+        self.close_series()
+
+    def close_series(self) -> None:
+        """Make the thread that sends leave."""
+        self._leave.set()
+        self._wake()
+        if self._thread:
+            self._thread.join(LEAVE_SECONDS)
+
+    @property
+    def armed_count(self) -> int:
+        """Series begun so far."""
+        return self._number
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.close_series()
+        self.outlet.close()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """True once the series in progress has ended; false if it has not within some time [s]."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.state == "idle", seconds)
+
+    @property
+    def form(self) -> Form:
+        """The stream that is switched on."""
+        return "legacy" if self.stream["format"] == "legacy" else "cbor"
+
+    def _next_series(self) -> Series:
+        self._number += 1
+        images, triggers = int(self.detector["nimages"]), int(self.detector["ntrigger"])
+        mask = self.settings.mask
+        values: dict[str, Any] = {
+            "frames": triggers if self.detector["trigger_mode"] in BY_IMAGE else images * triggers,
+            "compression": self.detector["compression"],
+            "detail": self.stream["header_detail"],
+        }
+        return Series(
+            self._number,
+            uuid.uuid4().hex,
+            frame_shape=self._shape,
+            dtype=self._dtype,
+            channels=self.settings.channels,
+            mask=np.zeros(self._shape, np.uint32) if mask is None else mask,
+            config=dict(self.detector),
+            **values,
+        )
+
+    def _run(self, series: Series) -> None:
+        """The thread of a series, and of those that follow without a command."""
+        again: Series | None = series
+        while again and not self._leave.is_set():
+            again = self._next_series() if self._send(again) else None
+        with self._changed:
+            self.state = "idle"
+            self._changed.notify_all()
+
+    def _send(self, series: Series) -> bool:
+        """Send a series; true if the next one is to follow at once."""
+        script = Script(series, self._source, self.form, self._plan, self.settings.split_header)
+        for out in script.outgoing(self._finish.is_set):
+            if 0 <= out.number < series.frames and not self._wait_for_trigger(out.number):
+                continue
+            self.done += [(series.number, out.number, action) for action in out.actions]
+            if "abort" in out.actions or "rearm" in out.actions:
+                return "rearm" in out.actions
+            self._pause(out)
+            for message in out.messages if self.stream["mode"] == "enabled" else ():
+                self.outlet.send(script.form, message, self._leave)
+            if self._leave.is_set():
+                return False
+            self._count(out.number + 1)
+        return False
+
+    def _pause(self, out: Outgoing) -> None:
+        seconds = self.settings.seconds_per_image if out.number >= 0 else 0.0
+        if "stall" in out.actions:
+            seconds += self.settings.stall_seconds
+        if seconds > 0:
+            self._leave.wait(seconds)
+
+    def _wait_for_trigger(self, number: int) -> bool:
+        """True when the image may be taken; false if the series ends before."""
+        self.state = "acquire"
+        if self.detector["trigger_mode"] not in INTERNAL:
+            return True
+        per_trigger = self._images_per_trigger()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._triggers * per_trigger > number or self._leave.is_set() or self._finish.is_set()
+            )
+        return self._triggers * per_trigger > number and not self._leave.is_set()
+
+    def _count(self, images: int) -> None:
+        with self._changed:
+            self._served = images // self._images_per_trigger()
+            self._changed.notify_all()
+
+    def _images_per_trigger(self) -> int:
+        return 1 if self.detector["trigger_mode"] in BY_IMAGE else int(self.detector["nimages"])
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def _defaults(first: NDArray[Any]) -> dict[str, Setting]:
+    rows, columns = first.shape
+    return {
+        "bit_depth_image": 8 * first.dtype.itemsize,
+        "bit_depth_readout": 8 * first.dtype.itemsize,
+        "compression": "bslz4",
+        "count_time": 0.0009,
+        "countrate_correction_applied": False,
+        "countrate_correction_count_cutoff": int(np.iinfo(first.dtype).max) - 1,
+        "description": "livestrain emulator",
+        "detector_number": "E-00-0000",
+        "frame_time": 0.001,
+        "incident_energy": 200_000.0,
+        "nimages": 1,
+        "ntrigger": 1,
+        "photon_energy": 200_000.0,
+        "pixel_mask_applied": True,
+        "roi_bit_depth": 8 * first.dtype.itemsize,
+        "roi_mode": "disabled",
+        "roi_y_size": rows,
+        "trigger_mode": "exts",
+        "x_pixels_in_detector": columns,
+        "y_pixels_in_detector": rows,
+    }

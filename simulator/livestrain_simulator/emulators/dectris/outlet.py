@@ -1,0 +1,75 @@
+"""The sockets that an emulator sends from."""
+
+from collections.abc import Sequence
+from threading import Event
+from typing import Literal
+
+import zmq
+
+from livestrain_simulator.emulators.dectris.sending import Form
+
+WAITING_MESSAGES = 256
+"""Messages that a socket holds for a receiver that does not follow."""
+POLL_MS = 20
+
+
+class Outlet:
+    """
+    Two bound PUSH sockets, one for each stream; to be used by one thread at a time.
+
+    Parameters
+    ----------
+    host
+        Address to bind.
+    legacy_port, cbor_port
+        0 for any.
+    when_full
+        What happens to a message that nobody takes: the emulator waits, or it is lost and counted, as in a detector.
+    """
+
+    def __init__(self, host: str, legacy_port: int, cbor_port: int, when_full: Literal["wait", "drop"]) -> None:
+        self.dropped = 0
+        """Messages lost since `forget`."""
+        self._when_full = when_full
+        self._context = zmq.Context()
+        self._sockets = {
+            "legacy": self._bound(host, legacy_port),
+            "cbor": self._bound(host, cbor_port),
+        }
+
+    def port(self, form: Form) -> int:
+        """Where a stream can be had."""
+        return int(self._sockets[form].get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+    def forget(self) -> None:
+        """Count from 0 again."""
+        self.dropped = 0
+
+    def send(self, form: Form, parts: Sequence[bytes], give_up: Event) -> bool:
+        """True if the message was taken, false if it was lost or `give_up` was set first."""
+        socket = self._sockets[form]
+        while not give_up.is_set():
+            try:
+                socket.send_multipart(parts, zmq.NOBLOCK)
+            except zmq.Again:
+                if self._when_full == "drop":
+                    self.dropped += 1
+                    return False
+                socket.poll(POLL_MS, zmq.POLLOUT)
+            else:
+                return True
+        return False
+
+    def close(self) -> None:
+        """Throw away what nobody has taken."""
+        self._context.destroy(linger=0)
+
+    def _bound(self, host: str, port: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
+        socket.sndhwm = WAITING_MESSAGES
+        try:
+            socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError:
+            self._context.destroy(linger=0)
+            raise
+        return socket

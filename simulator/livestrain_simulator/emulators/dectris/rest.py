@@ -1,0 +1,152 @@
+"""The REST interface of the emulator."""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, NotAccepted
+from livestrain_simulator.emulators.dectris.series import Setting
+
+LARGEST_BODY_BYTES = 1 << 16
+SECONDS = 10.0
+"""How long a client may take to ask [s]."""
+
+
+class RestServer:
+    """
+    Serves an emulator's commands and values while it is open.
+
+    Parameters
+    ----------
+    emulator
+        What is commanded.
+    """
+
+    def __init__(self, emulator: DectrisEmulator) -> None:
+        self.emulator = emulator
+        settings = emulator.settings
+
+        class Requests(_Requests):
+            commanded = emulator
+
+        self._server = ThreadingHTTPServer((settings.host, settings.rest_port), Requests)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="dectris-rest", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it can be asked."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.emulator.close_series()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.emulator.close()
+
+
+class _Requests(BaseHTTPRequestHandler):
+    commanded: DectrisEmulator
+    timeout = SECONDS
+
+    def do_GET(self) -> None:
+        """Answer with a value."""
+        if self.path == "/detector/api/version":
+            self._answer({"value": self.commanded.settings.api_version})
+            return
+        found = self._values_and_key()
+        if found is None or found[1] not in found[0]:
+            self._refuse(HTTPStatus.NOT_FOUND, f"{self.path}: no such value")
+            return
+        values, key = found
+        self._answer({"value": values[key]})
+
+    def do_PUT(self) -> None:
+        """Change a value or do a command."""
+        try:
+            body = self._body()
+            module, kind, key = self._split()
+            if (module, kind) == ("detector", "command"):
+                self._command(key)
+            elif kind == "config":
+                values = self._config(module)
+                self._answer(self.commanded.set_value(values, key, body["value"]))
+            else:
+                self._refuse(HTTPStatus.NOT_FOUND, f"{self.path}: nothing to set")
+        except (NotAccepted, KeyError, ValueError, TypeError) as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: who commands knows what was commanded."""
+
+    def _command(self, name: str) -> None:
+        emulator = self.commanded
+        commands: dict[str, Callable[[], None]] = {
+            "initialize": lambda: None,
+            "trigger": emulator.trigger,
+            "disarm": emulator.disarm,
+            "cancel": emulator.disarm,
+            "abort": emulator.abort,
+        }
+        if name == "arm":
+            self._answer({"sequence id": emulator.arm()})
+        elif name in commands:
+            commands[name]()
+            self._answer({})
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, f"{name}: no such command")
+
+    def _split(self) -> tuple[str, str, str]:
+        """Module, kind and key of a path; empty where it is of another version."""
+        parts = self.path.strip("/").split("/")
+        if len(parts) == 5 and parts[1:3] == ["api", self.commanded.settings.api_version]:
+            return parts[0], parts[3], parts[4]
+        return "", "", ""
+
+    def _config(self, module: str) -> dict[str, Setting]:
+        return {"detector": self.commanded.detector, "stream": self.commanded.stream}[module]
+
+    def _values_and_key(self) -> tuple[dict[str, Setting], str] | None:
+        module, kind, key = self._split()
+        if kind == "config" and module in ("detector", "stream"):
+            return self._config(module), key
+        if kind == "status" and module == "detector":
+            return {"state": self.commanded.state}, key
+        if kind == "status" and module == "stream":
+            state: Setting = "ready" if self.commanded.stream["mode"] == "enabled" else "disabled"
+            return {"state": state, "dropped": self.commanded.outlet.dropped, "error": ""}, key
+        return None
+
+    def _body(self) -> dict[str, Setting]:
+        length = int(self.headers.get("Content-Length") or 0)
+        if not 0 <= length <= LARGEST_BODY_BYTES:
+            raise NotAccepted(f"expected at most {LARGEST_BODY_BYTES} bytes, found {length}")
+        content = json.loads(self.rfile.read(length) or b"{}")
+        if not isinstance(content, dict):
+            raise NotAccepted("expected a JSON object")
+        return content
+
+    def _answer(self, content: object) -> None:
+        self._write(HTTPStatus.OK, json.dumps(content).encode())
+
+    def _refuse(self, status: HTTPStatus, text: str) -> None:
+        self._write(status, text.encode())
+
+    def _write(self, status: HTTPStatus, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)

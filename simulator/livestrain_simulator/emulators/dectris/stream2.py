@@ -1,0 +1,85 @@
+"""Messages of stream v2: one CBOR map each."""
+
+from livestrain_simulator.emulators.dectris.cbor import Tag, encode
+from livestrain_simulator.emulators.dectris.packing import Compression, Image, bslz4, little_endian, lz4_blocks
+from livestrain_simulator.emulators.dectris.series import IMAGE_NS, Images, Series
+
+_TYPED_ARRAYS = {"uint8": 64, "uint16": 69, "uint32": 70, "float32": 85}
+_SELF_DESCRIBED = 55799
+_ROW_MAJOR = 40
+_COMPRESSED = 56500
+_DATE = Tag(0, "2026-01-01T00:00:00.000+00:00")
+
+
+def start_message(series: Series) -> list[bytes]:
+    """The start of a series."""
+    rows, columns = series.frame_shape
+    fields: dict[str, object] = {
+        **_head("start", series),
+        "arm_date": _DATE,
+        "beam_center_x": columns / 2,
+        "beam_center_y": rows / 2,
+        "channels": list(series.channels),
+        "count_time": series.config["count_time"],
+        "countrate_correction_enabled": False,
+        "detector_description": series.config["description"],
+        "detector_serial_number": series.config["detector_number"],
+        "detector_translation": [0.0, 0.0, 0.0],
+        "flatfield_enabled": False,
+        "frame_time": series.config["frame_time"],
+        "goniometer": {"omega": {"increment": 0.0, "start": 0.0}},
+        "image_dtype": series.dtype,
+        "image_size_x": columns,
+        "image_size_y": rows,
+        "incident_energy": series.config["incident_energy"],
+        "number_of_images": series.frames,
+        "pixel_mask_enabled": True,
+        "saturation_value": series.saturation,
+        "sensor_material": "Si",
+        "threshold_energy": dict.fromkeys(series.channels, 1000.0),
+        "user_data": None,
+    }
+    if series.detail == "all":
+        fields["pixel_mask"] = {name: _array(series.mask, "none") for name in series.channels}
+    return [_message(fields)]
+
+
+def image_message(series: Series, number: int, images: Images) -> list[bytes]:
+    """One exposure in all channels."""
+    fields = {
+        **_head("image", series),
+        "image_id": number,
+        "real_time": [IMAGE_NS, 10**9],
+        "series_date": _DATE,
+        "start_time": [number * IMAGE_NS, 10**9],
+        "stop_time": [(number + 1) * IMAGE_NS, 10**9],
+        "user_data": None,
+        "data": {name: _array(image, series.compression) for name, image in images.items()},
+    }
+    return [_message(fields)]
+
+
+def end_message(series: Series) -> list[bytes]:
+    """The end of a series."""
+    return [_message(_head("end", series))]
+
+
+def _head(kind: str, series: Series) -> dict[str, object]:
+    return {"type": kind, "series_id": series.number, "series_unique_id": series.unique_id}
+
+
+def _message(fields: dict[str, object]) -> bytes:
+    return encode(Tag(_SELF_DESCRIBED, fields))
+
+
+def _array(image: Image, compression: Compression) -> Tag:
+    typed = Tag(_TYPED_ARRAYS[image.dtype.name], _values(image, compression))
+    return Tag(_ROW_MAJOR, [list(image.shape), typed])
+
+
+def _values(image: Image, compression: Compression) -> bytes | Tag:
+    if compression == "none":
+        return little_endian(image).tobytes()
+    if compression == "lz4":
+        return Tag(_COMPRESSED, ["lz4", 0, lz4_blocks(image)])
+    return Tag(_COMPRESSED, ["bslz4", image.itemsize, bslz4(image)])

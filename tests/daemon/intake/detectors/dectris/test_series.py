@@ -1,0 +1,211 @@
+"""Which series is in progress, whatever order the messages of a detector come in."""
+
+import numpy as np
+import pytest
+
+from livestrain_daemon.intake.detectors.dectris.pixels import Packed
+from livestrain_daemon.intake.detectors.dectris.series import EARLY_SECONDS, SeriesTracker
+from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL, End, Header, Image, Told
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
+
+FRAMES = 20
+
+
+def tracker(channel: str = "", frames: int | None = None) -> SeriesTracker:
+    return SeriesTracker(channel, 1 << 20, lambda: frames)
+
+
+def header(number: int = 1, **changes: object) -> Header:
+    values: dict[str, object] = {"frames": FRAMES, "frame_shape": (2, 3), "dtype": "uint16", "channels": ("a",)}
+    return Header(f"{number}-x", number, **(values | changes))  # type: ignore[arg-type]
+
+
+def packed(value: int = 1, shape: tuple[int, int] = (2, 3)) -> Packed:
+    return Packed(shape, "uint16", "raw", memoryview(np.full(shape, value, "<u2").tobytes()))
+
+
+def image(first: int, number: int = 1, channels: dict[str, Packed] | None = None) -> Image:
+    return Image(f"{number}-x", number, first, channels or {"a": packed()}, 12)
+
+
+def end(number: int = 1) -> End:
+    return End(f"{number}-x", number)
+
+
+def told(follower: SeriesTracker, *messages: Told, now: float = 0.0) -> list[DetectorEvent]:
+    return [event for message in messages for event in follower.take(message, now)]
+
+
+def short(events: list[DetectorEvent]) -> list[object]:
+    """Events in a word each: number of a frame, series of a start or end, kind of a trouble."""
+    words: list[object] = []
+    for event in events:
+        match event:
+            case SeriesFrames():
+                words.append(event.first)
+            case SeriesStart():
+                words.append(f"start {event.series}")
+            case SeriesEnd():
+                words.append(f"{'aborted' if event.aborted else 'end'} {event.series}")
+            case Trouble():
+                words.append((event.kind, event.frames))
+    return words
+
+
+def test_a_whole_series_begins_comes_and_ends() -> None:
+    events = told(tracker(), header(frames=3), image(0), image(1), image(2), end())
+    assert short(events) == ["start 1-x", 0, 1, 2, "end 1-x"]
+
+
+def test_a_series_that_ends_early_is_aborted() -> None:
+    assert short(told(tracker(), header(), image(0), end())) == ["start 1-x", 0, "aborted 1-x"]
+
+
+def test_an_end_that_comes_twice_is_one() -> None:
+    assert short(told(tracker(), header(frames=1), image(0), end(), end())) == ["start 1-x", 0, "end 1-x"]
+
+
+def test_a_start_that_comes_twice_is_one() -> None:
+    follower = tracker()
+    assert short(told(follower, header(frames=1), header(frames=1), image(0), end())) == ["start 1-x", 0, "end 1-x"]
+    assert short(told(follower, header(frames=1))) == [("unknown_scan", 0)]
+
+
+def test_a_new_start_ends_the_series_before_and_its_late_images_are_strays() -> None:
+    events = told(tracker(), header(), image(0), header(2), image(1), image(0, 2), end(), image(1, 2))
+    assert short(events) == ["start 1-x", 0, "aborted 1-x", "start 2-x", ("unknown_scan", 1), 0, 1]
+
+
+def test_images_wait_for_a_late_header() -> None:
+    follower = tracker()
+    assert told(follower, image(0), image(1)) == []
+    assert short(told(follower, header(), image(2))) == ["start 1-x", 0, 1, 2]
+
+
+def test_images_whose_header_never_comes_make_a_series_and_it_is_said() -> None:
+    follower = tracker(frames=7)
+    assert told(follower, image(4), image(5)) == []
+    assert follower.tick(EARLY_SECONDS / 2) == []
+    events = follower.tick(EARLY_SECONDS)
+    assert short(events) == [("bad_message", 0), "start 1-x", 4, 5]
+    assert isinstance(events[1], SeriesStart)
+    assert (events[1].frames, events[1].frame_shape, events[1].dtype) == (7, (2, 3), "uint16")
+    assert short(told(follower, image(6), end())) == [6, "end 1-x"]
+
+
+def test_an_end_shows_that_the_images_before_it_are_a_series() -> None:
+    assert short(told(tracker(), image(0), end())) == [("bad_message", 0), "start 1-x", 0, "end 1-x"]
+
+
+def test_one_image_of_an_unknown_series_does_not_disturb_the_one_in_progress() -> None:
+    follower = tracker()
+    events = told(follower, header(), image(0), image(5, 9), image(1))
+    events += follower.tick(EARLY_SECONDS)
+    assert short(events) == ["start 1-x", 0, 1, ("unknown_scan", 1)]
+    assert short(told(follower, image(2))) == [2]
+
+
+def test_many_images_of_an_unknown_series_do_not_disturb_one_that_goes_on() -> None:
+    follower = tracker()
+    events = told(follower, header(), image(0), image(5, 9), image(6, 9))
+    events += told(follower, image(1), now=0.5) + follower.tick(EARLY_SECONDS)
+    assert short(events) == ["start 1-x", 0, 1, ("unknown_scan", 2)]
+
+
+def test_an_end_of_an_unknown_series_is_said() -> None:
+    assert short(told(tracker(), header(), end(9))) == ["start 1-x", ("unknown_scan", 0)]
+
+
+def test_waiting_images_are_bounded() -> None:
+    large = {"a": packed(shape=(1, 1))}
+    follower = tracker()
+    events: list[DetectorEvent] = []
+    for first in range(5):
+        events += follower.take(Image("1-x", 1, first, large, 10 << 20), 0.0)
+    assert short(events) == [("bad_message", 0), "start 1-x", 0, 1, 2, 3, 4]
+
+
+def test_a_wrong_image_costs_itself_only() -> None:
+    wrong = {"a": packed(shape=(3, 2))}
+    cut = {"a": Packed((2, 3), "uint16", "raw", memoryview(bytes(11)))}
+    events = told(tracker(), header(), image(0), image(1, channels=wrong), image(2, channels=cut), image(3))
+    assert short(events) == ["start 1-x", 0, ("bad_message", 1), ("wrong_size", 1), 3]
+
+
+def test_the_first_image_decides_only_if_it_can_be_unpacked() -> None:
+    bare = header(frame_shape=None, dtype=None)
+    cut = {"a": Packed((9, 9), "uint16", "lz4", memoryview(b"\xff" * 9))}
+    events = told(tracker(), bare, image(0, channels=cut), image(1))
+    assert short(events) == [("bad_encoding", 1), "start 1-x", 1]
+
+
+def test_a_series_that_ends_without_an_image_is_said() -> None:
+    assert short(told(tracker(), header(frame_shape=None, dtype=None), end())) == [("lost", 0)]
+
+
+@pytest.mark.parametrize(("step", "said"), [(1, 0), (2, 1), (3, 1)])
+def test_images_in_steps_tell_of_another_client_once(step: int, said: int) -> None:
+    events = told(tracker(), header(frames=100), *(image(first) for first in range(0, 60, step)))
+    troubles = [event for event in events if isinstance(event, Trouble)]
+    assert len(troubles) == said
+    assert all(f"every {step}" in trouble.text and "another program" in trouble.text for trouble in troubles)
+
+
+def test_single_lost_images_are_not_taken_for_another_client() -> None:
+    numbers = [first for first in range(60) if first % 7 != 3]
+    assert short(told(tracker(), header(), *(image(first) for first in numbers)))[1:] == numbers
+
+
+CHANNELS = {"a": packed(1), "b": packed(20)}
+
+
+@pytest.mark.parametrize(("choice", "value", "dtype"), [("", 1, "<u2"), ("b", 20, "<u2"), ("sum", 21, "<u4")])
+def test_a_channel_is_chosen_or_all_are_summed(choice: str, value: int, dtype: str) -> None:
+    events = told(tracker(choice), header(channels=("a", "b")), image(0, channels=CHANNELS))
+    assert isinstance(events[1], SeriesFrames)
+    assert events[1].dtype == np.dtype(dtype).name
+    np.testing.assert_array_equal(np.frombuffer(events[1].payload, dtype), [value] * 6)
+
+
+def test_a_channel_that_is_not_there_is_said_with_those_that_are() -> None:
+    events = told(tracker("c"), header(channels=("a", "b")), image(0, channels=CHANNELS))
+    trouble = events[-1]
+    assert isinstance(trouble, Trouble)
+    assert "expected c, found a, b" in trouble.text
+
+
+def test_a_masked_or_saturated_pixel_of_a_channel_is_no_count_in_the_sum() -> None:
+    first = np.array([[65535, 60000, 1]], "<u2")
+    second = np.array([[0, 1, 2]], "<u2")
+    channels = {
+        name: Packed((1, 3), "uint16", "raw", memoryview(values.tobytes()))
+        for name, values in (("a", first), ("b", second))
+    }
+    begun = header(channels=("a", "b"), frame_shape=(1, 3), saturation=60000.0)
+    start, frame = told(tracker("sum"), begun, image(0, channels=channels))
+    assert isinstance(start, SeriesStart)
+    assert isinstance(frame, SeriesFrames)
+    assert start.saturation == 2**32 - 1
+    np.testing.assert_array_equal(np.frombuffer(frame.payload, "<u4"), [2**32 - 1, 2**32 - 1, 3])
+
+
+@pytest.mark.parametrize(("told_value", "saturation"), [(None, 65535), (60000.0, 60000), (1e9, 65535)])
+def test_a_masked_pixel_is_never_a_count(told_value: float | None, saturation: float) -> None:
+    (start,) = told(tracker(), header(saturation=told_value))
+    assert isinstance(start, SeriesStart)
+    assert start.saturation == saturation
+
+
+def test_the_pixel_mask_says_what_is_unusable_and_interpolated_pixels_are_not() -> None:
+    mask = np.array([[0, 1, 2], [VIRTUAL_PIXEL, VIRTUAL_PIXEL + 16, 0]], np.uint32)
+    (start,) = told(tracker(), header(masks={"a": mask}))
+    assert isinstance(start, SeriesStart)
+    assert start.unusable is not None
+    np.testing.assert_array_equal(start.unusable, [[[0, 1, 1], [0, 1, 0]]])
+
+
+def test_a_mask_of_another_shape_is_said_and_not_used() -> None:
+    start, trouble = told(tracker(), header(masks={"a": np.zeros((3, 2), np.uint32)}))
+    assert isinstance(start, SeriesStart)
+    assert start.unusable is None
+    assert short([trouble]) == [("bad_message", 0)]
