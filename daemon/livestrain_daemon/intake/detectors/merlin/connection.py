@@ -1,0 +1,72 @@
+"""The data connection of a Merlin."""
+
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Generator
+from threading import Event
+
+from livestrain_daemon.errors import Unavailable
+
+POLL_SECONDS = 0.1
+CONNECT_SECONDS = 5.0
+KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 5,
+    socket.TCP_KEEPINTVL: 2,
+    socket.TCP_KEEPCNT: 3,
+}
+"""A detector that has gone without closing the connection is noticed after 11 s."""
+
+
+def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket.socket]:
+    """
+    Connect, yielding every 0.1 s until that is done.
+
+    Raises
+    ------
+    Unavailable
+        If there is no such host.
+    OSError
+        If nobody answers, or ``stop`` is set.
+    """
+    family, kind, address = _address(host, port)
+    connection = socket.socket(family, kind)
+    try:
+        _keep_alive(connection)
+        connection.setblocking(False)
+        error = connection.connect_ex(address)
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while error == errno.EINPROGRESS:
+            if time.monotonic() > deadline or stop.is_set():
+                raise TimeoutError(f"no answer within {CONNECT_SECONDS:g} s")
+            _, writable, _ = select.select([], [connection], [], POLL_SECONDS)
+            if writable:
+                error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            else:
+                yield
+        if error:
+            raise OSError(error, os.strerror(error))
+        connection.settimeout(POLL_SECONDS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _address(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise
+        text = f"Merlin: expected the name or address of a host, found {host!r}: {error.strerror}"
+        raise Unavailable(text) from error
+    return family, kind, (str(address[0]), int(address[1]))
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,119 @@
+"""
+Files of a Merlin: ``.mib`` with the frames, ``.hdr`` beside it with what is known of the acquisition.
+
+A ``.mib`` is what the data connection sends without the lengths and the header of the acquisition.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from livestrain_daemon.intake.detectors.merlin.errors import NotAMib, WrongMessage
+from livestrain_daemon.intake.detectors.merlin.header import (
+    LARGEST_HEADER,
+    LARGEST_OFFSET,
+    AcquisitionHeader,
+    Geometry,
+    acquisition_header,
+    depth_in_header,
+    frame_header,
+)
+from livestrain_daemon.intake.detectors.merlin.pixels import RAW, Bytes, Frames, PixelFormat, pixel_format
+
+
+class MibFile:
+    """
+    Frames of a ``.mib`` file, read when they are asked for.
+
+    Parameters
+    ----------
+    path
+        Of the ``.mib``; an ``.hdr`` of the same name is read, too, if there is one.
+
+    Raises
+    ------
+    NotAMib
+        If the file is not one, or cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.header = _header_beside(path)
+            """What the ``.hdr`` says; None without one."""
+            self._geometry, self._layout = self._described()
+            self._table = self._mapped()
+        except (OSError, WrongMessage) as error:
+            raise NotAMib(f"{path}: {error}") from error
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, rows, columns)."""
+        return (len(self._table), *self._layout.frame_shape)
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Of the frames, little-endian."""
+        return self._layout.dtype
+
+    @property
+    def scan_shape(self) -> tuple[int, int] | None:
+        """Scan positions (rows, columns), if the ``.hdr`` tells them."""
+        return self.header.scan_shape if self.header else None
+
+    @property
+    def leftover_bytes(self) -> int:
+        """Behind the last whole frame: of one that was cut short."""
+        return self.path.stat().st_size - self._table.size
+
+    @property
+    def mapped(self) -> Frames | None:
+        """All frames as the file holds them, big-endian, without reading any; None if they are raw."""
+        if self._geometry.code == RAW:
+            return None
+        return self._layout.decode(self._pixels(0, len(self)))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def frames(self, first: int, count: int) -> Frames:
+        """
+        Consecutive frames.
+
+        Returns
+        -------
+        Frames
+            (count, rows, columns), fewer at the end of the file.
+        """
+        return self._layout.decoded(self._pixels(first, count))
+
+    def __iter__(self) -> Iterator[Frames]:
+        for number in range(len(self)):
+            yield self.frames(number, 1)[0]
+
+    def _pixels(self, first: int, count: int) -> Bytes:
+        offset = self._geometry.offset
+        return self._table[first : first + count, offset : offset + self._layout.size]
+
+    def _described(self) -> tuple[Geometry, PixelFormat]:
+        with self.path.open("rb") as file:
+            begin = file.read(LARGEST_OFFSET)
+        _, geometry = frame_header(memoryview(begin))
+        depth = depth_in_header(begin[: geometry.offset]) or (self.header.depth if self.header else None)
+        return geometry, pixel_format(geometry, depth)
+
+    def _mapped(self) -> Bytes:
+        stride = self._geometry.offset + self._layout.size
+        count = self.path.stat().st_size // stride
+        if not count:
+            raise WrongMessage("wrong_size", f"expected at least one frame of {stride} bytes, found none")
+        return np.memmap(self.path, np.uint8, "r", shape=(count, stride))
+
+
+def _header_beside(path: Path) -> AcquisitionHeader | None:
+    beside = path.with_suffix(".hdr")
+    if not beside.is_file():
+        return None
+    with beside.open("rb") as file:
+        return acquisition_header(file.read(LARGEST_HEADER + 1))

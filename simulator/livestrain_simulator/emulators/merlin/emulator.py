@@ -1,0 +1,189 @@
+"""A Merlin that is not there."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from threading import Thread
+from types import TracebackType
+
+import numpy as np
+
+from livestrain_simulator.emulators.merlin.actions import Action, Damage, FaultPlan, no_faults
+from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header, framed
+from livestrain_simulator.emulators.merlin.pixels import PixelKind
+from livestrain_simulator.emulators.merlin.serving import Audience, Listener, answering
+from livestrain_simulator.emulators.merlin.settings import SOFT_TRIGGER
+from livestrain_simulator.emulators.merlin.sources import Frame, FrameSource
+from livestrain_simulator.emulators.merlin.state import State
+from livestrain_simulator.pacing import Pacer
+
+LOOPBACK = "127.0.0.1"
+
+
+class MerlinEmulator:
+    """
+    Answers on a control connection and sends frames on a data connection.
+
+    Parameters
+    ----------
+    frames
+        What it sees.
+    kind
+        How it sends that.
+    plan
+        What it does wrong.
+    frames_per_second
+        Its rate; None is as fast as frames are taken.
+    stall_seconds
+        How long a stall lasts [s].
+    short_replies
+        Announce one byte too few in replies.
+    host, control_port, data_port
+        Where it listens; port 0 takes any that is free.
+    """
+
+    def __init__(
+        self,
+        frames: FrameSource,
+        kind: PixelKind,
+        *,
+        plan: FaultPlan = no_faults,
+        frames_per_second: float | None = None,
+        stall_seconds: float = 0.3,
+        short_replies: bool = False,
+        host: str = LOOPBACK,
+        control_port: int = 0,
+        data_port: int = 0,
+    ) -> None:
+        self._frames = frames
+        self._plan = plan
+        self._frames_per_second = frames_per_second
+        self._stall_seconds = stall_seconds
+        self._next: Frame | None = frames(0)
+        shape = (0, 0) if self._next is None else (int(self._next.shape[0]), int(self._next.shape[1]))
+        self._state = State(kind, shape)
+        self._audience = Audience()
+        self.done: list[tuple[int, Action]] = []
+        """What went wrong, with the number of the frame, in this order."""
+        self.acquisitions = 0
+        """Acquisitions that have ended."""
+        self._control = Listener(host, control_port, answering(self._state.answer, int(short_replies)))
+        self._data = Listener(host, data_port, self._audience.serve)
+        self._thread = Thread(target=self._run, name="merlin emulator", daemon=True)
+        self._thread.start()
+
+    @property
+    def control_port(self) -> int:
+        """Where it answers."""
+        return self._control.port
+
+    @property
+    def data_port(self) -> int:
+        """Where it sends frames."""
+        return self._data.port
+
+    @property
+    def listeners(self) -> int:
+        """Data connections."""
+        return len(self._audience)
+
+    def ask(self, request: str) -> str:
+        """The reply to a request, as on the control connection."""
+        return self._state.answer(request)
+
+    def send(self, message: bytes) -> None:
+        """Send bytes of any kind on the data connection."""
+        self._audience.send(message, self._is_closed)
+
+    def dismiss(self) -> None:
+        """Close the data connections."""
+        self._audience.dismiss()
+
+    def close(self) -> None:
+        """End everything."""
+        with self._state.changed:
+            self._state.closed = True
+            self._state.changed.notify_all()
+        self._thread.join()
+        self._control.close()
+        self._data.close()
+
+    def __enter__(self) -> "MerlinEmulator":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while self._started():
+            self._acquire()
+            with self._state.changed:
+                self._state.acquiring = False
+                self.acquisitions += 1
+                self._state.changed.notify_all()
+
+    def _started(self) -> bool:
+        with self._state.changed:
+            while not self._state.acquiring and not self._state.closed:
+                self._state.changed.wait()
+            return not self._state.closed
+
+    def _acquire(self) -> None:
+        settings, kind = dict(self._state.settings), self._state.kind
+        header = framed(acquisition_header(settings, kind, datetime.now(UTC)))
+        if "late_header" not in self._plan(0):
+            self.send(header)
+            header = b""
+        damage = Damage()
+        pacer = Pacer(self._frames_per_second)
+        for number, frame in self._seen(int(settings["NUMFRAMESTOACQUIRE"])):
+            if not self._is_triggered(number, settings):
+                break
+            pacer.wait_for(number)
+            actions = self._plan(number)
+            self.done.extend((number, action) for action in actions)
+            if header and "late_header" not in actions:
+                self.send(header)
+                header = b""
+            if not self._prepared(actions):
+                break
+            text = frame_header(
+                number + 1, kind, kind.sent_shape(frame.shape), datetime.now(UTC), settings["ACQUISITIONTIME"]
+            )
+            for message in damage.sent(framed(text + kind.encoded(frame)), actions):
+                self.send(message)
+        for message in damage.rest():
+            self.send(message)
+
+    def _seen(self, count: int) -> Iterator[tuple[int, Frame]]:
+        """Numbers and frames of an acquisition, until it is stopped; without end if ``count`` is 0."""
+        number = 0
+        while (number < count or not count) and not self._is_over():
+            frame = self._frames(number) if self._next is None else self._next
+            self._next = None
+            if frame is None:
+                return
+            yield number, np.asarray(frame)
+            number += 1
+
+    def _prepared(self, actions: tuple[Action, ...]) -> bool:
+        """Do what happens before a frame; whether it is to be sent."""
+        if "stall" in actions:
+            with self._state.changed:
+                self._state.changed.wait_for(self._is_over, self._stall_seconds)
+        if "disconnect" in actions:
+            self.dismiss()
+        return "abort" not in actions
+
+    def _is_triggered(self, number: int, settings: dict[str, float]) -> bool:
+        """Wait for the trigger of a frame, if it needs one; whether the acquisition goes on."""
+        if settings["TRIGGERSTART"] == SOFT_TRIGGER and number % int(settings["NUMFRAMESPERTRIGGER"]) == 0:
+            with self._state.changed:
+                self._state.changed.wait_for(lambda: self._state.triggered > 0 or self._is_over())
+                self._state.triggered -= 1
+        return not self._is_over()
+
+    def _is_over(self) -> bool:
+        return self._state.stopping or self._state.closed
+
+    def _is_closed(self) -> bool:
+        return self._state.closed

@@ -1,0 +1,162 @@
+"""Connections that somebody else opens: control ones are answered, data ones are sent frames."""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Lock, Thread
+
+from livestrain_simulator.emulators.merlin.headers import framed
+
+POLL_SECONDS = 0.05
+PREFIX_BYTES = 15
+LARGEST_REQUEST = 4096
+
+
+class Listener:
+    """
+    Takes connections, each in a thread of its own.
+
+    Parameters
+    ----------
+    host, port
+        Where; port 0 takes any that is free.
+    serve
+        What is done with a connection, until the event is set.
+    """
+
+    def __init__(self, host: str, port: int, serve: Callable[[socket.socket, Event], None]) -> None:
+        self._serve = serve
+        self._stop = Event()
+        self._socket = socket.create_server((host, port))
+        self._socket.settimeout(POLL_SECONDS)
+        self.port = int(self._socket.getsockname()[1])
+        """Where it listens."""
+        self._threads: list[Thread] = []
+        self._begin(self._accept)
+
+    def close(self) -> None:
+        """End all connections."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._socket.close()
+
+    def _begin(self, target: Callable[[], None]) -> None:
+        thread = Thread(target=target, name="merlin emulator", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stop.is_set():
+            try:
+                connection, _ = self._socket.accept()
+            except TimeoutError:
+                continue
+            connection.settimeout(POLL_SECONDS)
+            self._begin(lambda taken=connection: self._served(taken))  # type: ignore[misc]
+
+    def _served(self, connection: socket.socket) -> None:
+        with connection:
+            self._serve(connection, self._stop)
+
+
+def answering(answer: Callable[[str], str], short_by: int) -> Callable[[socket.socket, Event], None]:
+    """
+    A control connection.
+
+    Parameters
+    ----------
+    answer
+        Request to reply.
+    short_by
+        What lengths of replies are too small by.
+    """
+
+    def serve(connection: socket.socket, stop: Event) -> None:
+        while (prefix := _exactly(connection, PREFIX_BYTES, stop)) is not None:
+            length = prefix[4:14]
+            if prefix[:4] != b"MPX," or not length.isdigit() or int(length) > LARGEST_REQUEST:
+                return
+            request = _exactly(connection, int(length) - 1, stop)
+            if request is None:
+                return
+            reply = answer(request.decode("latin-1"))
+            try:
+                connection.sendall(framed(reply.encode("latin-1"), short_by))
+            except OSError:
+                return
+
+    return serve
+
+
+class Audience:
+    """Everybody who is connected for frames; each gets all that is sent from then on."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connections: list[tuple[socket.socket, Event]] = []
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def serve(self, connection: socket.socket, stop: Event) -> None:
+        """Keep a connection until it is closed, by either side."""
+        gone = Event()
+        with self._lock:
+            self._connections.append((connection, gone))
+        while not stop.is_set() and not gone.is_set():
+            try:
+                if not connection.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        with self._lock:
+            self._connections = [known for known in self._connections if known[0] is not connection]
+
+    def send(self, message: bytes, closed: Callable[[], bool]) -> None:
+        """Send to everybody; wait for those who are slow, unless all is ``closed``."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection, gone in connections:
+            try:
+                _send(connection, message, closed)
+            except OSError:
+                gone.set()
+
+    def dismiss(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            connections, self._connections = self._connections, []
+        for connection, gone in connections:
+            gone.set()
+            with connection, suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _send(connection: socket.socket, message: bytes, closed: Callable[[], bool]) -> None:
+    rest = memoryview(message)
+    while rest and not closed():
+        try:
+            rest = rest[connection.send(rest) :]
+        except TimeoutError:
+            continue
+
+
+def _exactly(connection: socket.socket, size: int, stop: Event) -> bytes | None:
+    """So many bytes; None if the connection ends before."""
+    parts = bytearray()
+    while len(parts) < size:
+        if stop.is_set():
+            return None
+        try:
+            part = connection.recv(size - len(parts))
+        except TimeoutError:
+            continue
+        except OSError:
+            return None
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)
