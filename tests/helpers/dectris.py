@@ -19,6 +19,7 @@ from livestrain_daemon.intake.payload import decode_payload
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, EmulatorSettings
 from livestrain_simulator.emulators.dectris.rest import RestServer
 from livestrain_simulator.emulators.dectris.sending import FaultPlan, no_faults
+from livestrain_simulator.emulators.dectris.series import repeated
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "dectris_stream2"
 LARGEST = 64 << 20
@@ -81,12 +82,8 @@ def emulated(
     channels = frames if isinstance(frames, Mapping) else {"threshold_1": frames}
     count = len(next(iter(channels.values())))
     config = {"nimages": count, **settings.pop("config", {})}
-    chosen = EmulatorSettings(channels=tuple(channels), config=config, **settings)
-
-    def image(number: int) -> dict[str, NDArray[Any]]:
-        return {name: stack[number % count] for name, stack in channels.items()}
-
-    with RestServer(DectrisEmulator(image, chosen, plan)) as server:
+    chosen = EmulatorSettings(channels=tuple(channels), config=config, period=count, **settings)
+    with RestServer(DectrisEmulator(repeated(channels), chosen, plan)) as server:
         yield server
 
 

@@ -15,6 +15,13 @@ class Tag:
     value: object
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value that is CBOR already."""
+
+    content: bytes
+
+
 def encode(value: object) -> bytes:
     """A value as CBOR, in the shortest form of every length."""
     parts: list[bytes] = []
@@ -35,6 +42,8 @@ def _append(value: object, parts: list[bytes]) -> None:
     match value:
         case bytes():
             parts += [_head(2, len(value)), value]
+        case Encoded():
+            parts.append(value.content)
         case Tag():
             parts.append(_head(6, value.number))
             _append(value.value, parts)

@@ -1,7 +1,7 @@
 """A DECTRIS detector without a detector: commands in, both streams out."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
 from types import MappingProxyType
@@ -14,12 +14,11 @@ from livestrain_simulator.emulators.dectris.outlet import Outlet
 from livestrain_simulator.emulators.dectris.sending import (
     FaultPlan,
     Form,
-    FrameSource,
     Outgoing,
     Script,
     no_faults,
 )
-from livestrain_simulator.emulators.dectris.series import Series, Setting
+from livestrain_simulator.emulators.dectris.series import FrameSource, Series, Setting
 
 State: TypeAlias = Literal["idle", "ready", "acquire"]
 INTERNAL = ("ints", "inte")
@@ -56,6 +55,8 @@ class EmulatorSettings:
     channels: tuple[str, ...] = ("threshold_1",)
     split_header: bool = False
     """Send each part of a header of stream v1 as a message of its own."""
+    period: int = 0
+    """After so many images the source begins again, and what is packed is kept; 0 if it never does."""
     seconds_per_image: float = 0.0
     """0: as fast as it goes [s]."""
     stall_seconds: float = 1.0
@@ -104,6 +105,7 @@ class DectrisEmulator:
         self._thread: Thread | None = None
         self._triggers = 0
         self._served = 0
+        self._kept: dict[Hashable, Any] = {}
         self._changed = Condition()
 
     def set_value(self, values: dict[str, Setting], key: str, value: Setting) -> list[str]:
@@ -184,6 +186,12 @@ class DectrisEmulator:
             return self._changed.wait_for(lambda: self.state == "idle", seconds)
 
     @property
+    def mask(self) -> NDArray[np.uint32]:
+        """(rows, columns), 0 where a pixel is good."""
+        mask = self.settings.mask
+        return np.zeros(self._shape, np.uint32) if mask is None else mask
+
+    @property
     def form(self) -> Form:
         """The stream that is switched on."""
         return "legacy" if self.stream["format"] == "legacy" else "cbor"
@@ -191,7 +199,6 @@ class DectrisEmulator:
     def _next_series(self) -> Series:
         self._number += 1
         images, triggers = int(self.detector["nimages"]), int(self.detector["ntrigger"])
-        mask = self.settings.mask
         values: dict[str, Any] = {
             "frames": triggers if self.detector["trigger_mode"] in BY_IMAGE else images * triggers,
             "compression": self.detector["compression"],
@@ -203,7 +210,7 @@ class DectrisEmulator:
             frame_shape=self._shape,
             dtype=self._dtype,
             channels=self.settings.channels,
-            mask=np.zeros(self._shape, np.uint32) if mask is None else mask,
+            mask=self.mask,
             config=dict(self.detector),
             **values,
         )
@@ -219,7 +226,8 @@ class DectrisEmulator:
 
     def _send(self, series: Series) -> bool:
         """Send a series; true if the next one is to follow at once."""
-        script = Script(series, self._source, self.form, self._plan, self.settings.split_header)
+        settings = self.settings
+        script = Script(series, self._source, self.form, self._plan, settings.split_header, settings.period, self._kept)
         for out in script.outgoing(self._finish.is_set):
             if 0 <= out.number < series.frames and not self._wait_for_trigger(out.number):
                 continue

@@ -2,11 +2,21 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 import numpy as np
 
 from livestrain_simulator.emulators.dectris.packing import Image, bslz4, little_endian, lz4_block
 from livestrain_simulator.emulators.dectris.series import IMAGE_NS, Images, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an image is made of, whichever number it has."""
+
+    described: bytes
+    blob: bytes
+    hashed: str
 
 
 def start_message(series: Series) -> list[bytes]:
@@ -31,15 +41,22 @@ def start_message(series: Series) -> list[bytes]:
     ]
 
 
-def image_message(series: Series, number: int, images: Images) -> list[bytes]:
-    """One image; this stream has the first channel only."""
+def packed(series: Series, images: Images) -> Content:
+    """An image, which is the same whenever it is sent; this stream has the first channel only."""
     image = next(iter(images.values()))
     rows, columns = image.shape
-    encoding, blob = _packed(image, series)
+    encoding, blob = _encoded(image, series)
+    size = len(blob)
+    described = _json(htype="dimage_d-1.0", shape=[columns, rows], type=image.dtype.name, encoding=encoding, size=size)
+    return Content(described, blob, hashlib.sha256(blob).hexdigest()[:32])
+
+
+def image_message(series: Series, number: int, content: Content) -> list[bytes]:
+    """One image."""
     return [
-        _json(htype="dimage-1.0", series=series.number, frame=number, hash=hashlib.sha256(blob).hexdigest()[:32]),
-        _json(htype="dimage_d-1.0", shape=[columns, rows], type=image.dtype.name, encoding=encoding, size=len(blob)),
-        blob,
+        _json(htype="dimage-1.0", series=series.number, frame=number, hash=content.hashed),
+        content.described,
+        content.blob,
         _json(
             htype="dconfig-1.0",
             start_time=number * IMAGE_NS,
@@ -54,7 +71,7 @@ def end_message(series: Series) -> list[bytes]:
     return [_json(htype="dseries_end-1.0", series=series.number)]
 
 
-def _packed(image: Image, series: Series) -> tuple[str, bytes]:
+def _encoded(image: Image, series: Series) -> tuple[str, bytes]:
     if series.compression == "none":
         return "<", little_endian(image).tobytes()
     if series.compression == "lz4":

@@ -50,7 +50,7 @@ class Outlet:
         socket = self._sockets[form]
         while not give_up.is_set():
             try:
-                socket.send_multipart(parts, zmq.NOBLOCK)
+                socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 if self._when_full == "drop":
                     self.dropped += 1

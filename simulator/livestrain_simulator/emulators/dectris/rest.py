@@ -1,5 +1,6 @@
 """The REST interface of the emulator."""
 
+import base64
 import json
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,7 +9,11 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, NotAccepted
+from livestrain_simulator.emulators.dectris.packing import little_endian
 from livestrain_simulator.emulators.dectris.series import Setting
 
 LARGEST_BODY_BYTES = 1 << 16
@@ -28,10 +33,17 @@ class RestServer:
 
     def __init__(self, emulator: DectrisEmulator) -> None:
         self.emulator = emulator
+        self.asked = 0
+        """Requests answered so far."""
         settings = emulator.settings
+
+        server = self
 
         class Requests(_Requests):
             commanded = emulator
+
+            def count(self) -> None:
+                server.asked += 1
 
         self._server = ThreadingHTTPServer((settings.host, settings.rest_port), Requests)
         self._server.daemon_threads = True
@@ -66,6 +78,9 @@ class _Requests(BaseHTTPRequestHandler):
         if self.path == "/detector/api/version":
             self._answer({"value": self.commanded.settings.api_version})
             return
+        if self.path == f"/detector/api/{self.commanded.settings.api_version}/config/pixel_mask":
+            self._answer({"value": _array(self.commanded.mask)})
+            return
         found = self._values_and_key()
         if found is None or found[1] not in found[0]:
             self._refuse(HTTPStatus.NOT_FOUND, f"{self.path}: no such value")
@@ -87,6 +102,9 @@ class _Requests(BaseHTTPRequestHandler):
                 self._refuse(HTTPStatus.NOT_FOUND, f"{self.path}: nothing to set")
         except (NotAccepted, KeyError, ValueError, TypeError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+
+    def count(self) -> None:
+        """A request has been answered."""
 
     def log_message(self, *_: object) -> None:
         """Say nothing: who commands knows what was commanded."""
@@ -150,3 +168,11 @@ class _Requests(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+        self.count()
+
+
+def _array(mask: NDArray[np.uint32]) -> dict[str, object]:
+    """An array as SIMPLON puts it into JSON."""
+    rows, columns = mask.shape
+    data = base64.b64encode(little_endian(mask).tobytes()).decode()
+    return {"__darray__": [1, 0, 0], "type": "uint32", "shape": [columns, rows], "filters": ["base64"], "data": data}

@@ -1,16 +1,14 @@
 """The messages of one series in the order in which they leave, with what goes wrong on purpose."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from livestrain_simulator.emulators.dectris import legacy, stream2
-from livestrain_simulator.emulators.dectris.series import Images, Series
+from livestrain_simulator.emulators.dectris.series import FrameSource, Series
 
 Form: TypeAlias = Literal["legacy", "cbor"]
-FrameSource: TypeAlias = Callable[[int], Images]
-"""The channels of an image of a series, by its number."""
 FaultPlan: TypeAlias = Callable[[int], Sequence[str]]
 """What happens to an image, by its number; to the start of the series, `HEADER`; to its end, the number of images."""
 
@@ -49,6 +47,10 @@ class Script:
     plan: FaultPlan = no_faults
     split_header: bool = False
     """Send each part of the header of stream v1 as a message of its own."""
+    period: int = 0
+    """After so many images the source begins again, and what is packed is kept; 0 if it never does."""
+    kept: dict[Hashable, Any] = field(default_factory=dict)
+    """Packed images; may be handed from one series to the next."""
 
     def outgoing(self, finished: Callable[[], bool]) -> Iterator[Outgoing]:
         """All in order, until `finished`: then the end. What is reordered goes with what follows it."""
@@ -88,8 +90,17 @@ class Script:
         elif number == series.frames:
             message = made.end_message(series)
         else:
-            message = made.image_message(series, number, self.source(number))
+            message = made.image_message(series, number, self._packed(number))
         return message
+
+    def _packed(self, number: int) -> object:
+        made = _FORMS[self.form]
+        if not self.period:
+            return made.packed(self.series, self.source(number))
+        key = (self.form, self.series.compression, number % self.period)
+        if key not in self.kept:
+            self.kept[key] = made.packed(self.series, self.source(number))
+        return self.kept[key]
 
 
 def _truncated(parts: list[bytes]) -> list[bytes]:

@@ -1,6 +1,6 @@
 """What a detector says of a series, whichever of its streams it says it in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -42,3 +42,14 @@ class Series:
 
 Images: TypeAlias = Mapping[str, NDArray[Any]]
 """By channel: (rows, columns)."""
+FrameSource: TypeAlias = Callable[[int], Images]
+"""The channels of an image of a series, by its number."""
+
+
+def repeated(stacks: Mapping[str, NDArray[Any]]) -> FrameSource:
+    """Images of stacks (images, rows, columns), one for each channel, over and over."""
+
+    def images(number: int) -> Images:
+        return {name: stack[number % len(stack)] for name, stack in stacks.items()}
+
+    return images

@@ -1,6 +1,6 @@
 """Messages of stream v2: one CBOR map each."""
 
-from livestrain_simulator.emulators.dectris.cbor import Tag, encode
+from livestrain_simulator.emulators.dectris.cbor import Encoded, Tag, encode
 from livestrain_simulator.emulators.dectris.packing import Compression, Image, bslz4, little_endian, lz4_blocks
 from livestrain_simulator.emulators.dectris.series import IMAGE_NS, Images, Series
 
@@ -44,7 +44,12 @@ def start_message(series: Series) -> list[bytes]:
     return [_message(fields)]
 
 
-def image_message(series: Series, number: int, images: Images) -> list[bytes]:
+def packed(series: Series, images: Images) -> Encoded:
+    """The channels of an exposure, which are the same whenever it is sent."""
+    return Encoded(encode({name: _array(image, series.compression) for name, image in images.items()}))
+
+
+def image_message(series: Series, number: int, content: Encoded) -> list[bytes]:
     """One exposure in all channels."""
     fields = {
         **_head("image", series),
@@ -54,7 +59,7 @@ def image_message(series: Series, number: int, images: Images) -> list[bytes]:
         "start_time": [number * IMAGE_NS, 10**9],
         "stop_time": [(number + 1) * IMAGE_NS, 10**9],
         "user_data": None,
-        "data": {name: _array(image, series.compression) for name, image in images.items()},
+        "data": content,
     }
     return [_message(fields)]
 

@@ -1,7 +1,7 @@
 """CBOR (RFC 8949) to Python objects, within bounded memory and depth. Byte strings are not copied."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,8 +10,11 @@ DEEPEST = 16
 MOST_ITEMS = 1 << 14
 """Items in a message, counted with those of nested arrays and maps; a detector sends a few hundred."""
 
-_LENGTHS = {24: 1, 25: 2, 26: 4, 27: 8}
+_ENDLESS = -1
+"""In place of a length that only an end mark tells."""
 _BREAK = 0xFF
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_NUMBERS = {24: struct.Struct(">B"), 25: struct.Struct(">H"), 26: struct.Struct(">I"), 27: struct.Struct(">Q")}
 _FLOATS = {25: struct.Struct(">e"), 26: struct.Struct(">f"), 27: struct.Struct(">d")}
 _CONSTANTS: dict[int, "Item"] = {20: False, 21: True, 22: None, 23: None}
 
@@ -50,6 +53,8 @@ def decode(message: memoryview) -> Item:
 class _Reader:
     """Goes once through a message; every length is held against what is left before anything is made of it."""
 
+    __slots__ = ("_end", "_items_left", "_message", "_readers", "at")
+
     def __init__(self, message: memoryview) -> None:
         self.at = 0
         self._message = message
@@ -63,112 +68,133 @@ class _Reader:
             self._array,
             self._map,
             self._tag,
-            self._simple,
         )
 
     def item(self, depth: int) -> Item:
         """The next item."""
-        if depth > DEEPEST:
-            raise MalformedCbor(f"expected at most {DEEPEST} levels of nesting, found more at byte {self.at}")
-        self._items_left -= 1
-        if self._items_left < 0:
-            raise MalformedCbor(f"expected at most {MOST_ITEMS} items, found more at byte {self.at}")
-        initial = self._take(1)[0]
-        return self._readers[initial >> 5](initial & 31, depth)
+        at = self.at
+        if at >= self._end:
+            raise MalformedCbor(f"expected an item at byte {at}, found the end of the message")
+        initial = self._message[at]
+        self.at = at + 1
+        kind, number = initial >> 5, initial & 31
+        if kind == _SIMPLE:
+            return self._simple(number)
+        if number >= 24:
+            number = self._number(number)
+            if number == _ENDLESS and kind in (_UNSIGNED, _NEGATIVE, _TAG):
+                raise MalformedCbor(f"expected a number before byte {self.at}, found none")
+        # most items are names and small numbers: they take the short way
+        if kind == _UNSIGNED:
+            return number
+        return self._readers[kind](number, depth)
+
+    def _number(self, code: int) -> int:
+        if code in _NUMBERS:
+            return int(self._unpacked(_NUMBERS[code]))
+        if code == 31:
+            return _ENDLESS
+        raise MalformedCbor(f"expected a length or a value, found the code {code} before byte {self.at}")
+
+    def _unpacked(self, form: struct.Struct) -> int | float:
+        at = self.at
+        if form.size > self._end - at:
+            raise self._cut_off(form.size)
+        self.at = at + form.size
+        value: int | float = form.unpack_from(self._message, at)[0]
+        return value
 
     def _take(self, count: int) -> memoryview:
-        if count > self._end - self.at:
-            text = f"expected {count} bytes at byte {self.at}, found {self._end - self.at} to the end of the message"
-            raise MalformedCbor(text)
-        taken = self._message[self.at : self.at + count]
-        self.at += count
-        return taken
+        at = self.at
+        end = at + count
+        if end > self._end:
+            raise self._cut_off(count)
+        self.at = end
+        return self._message[at:end]
 
-    def _number(self, info: int) -> int:
-        if info < 24:
-            return info
-        if info not in _LENGTHS:
-            raise MalformedCbor(f"expected a length or a value, found the code {info} before byte {self.at}")
-        return int.from_bytes(self._take(_LENGTHS[info]))
+    def _cut_off(self, count: int) -> MalformedCbor:
+        left = self._end - self.at
+        return MalformedCbor(f"expected {count} bytes at byte {self.at}, found {left} to the end of the message")
 
-    def _unsigned(self, info: int, _depth: int) -> Item:
-        return self._number(info)
+    def _unsigned(self, number: int, _depth: int) -> Item:
+        return number
 
-    def _negative(self, info: int, _depth: int) -> Item:
-        return -1 - self._number(info)
+    def _negative(self, number: int, _depth: int) -> Item:
+        return -1 - number
 
-    def _bytes(self, info: int, depth: int) -> Item:
-        if info != 31:
-            return self._take(self._number(info))
+    def _bytes(self, length: int, depth: int) -> Item:
+        if length != _ENDLESS:
+            return self._take(length)
         chunks: list[memoryview] = []
-        while not self._at_break():
-            chunk = self.item(depth + 1)
+        for chunk in self._until_break(depth):
             if not isinstance(chunk, memoryview):
                 raise MalformedCbor(f"expected a piece of a byte string before byte {self.at}, found something else")
             chunks.append(chunk)
         return memoryview(b"".join(chunks))
 
-    def _text(self, info: int, depth: int) -> Item:
-        if info == 31:
+    def _text(self, length: int, depth: int) -> Item:
+        if length == _ENDLESS:
             pieces: list[str] = []
-            while not self._at_break():
-                piece = self.item(depth + 1)
+            for piece in self._until_break(depth):
                 if not isinstance(piece, str):
                     raise MalformedCbor(f"expected a piece of a text before byte {self.at}, found something else")
                 pieces.append(piece)
             return "".join(pieces)
         try:
-            return str(self._take(self._number(info)), "utf-8")
+            return str(self._take(length), "utf-8")
         except UnicodeDecodeError as error:
             raise MalformedCbor(f"expected UTF-8 text before byte {self.at}, found other bytes") from error
 
-    def _array(self, info: int, depth: int) -> Item:
-        if info == 31:
-            items: list[Item] = []
-            while not self._at_break():
-                items.append(self.item(depth + 1))
-            return items
-        return [self.item(depth + 1) for _ in range(self._count(info, 1))]
+    def _array(self, count: int, depth: int) -> Item:
+        if count == _ENDLESS:
+            return list(self._until_break(depth))
+        self._reserve(count, depth)
+        return [self.item(depth + 1) for _ in range(count)]
 
-    def _map(self, info: int, depth: int) -> Item:
-        entries: dict[Item, Item] = {}
-        if info == 31:
-            while not self._at_break():
-                self._entry(entries, depth)
+    def _map(self, count: int, depth: int) -> Item:
+        if count == _ENDLESS:
+            items = list(self._until_break(depth))
+            if len(items) % 2:
+                raise MalformedCbor(f"expected a value to every key before byte {self.at}, found none")
         else:
-            for _ in range(self._count(info, 2)):
-                self._entry(entries, depth)
+            self._reserve(2 * count, depth)
+            items = [self.item(depth + 1) for _ in range(2 * count)]
+        entries: dict[Item, Item] = {}
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str | int):
+                raise MalformedCbor(f"expected a text or a number as a key before byte {self.at}, found something else")
+            entries[key] = value
         return entries
 
-    def _entry(self, entries: dict[Item, Item], depth: int) -> None:
-        key = self.item(depth + 1)
-        if not isinstance(key, str | int):
-            raise MalformedCbor(f"expected a text or a number as a key before byte {self.at}, found something else")
-        entries[key] = self.item(depth + 1)
+    def _tag(self, number: int, depth: int) -> Item:
+        self._reserve(1, depth)
+        return Tag(number, self.item(depth + 1))
 
-    def _tag(self, info: int, depth: int) -> Item:
-        return Tag(self._number(info), self.item(depth + 1))
+    def _simple(self, code: int) -> Item:
+        if code in _FLOATS:
+            return float(self._unpacked(_FLOATS[code]))
+        if code in _CONSTANTS:
+            return _CONSTANTS[code]
+        raise MalformedCbor(f"expected a value before byte {self.at}, found the code {code}")
 
-    def _simple(self, info: int, _depth: int) -> Item:
-        if info in _FLOATS:
-            value: float = _FLOATS[info].unpack(self._take(_FLOATS[info].size))[0]
-            return value
-        if info in _CONSTANTS:
-            return _CONSTANTS[info]
-        raise MalformedCbor(f"expected a value before byte {self.at}, found the code {info}")
-
-    def _count(self, info: int, bytes_each: int) -> int:
-        """How many items follow; each takes at least some bytes."""
-        count = self._number(info)
+    def _reserve(self, count: int, depth: int) -> None:
+        """Items that follow, one level deeper; each takes at least a byte."""
+        if depth >= DEEPEST:
+            raise MalformedCbor(f"expected at most {DEEPEST} levels of nesting, found more at byte {self.at}")
         left = self._end - self.at
-        if count * bytes_each > left:
+        if count > left:
             raise MalformedCbor(f"expected {count} items after byte {self.at}, found {left} bytes")
-        return count
+        self._items_left -= count
+        if self._items_left < 0:
+            raise MalformedCbor(f"expected at most {MOST_ITEMS} items, found more at byte {self.at}")
 
-    def _at_break(self) -> bool:
-        if self.at >= self._end:
-            raise MalformedCbor(f"expected an end of what began earlier, found the end of the message at {self.at}")
-        if self._message[self.at] != _BREAK:
-            return False
-        self.at += 1
-        return True
+    def _until_break(self, depth: int) -> Iterator[Item]:
+        while True:
+            if self.at >= self._end:
+                text = f"expected an end of what began earlier, found the end of the message at {self.at}"
+                raise MalformedCbor(text)
+            if self._message[self.at] == _BREAK:
+                self.at += 1
+                return
+            self._reserve(1, depth)
+            yield self.item(depth + 1)

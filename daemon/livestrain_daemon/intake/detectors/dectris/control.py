@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError, Value
+from livestrain_daemon.intake.detectors.dectris.told import Mask
 from livestrain_daemon.intake.detectors.events import Trouble
 
 POLL_SECONDS = 1.0
@@ -48,13 +49,15 @@ class Control:
     """
 
     def __init__(self, rest: Rest, arming: Arming | None, tell: Tell) -> None:
-        self.series_done = Event()
-        """To be set when all images of a series have come, or its end."""
         self._rest = rest
         self._arming = arming
         self._tell = tell
         self._stop = Event()
-        self._dropped = 0
+        self._news = Event()
+        self._finished: int | None = None
+        self._dropped: int | None = None
+        self.mask: Mask | None = None
+        """Pixels that the detector marks, (rows, columns); None if it is not known."""
         self._reachable = True
         self._thread = Thread(target=self._run, name="dectris-control", daemon=True)
 
@@ -65,14 +68,25 @@ class Control:
     def stop(self, seconds: float) -> None:
         """End, within some time [s]; a detector that was armed here is disarmed."""
         self._stop.set()
-        self.series_done.set()
+        self._news.set()
         self._thread.join(seconds)
+
+    def begun(self) -> None:
+        """A series has begun; the detector counts what it drops from 0 in each."""
+        self._dropped = 0
+
+    def finished(self, number: int) -> None:
+        """All images of a series have come, or its end."""
+        if number != self._finished:
+            self._finished = number
+            self._news.set()
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
             try:
                 self._rest.state()
+                self.mask = self._rest.pixel_mask()
                 self._work()
             except RestError as error:
                 if error.final:
@@ -89,6 +103,7 @@ class Control:
         self._watch()
 
     def _watch(self) -> None:
+        self._ask_dropped()
         while not self._stop.wait(POLL_SECONDS):
             self._ask_dropped()
 
@@ -97,28 +112,35 @@ class Control:
         while again and not self._stop.is_set():
             self._rest.configure("stream", arming.stream)
             self._rest.configure("detector", arming.detector)
-            self.series_done.clear()
-            self._rest.arm()
-            self._dropped = 0
+            self._finished = None
+            number = self._rest.arm()
             try:
-                self._acquire()
+                self._acquire(number)
             finally:
                 self._leave()
             again = arming.repeat
 
-    def _acquire(self) -> None:
+    def _acquire(self, number: int) -> None:
         """Return when the series is over."""
         if self._rest.get("detector", "config/trigger_mode") in SELF_TRIGGERED:
-            # its reply comes after the last image, and we may have to abort before
-            Thread(target=self._trigger, name="dectris-trigger", daemon=True).start()
+            triggers = self._rest.get("detector", "config/ntrigger")
+            # each reply comes after the last image of its trigger, and we may have to abort before
+            Thread(target=self._trigger, args=(number, triggers), name="dectris-trigger", daemon=True).start()
         idle = 0
-        while not self._stop.is_set() and not self.series_done.wait(POLL_SECONDS) and idle < IDLE_POLLS:
+        while not self._stop.is_set() and self._finished != number and idle < IDLE_POLLS:
+            self._news.clear()
+            # what came between the two lines is seen here
+            if self._finished == number or self._stop.is_set() or self._news.wait(POLL_SECONDS):
+                continue
             self._ask_dropped()
             idle = idle + 1 if self._rest.state() == "idle" else 0
 
-    def _trigger(self) -> None:
+    def _trigger(self, number: int, triggers: Value) -> None:
         try:
-            self._rest.trigger()
+            for _ in range(int(triggers)):
+                if self._stop.is_set() or self._finished == number:
+                    return
+                self._rest.trigger()
         except RestError as error:
             if not self._stop.is_set():
                 self._tell(Trouble("connection", str(error)))
@@ -141,8 +163,9 @@ class Control:
             self._reachable = False
             return
         self._reachable = True
-        if dropped > self._dropped:
+        # what was dropped before we came is none of our loss
+        before = dropped if self._dropped is None else self._dropped
+        if dropped > before:
             text = f"expected every image from the detector, found that it dropped {dropped} of the series"
-            self._tell(Trouble("lost", text, dropped - self._dropped))
-        # it counts each series from 0
+            self._tell(Trouble("lost", text, dropped - before))
         self._dropped = dropped

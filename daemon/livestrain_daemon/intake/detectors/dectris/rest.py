@@ -1,5 +1,6 @@
 """The REST interface of a DECTRIS control unit (SIMPLON)."""
 
+import base64
 import http.client
 import json
 import re
@@ -8,11 +9,15 @@ import time
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from livestrain_daemon.errors import DaemonError
+from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
 
 Value: TypeAlias = str | int | float | bool
 
 LARGEST_REPLY_BYTES = 1 << 20
+LARGEST_MASK_BYTES = 64 << 20
 ASK_SECONDS = 5.0
 """For a value [s]."""
 COMMAND_SECONDS = 120.0
@@ -82,10 +87,10 @@ class Rest:
             self._version = found
         return self._version
 
-    def get(self, module: Literal["detector", "stream"], key: str) -> Value:
+    def get(self, module: Literal["detector", "stream"], key: str, seconds: float | None = None) -> Value:
         """A value; the key is for example `config/nimages` or `status/state`."""
         path = f"/{module}/api/{self.version()}/{key}"
-        return _value(self._exchange("GET", path, None, ASK_SECONDS), f"{self.url}{path}")
+        return _value(self._exchange("GET", path, None, seconds or ASK_SECONDS), f"{self.url}{path}")
 
     def configure(self, module: Literal["detector", "stream"], values: Mapping[str, Value]) -> None:
         """Set values one after the other, in their order: some change others."""
@@ -123,18 +128,32 @@ class Rest:
         # some control units answer with the reason first
         return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
-    def frames(self) -> int:
-        """Images in a series, as configured."""
-        images, triggers = self.get("detector", "config/nimages"), self.get("detector", "config/ntrigger")
+    def frames(self, seconds: float | None = None) -> int:
+        """Images in a series, as configured; each answer may take so long [s]."""
+        images = self.get("detector", "config/nimages", seconds)
+        triggers = self.get("detector", "config/ntrigger", seconds)
         if not isinstance(images, int) or not isinstance(triggers, int):
             raise RestError(f"{self.url}: expected whole numbers of images and triggers, found {images}, {triggers}")
-        by_trigger = self.get("detector", "config/trigger_mode") in ("exte", "inte")
+        by_trigger = self.get("detector", "config/trigger_mode", seconds) in ("exte", "inte")
         return triggers if by_trigger else images * triggers
+
+    def pixel_mask(self) -> Mask | None:
+        """Pixels that the detector marks, (rows, columns); None where it has no such value."""
+        path = f"/detector/api/{self.version()}/config/pixel_mask"
+        try:
+            reply = self._exchange("GET", path, None, ASK_SECONDS, LARGEST_MASK_BYTES)
+        except RestError as error:
+            if error.final:
+                return None
+            raise
+        return _mask(reply)
 
     def _command(self, name: str, seconds: float) -> object:
         return self._exchange("PUT", f"/detector/api/{self.version()}/command/{name}", None, seconds)
 
-    def _exchange(self, verb: str, path: str, body: object, seconds: float) -> object:
+    def _exchange(
+        self, verb: str, path: str, body: object, seconds: float, largest: int = LARGEST_REPLY_BYTES
+    ) -> object:
         """One request and its reply, as JSON; None if it is empty."""
         deadline = time.monotonic() + seconds
         connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
@@ -142,7 +161,7 @@ class Rest:
             text = None if body is None else json.dumps(body)
             connection.request(verb, path, text, {"Content-Type": "application/json"})
             with connection.getresponse() as reply:
-                content = _read(reply, deadline)
+                content = _read(reply, deadline, largest)
         except (OSError, http.client.HTTPException) as error:
             # a name that nobody has is a mistake, all else may pass
             final = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
@@ -157,15 +176,28 @@ class Rest:
         return _parsed(content, f"{verb} {self.url}{path}")
 
 
-def _read(reply: http.client.HTTPResponse, deadline: float) -> bytes:
-    content = b""
+def _read(reply: http.client.HTTPResponse, deadline: float, largest: int) -> bytes:
+    content = bytearray()
     while chunk := reply.read1(_CHUNK):
         content += chunk
-        if len(content) > LARGEST_REPLY_BYTES:
-            raise http.client.HTTPException(f"expected at most {LARGEST_REPLY_BYTES} bytes, found more")
+        if len(content) > largest:
+            raise http.client.HTTPException(f"expected at most {largest} bytes, found more")
         if time.monotonic() > deadline:
             raise TimeoutError("the reply took too long")
-    return content
+    return bytes(content)
+
+
+def _mask(reply: object) -> Mask | None:
+    """An array as SIMPLON puts it into JSON; None if it is none that is known."""
+    array = reply.get("value") if isinstance(reply, dict) else None
+    if not isinstance(array, dict) or array.get("filters") != ["base64"] or array.get("type") not in ("uint32", "<u4"):
+        return None
+    try:
+        columns, rows = array["shape"]
+        shape = image_shape(rows, columns, "pixel_mask")
+        return np.frombuffer(base64.b64decode(array["data"], validate=True), "<u4").reshape(shape)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _parsed(content: bytes, where: str) -> object:

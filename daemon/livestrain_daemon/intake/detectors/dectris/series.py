@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from livestrain_daemon.intake.detectors.dectris.channels import Channels
 from livestrain_daemon.intake.detectors.dectris.pixels import unpack
-from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Told
+from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Mask, Told
 from livestrain_daemon.intake.detectors.events import (
     DetectorEvent,
     SeriesEnd,
@@ -33,6 +33,8 @@ class _Open:
     """The series in progress."""
 
     header: Header
+    headless: bool = False
+    """Images began it, and what they do not tell is not known."""
     channels: Channels | None = None
     """Known once the series has been told."""
     shape: tuple[int, int] = (0, 0)
@@ -44,6 +46,11 @@ class _Open:
     told_step: bool = False
     heard: float = 0.0
     """When the last image came [s]."""
+
+    @property
+    def unheard(self) -> bool:
+        """No image has come."""
+        return self.highest < 0
 
 
 @dataclass
@@ -68,20 +75,29 @@ class SeriesTracker:
         Refuse to unpack more than this for a frame [bytes].
     ask_frames
         How many images the series in progress has, where its header does not say.
+    ask_mask
+        Which pixels the detector marks, likewise.
     """
 
-    def __init__(self, channel: str, largest: int, ask_frames: Callable[[], int | None]) -> None:
+    def __init__(
+        self, channel: str, largest: int, ask_frames: Callable[[], int | None], ask_mask: Callable[[], Mask | None]
+    ) -> None:
         self._channel = channel
         self._largest = largest
         self._ask_frames = ask_frames
+        self._ask_mask = ask_mask
         self._open: _Open | None = None
         self._early: _Early | None = None
+        self._finished: int | None = None
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     @property
-    def complete(self) -> bool:
-        """The last image of the series in progress has come."""
-        return self._open is not None and self._open.highest + 1 == self._open.header.frames
+    def finished(self) -> int | None:
+        """Number of the series of which nothing more is expected, until the next one begins."""
+        opened = self._open
+        if opened and opened.highest + 1 == opened.header.frames:
+            self._finished = opened.header.number
+        return self._finished
 
     def take(self, told: Told, now: float) -> list[DetectorEvent]:
         """What follows from a message that came at a time [s]."""
@@ -103,10 +119,10 @@ class SeriesTracker:
         return self._begin_without_header(early, now)
 
     def _take_header(self, header: Header, now: float) -> list[DetectorEvent]:
-        if self._open and self._open.header.series == header.series:
+        opened = self._open
+        if opened and opened.header.series == header.series and (header.unique or opened.unheard or opened.headless):
             return []
-        if header.series in self._ended and "-" in header.series:
-            # a unique id never comes again
+        if header.series in self._ended and header.unique:
             return [Trouble("unknown_scan", f"expected a new series, found the start of {header.series} once more")]
         events = self._begin(header, now)
         early, self._early = self._early, None
@@ -146,10 +162,11 @@ class SeriesTracker:
         frames = opened.header.frames
         return [*events, *self._close(aborted=frames is not None and opened.highest + 1 < frames)]
 
-    def _begin(self, header: Header, now: float) -> list[DetectorEvent]:
+    def _begin(self, header: Header, now: float, headless: bool = False) -> list[DetectorEvent]:
         events = self._close(aborted=True) if self._open else []
         self._ended.pop(header.series, None)
-        self._open = _Open(header, heard=now)
+        self._finished = None
+        self._open = _Open(header, headless, heard=now)
         if header.frame_shape and header.dtype:
             events += self._start(self._open, header)
         return events
@@ -158,7 +175,7 @@ class SeriesTracker:
         self._early = None
         first = early.images[0]
         text = f"expected the start of series {first.series} before its images, found none: what it says is not known"
-        events = [*self._begin(Header(first.series, first.number), now), Trouble("bad_message", text)]
+        events = [*self._begin(Header(first.series, first.number), now, headless=True), Trouble("bad_message", text)]
         for image in early.images:
             events += self._take_image(image, now)
         return events
@@ -172,7 +189,7 @@ class SeriesTracker:
         events: list[DetectorEvent] = []
         unusable = None
         try:
-            unusable = opened.channels.unusable(header.masks, opened.shape)
+            unusable = opened.channels.unusable(header.masks or self._asked_masks(header), opened.shape)
         except BadMessage as error:
             events.append(Trouble("bad_message", f"series {header.series}: {error}"))
         frames = self._ask_frames() if header.frames is None else header.frames
@@ -188,6 +205,11 @@ class SeriesTracker:
             metadata=header.metadata,
         )
         return [start, *events]
+
+    def _asked_masks(self, header: Header) -> dict[str, Mask]:
+        """That of the whole detector, if the images are not a part of it."""
+        mask = self._ask_mask()
+        return {} if mask is None or mask.shape != header.frame_shape else dict.fromkeys(header.channels, mask)
 
     def _frame(self, opened: _Open, image: Image) -> list[DetectorEvent]:
         events: list[DetectorEvent] = []
@@ -223,6 +245,7 @@ class SeriesTracker:
         if opened is None:
             return []
         series = opened.header.series
+        self._finished = opened.header.number
         self._ended[series] = None
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)

@@ -17,7 +17,7 @@ from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.series import SeriesTracker
 from livestrain_daemon.intake.detectors.dectris.stream2 import decode_message
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
-from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, Trouble
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesStart, Trouble
 
 PORTS = {"v1": 9999, "v2": 31001}
 MOST_PARTS = 16
@@ -29,6 +29,8 @@ POLL_MS = 50
 FIRST_PAUSE_MS = 100
 LONGEST_PAUSE_MS = 10_000
 """Between attempts to connect [ms]."""
+HASTY_SECONDS = 1.0
+"""So long may an answer take that the stream waits for [s]."""
 LEAVE_SECONDS = 5.0
 """So long may disarming take in the end [s]."""
 
@@ -91,7 +93,10 @@ class Dectris:
         """
         told: SimpleQueue[Trouble | Unavailable] = SimpleQueue()
         control = Control(self._rest, self._settings.arming, told.put) if self._rest else None
-        tracker = SeriesTracker(self._settings.channel, self._settings.largest_bytes, self._ask_frames)
+        settings = self._settings
+        tracker = SeriesTracker(
+            settings.channel, settings.largest_bytes, self._ask_frames, lambda: control.mask if control else None
+        )
         with zmq.Context() as context, _Stream(context, self._endpoint, self._settings) as stream:
             if control:
                 control.start()
@@ -119,15 +124,15 @@ class Dectris:
                 yield one
                 continue
             for event in tracker.take(one, now):
-                if control and isinstance(event, SeriesEnd):
-                    control.series_done.set()
+                if control and isinstance(event, SeriesStart):
+                    control.begun()
                 yield event
-            if control and tracker.complete:
-                control.series_done.set()
+            if control and tracker.finished is not None:
+                control.finished(tracker.finished)
 
     def _ask_frames(self) -> int | None:
         try:
-            return self._rest.frames() if self._rest else None
+            return self._rest.frames(HASTY_SECONDS) if self._rest else None
         except RestError:
             # the count is a help only, and the control tells that the interface does not answer
             return None

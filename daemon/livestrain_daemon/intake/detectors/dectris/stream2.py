@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -26,6 +27,8 @@ from livestrain_wire.messages import FrameDtype
 SELF_DESCRIBED = 55799
 ROW_MAJOR = 40
 COMPRESSED = 56500
+LONGEST_ID = 41
+"""Characters of the unique id of a series that may be part of its name."""
 
 Fields: TypeAlias = Mapping[Item, Item]
 
@@ -42,7 +45,7 @@ _TYPED_ARRAYS: dict[int, tuple[FrameDtype, bool]] = {
 """Tags of typed arrays (RFC 8746) that frames can be made of: type and whether it is big-endian."""
 _DTYPES: dict[str, FrameDtype] = {"uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "float32": "float32"}
 _PACKINGS: dict[str, Packing] = {"bslz4": "bslz4", "lz4": "lz4_blocks"}
-_UNIQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
+_UNIQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SCALARS = (
     "count_time",
     "frame_time",
@@ -99,9 +102,13 @@ def _series(fields: Fields) -> tuple[str, int]:
     """Name and number; the unique id is left out where it would not do as a name."""
     number = whole_number(fields.get("series_id"), "series_id")
     unique = fields.get("series_unique_id")
-    if isinstance(unique, str) and _UNIQUE_ID.fullmatch(unique):
-        return f"{number}-{unique}", number
-    return str(number), number
+    named = isinstance(unique, str) and len(unique) <= LONGEST_ID
+    return (_name(number, str(unique)) if named else str(number)), number
+
+
+@lru_cache(maxsize=16)
+def _name(number: int, unique: str) -> str:
+    return f"{number}-{unique}" if _UNIQUE_ID.fullmatch(unique) else str(number)
 
 
 def _image(fields: Fields, size: int) -> Image:
@@ -143,7 +150,7 @@ def _compressed(value: Item, name: str) -> tuple[Packing, int, memoryview]:
     algorithm, element_bytes = content[:2]
     if not isinstance(algorithm, str) or algorithm not in _PACKINGS:
         raise BadMessage(f"{name}: expected the compression bslz4 or lz4, found {_told(algorithm)}")
-    return _PACKINGS[algorithm], whole_number(element_bytes, f"{name}, element size", 1 << 10), payload
+    return _PACKINGS[algorithm], whole_number(element_bytes, "element size", 1 << 10), payload
 
 
 def _start(fields: Fields, largest: int) -> Header:
@@ -158,6 +165,7 @@ def _start(fields: Fields, largest: int) -> Header:
     return Header(
         series,
         number,
+        unique=series != str(number),
         frames=whole_number(fields.get("number_of_images"), "number_of_images"),
         frame_shape=image_shape(fields.get("image_size_y"), fields.get("image_size_x"), "image_size_y, image_size_x"),
         dtype=_DTYPES[dtype],

@@ -32,6 +32,8 @@ class Header:
     """Its name."""
     number: int
     """Of the series, as the REST interface counts them."""
+    unique: bool = False
+    """No other series will ever have this name. Numbers begin again when a detector is switched on."""
     frames: int | None = None
     frame_shape: tuple[int, int] | None = None
     """(rows, columns), where it is known before the first image."""

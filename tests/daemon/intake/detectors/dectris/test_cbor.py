@@ -53,11 +53,11 @@ def test_byte_strings_are_not_copied() -> None:
 
 
 HOSTILE = [
-    ("nothing", b"", "found 0 to the end"),
+    ("nothing", b"", "expected an item at byte 0, found the end"),
     ("bytes of 2^40", b"\x5b" + (1 << 40).to_bytes(8) + bytes(100), f"expected {1 << 40} bytes"),
     ("text of 2^63", b"\x7b" + (1 << 63).to_bytes(8), "bytes at byte"),
     ("array of 2^40", b"\x9b" + (1 << 40).to_bytes(8) + bytes(100), f"expected {1 << 40} items"),
-    ("map of 2^40", b"\xbb" + (1 << 40).to_bytes(8) + bytes(100), f"expected {1 << 40} items"),
+    ("map of 2^40", b"\xbb" + (1 << 40).to_bytes(8) + bytes(100), f"expected {1 << 41} items"),
     ("nested arrays", b"\x81" * 100_000, f"at most {DEEPEST} levels"),
     ("nested endless arrays", b"\x9f" * 100_000, f"at most {DEEPEST} levels"),
     ("nested tags", b"\xc1" * 100_000, f"at most {DEEPEST} levels"),
@@ -71,6 +71,10 @@ HOSTILE = [
     ("no UTF-8", b"\x62\xff\xff", "expected UTF-8"),
     ("a list as a key", b"\xa1\x80\x01", "as a key"),
     ("two items", b"\x01\x02", "expected the end of the message at byte 1"),
+    ("an odd end of a map", b"\xbf\x01\xff", "a value to every key"),
+    ("a tag without a number", b"\xdf\x01", "expected a number"),
+    ("a number without a value", b"\x1f", "expected a number"),
+    ("half a float", b"\xfb\x00", "expected 8 bytes"),
     ("a number among pieces of bytes", b"\x5f\x01\xff", "a piece of a byte string"),
     ("a number among pieces of text", b"\x7f\x01\xff", "a piece of a text"),
 ]

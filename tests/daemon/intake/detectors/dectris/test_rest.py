@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+import numpy as np
 import pytest
 
 from helpers.dectris import emulated, noise, rest_of
@@ -46,6 +47,32 @@ def test_values_commands_and_counts_come_back() -> None:
         assert (rest.get("detector", "config/ntrigger"), rest.frames()) == (3, 12)
         assert rest.arm() == 1
         rest.disarm()
+
+
+def test_the_pixel_mask_comes_back_and_none_where_there_is_none() -> None:
+    mask = np.arange(24, dtype=np.uint32).reshape(4, 6)
+    with emulated(noise(1, 4, 6), mask=mask) as server:
+        found = rest_of(server).pixel_mask()
+    assert found is not None
+    np.testing.assert_array_equal(found, mask)
+    with answering(b"HTTP/1.1 404 Not Found\r\n\r\n") as rest:
+        assert rest.pixel_mask() is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"5",
+        b'{"filters": ["base64"], "type": "uint32", "shape": [2], "data": ""}',
+        b'{"filters": ["base64"], "type": "uint32", "shape": [2, 2], "data": "AAAA"}',
+        b'{"filters": ["base64"], "type": "uint32", "shape": [1099511627776, 2], "data": "AAAA"}',
+        b'{"filters": ["base64"], "type": "uint32", "shape": [2, 2], "data": 7}',
+        b'{"filters": ["zip"], "type": "uint32", "shape": [2, 2], "data": ""}',
+    ],
+)
+def test_a_pixel_mask_of_another_form_is_not_used(value: bytes) -> None:
+    with answering(OK + b"\r\n" + b'{"value": ' + value + b"}") as rest:
+        assert rest.pixel_mask() is None
 
 
 OK = b"HTTP/1.1 200 OK\r\n"

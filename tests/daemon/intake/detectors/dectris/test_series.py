@@ -5,19 +5,19 @@ import pytest
 
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed
 from livestrain_daemon.intake.detectors.dectris.series import EARLY_SECONDS, SeriesTracker
-from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL, End, Header, Image, Told
+from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL, End, Header, Image, Mask, Told
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
 
 FRAMES = 20
 
 
-def tracker(channel: str = "", frames: int | None = None) -> SeriesTracker:
-    return SeriesTracker(channel, 1 << 20, lambda: frames)
+def tracker(channel: str = "", frames: int | None = None, mask: Mask | None = None) -> SeriesTracker:
+    return SeriesTracker(channel, 1 << 20, lambda: frames, lambda: mask)
 
 
 def header(number: int = 1, **changes: object) -> Header:
     values: dict[str, object] = {"frames": FRAMES, "frame_shape": (2, 3), "dtype": "uint16", "channels": ("a",)}
-    return Header(f"{number}-x", number, **(values | changes))  # type: ignore[arg-type]
+    return Header(f"{number}-x", number, **({"unique": True} | values | changes))  # type: ignore[arg-type]
 
 
 def packed(value: int = 1, shape: tuple[int, int] = (2, 3)) -> Packed:
@@ -69,6 +69,19 @@ def test_a_start_that_comes_twice_is_one() -> None:
     follower = tracker()
     assert short(told(follower, header(frames=1), header(frames=1), image(0), end())) == ["start 1-x", 0, "end 1-x"]
     assert short(told(follower, header(frames=1))) == [("unknown_scan", 0)]
+
+
+def test_a_detector_that_was_switched_on_again_counts_from_the_beginning() -> None:
+    begun = header(unique=False)
+    events = told(tracker(), begun, image(0), begun, image(0), image(1))
+    assert short(events) == ["start 1-x", 0, "aborted 1-x", "start 1-x", 0, 1]
+
+
+def test_a_start_that_comes_after_its_images_were_taken_without_it_changes_nothing() -> None:
+    follower = tracker()
+    told(follower, image(0), image(1))
+    follower.tick(EARLY_SECONDS)
+    assert short(told(follower, header(unique=False), image(2))) == [2]
 
 
 def test_a_new_start_ends_the_series_before_and_its_late_images_are_strays() -> None:
@@ -202,6 +215,17 @@ def test_the_pixel_mask_says_what_is_unusable_and_interpolated_pixels_are_not() 
     assert isinstance(start, SeriesStart)
     assert start.unusable is not None
     np.testing.assert_array_equal(start.unusable, [[[0, 1, 1], [0, 1, 0]]])
+
+
+def test_a_header_without_a_mask_takes_that_of_the_detector_if_it_fits() -> None:
+    mask = np.eye(2, 3, dtype=np.uint32)
+    (start,) = told(tracker(mask=mask), header())
+    assert isinstance(start, SeriesStart)
+    assert start.unusable is not None
+    np.testing.assert_array_equal(start.unusable[0], mask)
+    (start,) = told(tracker(mask=mask), header(frame_shape=(1, 3)))
+    assert isinstance(start, SeriesStart)
+    assert start.unusable is None
 
 
 def test_a_mask_of_another_shape_is_said_and_not_used() -> None:
