@@ -20,6 +20,8 @@ ROOM_BYTES = 1 << 20
 
 _PREFIX = re.compile(rb"MPX,([0-9]{10}),")
 _START = re.compile(rb"MPX,[0-9]{10},(?=MQ1,|HDR)")
+_TRACE = re.compile(rb"MPX,|,MQ1,|,HDR")
+"""Of a message, even one whose beginning is damaged."""
 _LONGEST_START = PREFIX_BYTES + 4
 
 
@@ -119,7 +121,8 @@ class Splitter:
         self._needed = PREFIX_BYTES + size + _LONGEST_START
         first = self._start + PREFIX_BYTES
         if first + size > self._end:
-            return self._cut_short(size) if quiet else None
+            begun = quiet and self._search(first) is not None
+            return self._cut_short(size) if begun else None
         return self._complete(first, first + size, quiet)
 
     def _complete(self, first: int, after: int, quiet: bool) -> memoryview | Junk | None:
@@ -129,7 +132,7 @@ class Splitter:
         if self._end - after < len(MAGIC):
             if not quiet:
                 return None
-            if self._search(first) is not None:
+            if self._holds_another(first, after):
                 return self._cut_short(after - first)
         self._start = after
         return memoryview(self._buffer)[first:after]
@@ -147,17 +150,19 @@ class Splitter:
         """A message that no other one follows: bytes of it are missing, or there are some that it does not count."""
         if self._end - after < _LONGEST_START and not quiet:
             return None
-        found = self._search(first)
-        if found is not None and found < after:
-            return self._resumed(f"expected a message of {after - first} bytes, found the next one in the middle of it")
+        if self._holds_another(first, after):
+            return self._cut_short(after - first)
+        found = self._search(after)
         uncounted = (self._end if found is None else found) - after
         self._start = after + uncounted if uncounted <= SLACK_BYTES else after
         return memoryview(self._buffer)[first:after]
 
-    def _cut_short(self, size: int) -> Junk | None:
-        """The message that waits for its end, if the next one has begun inside of it."""
-        if self._search(self._start + PREFIX_BYTES) is None:
-            return None
+    def _holds_another(self, first: int, after: int) -> bool:
+        """Whether the next message begins inside of this one, because its end is missing."""
+        match = _TRACE.search(self._buffer, first + len(MAGIC), min(after + len(MAGIC), self._end))
+        return match is not None and match.start() < after
+
+    def _cut_short(self, size: int) -> Junk:
         return self._resumed(f"expected a message of {size} bytes, found the next one in the middle of it")
 
     def _resumed(self, text: str) -> Junk:

@@ -76,6 +76,15 @@ def test_a_wrong_length_costs_no_more_than_its_message(length: int) -> None:
     assert [frame for frame in kept if frame in FRAMES[:2] + FRAMES[3:]] == FRAMES[:2] + FRAMES[3:]
 
 
+@pytest.mark.parametrize("damage", [b"MPX,9999999999,MQ1,", b"MPX,0000003005,MQ9,", b"XXXX,000003005,MQ1,"])
+def test_a_message_cut_short_before_a_damaged_one_is_not_taken_for_whole(damage: bytes) -> None:
+    stream = [framed(frame) for frame in FRAMES]
+    stream[1] = stream[1][:1500]
+    stream[2] = damage + FRAMES[2][4:]
+    kept = messages(split([b"".join(stream)]))
+    assert [frame for frame in kept if frame[:4] == b"MQ1,"] == [FRAMES[0], *FRAMES[3:]]
+
+
 def test_a_length_one_too_small_is_tolerated() -> None:
     stream = b"".join(b"MPX,%010d," % len(frame) + frame for frame in FRAMES)
     assert split([stream]) == [frame[:-1] for frame in FRAMES]
