@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from livestrain_daemon.intake.detectors.dectris.control import Arming
 from livestrain_daemon.intake.detectors.dectris.rest import Rest
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
-from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.events import (
+    Detector,
+    DetectorEvent,
+    SeriesEnd,
+    SeriesFrames,
+    SeriesStart,
+    Trouble,
+)
 from livestrain_daemon.intake.payload import decode_payload
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, EmulatorSettings
 from livestrain_simulator.emulators.dectris.rest import RestServer
@@ -105,7 +112,7 @@ def source_of(server: RestServer, channel: str = "", arming: Arming | None = Non
     return Dectris(settings)
 
 
-def take(source: Dectris, until: Callable[[Taken], bool], seconds: float = 20.0) -> Taken:
+def take(source: Detector, until: Callable[[Taken], bool], seconds: float = 20.0) -> Taken:
     """What a source tells until a condition is true."""
     taken, stop = Taken(), Event()
     deadline = time.monotonic() + seconds

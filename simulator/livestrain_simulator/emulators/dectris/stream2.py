@@ -1,5 +1,7 @@
 """Messages of stream v2: one CBOR map each."""
 
+from functools import lru_cache
+
 from livestrain_simulator.emulators.dectris.cbor import Encoded, Tag, encode
 from livestrain_simulator.emulators.dectris.packing import Compression, Image, bslz4, little_endian, lz4_blocks
 from livestrain_simulator.emulators.dectris.series import IMAGE_NS, Images, Series
@@ -9,6 +11,14 @@ _SELF_DESCRIBED = 55799
 _ROW_MAJOR = 40
 _COMPRESSED = 56500
 _DATE = Tag(0, "2026-01-01T00:00:00.000+00:00")
+_SECOND = 10**9
+_PAIR = b"\x82"
+_PER_SECOND = encode(_SECOND)
+_START = encode("start_time") + _PAIR
+_STOP = encode("stop_time") + _PAIR
+_DATA = encode("data")
+_BEGINNING = encode(Tag(_SELF_DESCRIBED, {}))
+"""As long as the beginning of every message: tag, and how many fields there are."""
 
 
 def start_message(series: Series) -> list[bytes]:
@@ -51,17 +61,22 @@ def packed(series: Series, images: Images) -> Encoded:
 
 def image_message(series: Series, number: int, content: Encoded) -> list[bytes]:
     """One exposure in all channels."""
-    fields = {
-        **_head("image", series),
-        "image_id": number,
-        "real_time": [IMAGE_NS, 10**9],
-        "series_date": _DATE,
-        "start_time": [number * IMAGE_NS, 10**9],
-        "stop_time": [(number + 1) * IMAGE_NS, 10**9],
-        "user_data": None,
-        "data": content,
-    }
-    return [_message(fields)]
+    before, after = _around(series.number, series.unique_id)
+    start, stop = encode(number * IMAGE_NS), encode((number + 1) * IMAGE_NS)
+    message = (before, encode(number), after, _START, start, _PER_SECOND, _STOP, stop, _PER_SECOND, _DATA)
+    return [b"".join((*message, content.content))]
+
+
+@lru_cache(maxsize=16)
+def _around(number: int, unique_id: str) -> tuple[bytes, bytes]:
+    """What is the same in all images of a series: all before its number, and what follows it."""
+    fields = {"type": "image", "series_id": number, "series_unique_id": unique_id, "image_id": 0}
+    rest = {"real_time": [IMAGE_NS, _SECOND], "series_date": _DATE, "user_data": None}
+    # start, stop and data come after these
+    whole = encode(Tag(_SELF_DESCRIBED, {**fields, **rest, "start": 0, "stop": 0, "data": 0}))
+    before = encode(Tag(_SELF_DESCRIBED, fields))[len(_BEGINNING) : -len(encode(0))]
+    after = b"".join(encode(item) for pair in rest.items() for item in pair)
+    return whole[: len(_BEGINNING)] + before, after
 
 
 def end_message(series: Series) -> list[bytes]:

@@ -85,11 +85,15 @@ def test_cbor2_reads_every_message_of_stream_v2(compression: str) -> None:
         socket.rcvtimeo = 10_000
         socket.connect(f"tcp://127.0.0.1:{server.emulator.outlet.port('cbor')}")
         number = rest_of(server).arm()
-        start, first, _, end = (cbor2.loads(socket.recv()) for _ in range(4))
+        start, first, second, end = (cbor2.loads(socket.recv()) for _ in range(4))
     assert (start["type"], start["series_id"], start["number_of_images"]) == ("start", number, 2)
     assert list(start["channels"]) == ["low", "high"]
     assert (start["image_size_x"], start["image_size_y"], start["image_dtype"]) == (16, 16, "uint16")
     assert (first["type"], first["image_id"], list(first["data"])) == ("image", 0, ["low", "high"])
+    assert list(first["series_date"].timetuple()[:3]) == [2026, 1, 1]
+    times = ("real_time", "start_time", "stop_time")
+    assert [list(second[name]) for name in times] == [[10**6, 10**9], [10**6, 10**9], [2 * 10**6, 10**9]]
+    assert (second["image_id"], second["series_unique_id"]) == (1, start["series_unique_id"])
     array = first["data"]["low"]
     assert array.tag == 40
     shape, typed = array.value

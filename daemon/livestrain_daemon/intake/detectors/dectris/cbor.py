@@ -87,6 +87,8 @@ class _Reader:
         # most items are names and small numbers: they take the short way
         if kind == _UNSIGNED:
             return number
+        if kind == _TEXT and number != _ENDLESS:
+            return self._whole_text(number)
         return self._readers[kind](number, depth)
 
     def _number(self, code: int) -> int:
@@ -140,16 +142,25 @@ class _Reader:
                     raise MalformedCbor(f"expected a piece of a text before byte {self.at}, found something else")
                 pieces.append(piece)
             return "".join(pieces)
+        return self._whole_text(length)
+
+    def _whole_text(self, length: int) -> str:
+        at = self.at
+        end = at + length
+        if end > self._end:
+            raise self._cut_off(length)
+        self.at = end
         try:
-            return str(self._take(length), "utf-8")
+            return str(self._message[at:end], "utf-8")
         except UnicodeDecodeError as error:
-            raise MalformedCbor(f"expected UTF-8 text before byte {self.at}, found other bytes") from error
+            raise MalformedCbor(f"expected UTF-8 text before byte {end}, found other bytes") from error
 
     def _array(self, count: int, depth: int) -> Item:
         if count == _ENDLESS:
             return list(self._until_break(depth))
         self._reserve(count, depth)
-        return [self.item(depth + 1) for _ in range(count)]
+        item, deeper = self.item, depth + 1
+        return [item(deeper) for _ in range(count)]
 
     def _map(self, count: int, depth: int) -> Item:
         if count == _ENDLESS:
@@ -158,7 +169,8 @@ class _Reader:
                 raise MalformedCbor(f"expected a value to every key before byte {self.at}, found none")
         else:
             self._reserve(2 * count, depth)
-            items = [self.item(depth + 1) for _ in range(2 * count)]
+            item, deeper = self.item, depth + 1
+            items = [item(deeper) for _ in range(2 * count)]
         entries: dict[Item, Item] = {}
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str | int):

@@ -44,13 +44,16 @@ class Control:
         The detector's REST interface.
     arming
         How to begin series; None to wait until somebody else does.
+    form
+        The stream that is listened to, as the interface calls it: `legacy` or `cbor`.
     tell
         Takes what goes wrong, from this thread.
     """
 
-    def __init__(self, rest: Rest, arming: Arming | None, tell: Tell) -> None:
+    def __init__(self, rest: Rest, arming: Arming | None, form: str, tell: Tell) -> None:
         self._rest = rest
         self._arming = arming
+        self._stream = {"mode": "enabled", "format": form}
         self._tell = tell
         self._stop = Event()
         self._news = Event()
@@ -86,6 +89,7 @@ class Control:
         while not self._stop.is_set():
             try:
                 self._rest.state()
+                self._check_stream()
                 self.mask = self._rest.pixel_mask()
                 self._work()
             except RestError as error:
@@ -95,6 +99,24 @@ class Control:
                 self._tell(Trouble("connection", str(error)))
                 self._stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _check_stream(self) -> None:
+        """Say so if the stream that is listened to is switched off; who arms may switch it on."""
+        for key, expected in self._stream.items():
+            try:
+                found = self._rest.get("stream", f"config/{key}")
+            except RestError as error:
+                if error.final:
+                    # older interfaces have one stream only
+                    continue
+                raise
+            if found == expected:
+                continue
+            if self._arming:
+                self._rest.configure("stream", {key: expected})
+            else:
+                text = f"{self._rest.url}: expected the stream's {key} {expected}, found {found}: no frames will come"
+                self._tell(Trouble("connection", text))
 
     def _work(self) -> None:
         """Return when there is nothing more to do: at the end."""

@@ -92,7 +92,8 @@ class Dectris:
             If its REST interface is none that is known, or the address makes no sense.
         """
         told: SimpleQueue[Trouble | Unavailable] = SimpleQueue()
-        control = Control(self._rest, self._settings.arming, told.put) if self._rest else None
+        form = "legacy" if self._settings.stream == "v1" else "cbor"
+        control = Control(self._rest, self._settings.arming, form, told.put) if self._rest else None
         settings = self._settings
         tracker = SeriesTracker(
             settings.channel, settings.largest_bytes, self._ask_frames, lambda: control.mask if control else None

@@ -51,8 +51,8 @@ def test_every_detail_of_a_header_will_do(form: str, split: bool, detail: str) -
         armed: list[int] = []
 
         def over(taken: Taken) -> bool:
-            # version, state, mask, and the first number of dropped images: now the source knows the mask
-            if not armed and server.asked >= 4:
+            # version, state, two of the stream, mask, dropped images: now the source knows the mask
+            if not armed and server.asked >= 6:
                 armed.append(rest_of(server).arm())
             return len(taken.ends) == 1
 
@@ -183,6 +183,40 @@ def test_the_end_of_somebody_elses_series_does_not_end_our_own() -> None:
         np.testing.assert_array_equal(taken.pixels(end.series), frames)
 
 
+def test_a_detector_that_somebody_else_uses_is_told_and_tried_again() -> None:
+    frames = noise(FRAMES, 8, 8)
+    with emulated(frames, config={"trigger_mode": "ints"}) as server:
+        rest = rest_of(server)
+        rest.arm()
+
+        def over(taken: Taken) -> bool:
+            if server.emulator.armed_count == 1 and any(
+                "expected the state idle" in one.text for one in taken.troubles
+            ):
+                rest.abort()
+            return any(not end.aborted for end in taken.ends)
+
+        taken = take(source_of(server, arming=Arming({"trigger_mode": "exts"})), over)
+    np.testing.assert_array_equal(taken.pixels(taken.starts[-1].series), frames)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"), [({"mode": "disabled"}, "mode enabled"), ({"format": "legacy"}, "format cbor")]
+)
+def test_a_stream_that_is_switched_off_is_told_and_an_active_source_switches_it_on(
+    wrong: dict[str, str], text: str
+) -> None:
+    frames = noise(FRAMES, 8, 8)
+    with emulated(frames) as server:
+        passive, active = source_of(server), source_of(server, arming=Arming())
+        for key, value in wrong.items():
+            server.emulator.set_value(server.emulator.stream, key, value)
+        taken = take(passive, lambda taken: bool(taken.troubles))
+        assert f"expected the stream's {text}, found" in taken.troubles[0].text
+        taken = take(active, lambda taken: len(taken.ends) == 1)
+    np.testing.assert_array_equal(taken.pixels(taken.starts[0].series), frames)
+
+
 def test_an_active_source_that_is_stopped_leaves_the_detector_idle() -> None:
     arming = Arming({"nimages": 1000})
     with emulated(noise(FRAMES, 8, 8), seconds_per_image=0.05) as server:
@@ -205,12 +239,12 @@ def test_images_that_the_detector_drops_are_counted_and_those_of_before_are_not(
             return rest.dropped()
 
         assert drop() == 42
-        # by its third question the source has seen what was dropped before
+        # by its sixth question the source has seen what was dropped before
         source = Dectris(DectrisSettings("127.0.0.1", "v2", elsewhere, server.port))
         asked = server.asked
 
         def counted(taken: Taken) -> bool:
-            if not dropped and server.asked >= asked + 3:
+            if not dropped and server.asked >= asked + 6:
                 server.emulator.set_value(server.emulator.detector, "nimages", 50)
                 dropped.append(drop())
             return "lost" in taken.kinds()
