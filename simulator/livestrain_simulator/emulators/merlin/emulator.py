@@ -64,6 +64,8 @@ class MerlinEmulator:
         self._audience = Audience()
         self.done: list[tuple[int, Action]] = []
         """What went wrong, with the number of the frame, in this order."""
+        self.unheard: list[int] = []
+        """Numbers of frames that were sent while nobody listened."""
         self.acquisitions = 0
         """Acquisitions that have ended."""
         self._control = Listener(host, control_port, answering(self._state.answer, int(short_replies)))
@@ -90,9 +92,9 @@ class MerlinEmulator:
         """The reply to a request, as on the control connection."""
         return self._state.answer(request)
 
-    def send(self, message: bytes) -> None:
-        """Send bytes of any kind on the data connection."""
-        self._audience.send(message, self._is_closed)
+    def send(self, message: bytes) -> int:
+        """Send bytes of any kind on the data connections; how many there are."""
+        return self._audience.send(message, self._is_closed)
 
     def dismiss(self) -> None:
         """Close the data connections."""
@@ -150,7 +152,8 @@ class MerlinEmulator:
                 number + 1, kind, kind.sent_shape(frame.shape), datetime.now(UTC), settings["ACQUISITIONTIME"]
             )
             for message in damage.sent(framed(text + kind.encoded(frame)), actions):
-                self.send(message)
+                if not self.send(message):
+                    self.unheard.append(number)
         for message in damage.rest():
             self.send(message)
 

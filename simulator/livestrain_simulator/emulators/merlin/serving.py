@@ -115,8 +115,8 @@ class Audience:
         with self._lock:
             self._connections = [known for known in self._connections if known[0] is not connection]
 
-    def send(self, message: bytes, closed: Callable[[], bool]) -> None:
-        """Send to everybody; wait for those who are slow, unless all is ``closed``."""
+    def send(self, message: bytes, closed: Callable[[], bool]) -> int:
+        """Send to everybody, waiting for those who are slow unless all is ``closed``; how many there were."""
         with self._lock:
             connections = list(self._connections)
         for connection, gone in connections:
@@ -124,6 +124,7 @@ class Audience:
                 _send(connection, message, closed)
             except OSError:
                 gone.set()
+        return len(connections)
 
     def dismiss(self) -> None:
         """Close all connections."""

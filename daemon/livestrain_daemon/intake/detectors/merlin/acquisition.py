@@ -72,6 +72,7 @@ class Acquisitions:
         self._header: AcquisitionHeader | None = None
         self._seen_header = False
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._held_since = 0.0
         self._last_base = ""
         self._repeats = 0
@@ -177,13 +178,16 @@ class Acquisitions:
         self._start(self._header, message, layout, now)
         for item in held if late else []:
             self._take_frame(memoryview(item), now)
+        if self._open is None:
+            self._hold(message, now)
         return self._open is not None
 
     def _hold(self, message: memoryview, now: float) -> None:
         if not self._held:
-            self._held_since = now
+            self._held_since, self._held_bytes = now, 0
         self._held.append(bytes(message))
-        if sum(map(len, self._held)) > HELD_BYTES:
+        self._held_bytes += len(message)
+        if self._held_bytes > HELD_BYTES:
             self._release(now)
 
     def _release(self, now: float) -> None:

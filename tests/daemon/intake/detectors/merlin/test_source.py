@@ -150,6 +150,17 @@ def test_a_broken_connection_is_taken_up_again_and_the_acquisition_goes_on() -> 
     assert trouble.text.endswith("found: the connection was closed; trying again in 0.1 s")
 
 
+def test_frames_that_nobody_hears_are_missing_and_those_after_are_not() -> None:
+    emulated = MerlinEmulator(from_array(SCAN), KIND, plan=only(10, "disconnect"), frames_per_second=100)
+    with emulated as emulator, listening(detector_of(emulator)) as heard:
+        acquire(emulator, NUMFRAMESTOACQUIRE=40)
+        wait_until(lambda: heard.ends)
+    assert 0 < len(emulator.unheard) < 30
+    check(heard, set(emulator.unheard))
+    assert [trouble.kind for trouble in heard.troubles] == ["connection"]
+    assert heard.ends == [SeriesEnd(heard.starts[0].series)]
+
+
 def test_a_detector_that_is_not_there_is_tried_again_with_growing_pauses_until_it_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
