@@ -21,7 +21,7 @@ from livestrain_daemon.intake.detectors.events import (
 from livestrain_daemon.intake.detectors.merlin.acquisition import Patience
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind
 
-IMPATIENT = Patience(silence_seconds=1.0, settle_seconds=0.2, header_seconds=0.3)
+IMPATIENT = Patience(silence_seconds=0.7, settle_seconds=0.15, header_seconds=0.3)
 PROCESSED = [("U01", 1), ("U08", 6), ("U16", 12), ("U32", 24), ("U64", 24)]
 RAW = [("R64", 1), ("R64", 6), ("R64", 12), ("R64", 24)]
 LAYOUTS = {"1x1": (64, 256), "2x2": (512, 512), "2x2G": (514, 514), "3x1": (64, 768)}

@@ -7,7 +7,7 @@ from threading import Event, Lock, Thread
 
 from livestrain_simulator.emulators.merlin.headers import framed
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 PREFIX_BYTES = 15
 LARGEST_REQUEST = 4096
 

@@ -10,7 +10,7 @@ from threading import Event
 
 from livestrain_daemon.errors import Unavailable
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 CONNECT_SECONDS = 5.0
 KEEPALIVE = {
     socket.TCP_KEEPIDLE: 5,
@@ -22,7 +22,7 @@ KEEPALIVE = {
 
 def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket.socket]:
     """
-    Connect, yielding every 0.1 s until that is done.
+    Connect, yielding every 0.05 s until that is done.
 
     Raises
     ------

@@ -94,10 +94,10 @@ def _received(
             count = connection.recv_into(splitter.space())
             splitter.filled(count)
             reason = "" if count else "the connection was closed"
-        except TimeoutError:
-            quiet = True
         except OSError as error:
-            reason = str(error)
+            # a connection that has gone is a time-out, too, but of the kernel's
+            quiet = isinstance(error, TimeoutError) and error.errno is None
+            reason = "" if quiet else str(error)
         yield from _told(splitter, acquisitions, starter, quiet=quiet or bool(reason))
         if quiet:
             yield None

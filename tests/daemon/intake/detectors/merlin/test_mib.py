@@ -27,13 +27,13 @@ def need(path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS, ids=kind_name)
 def test_every_kind_of_file_is_read_to_the_last_bit(kind: PixelKind, tmp_path: Path) -> None:
-    frames = frames_of(kind, 6)
+    frames = frames_of(kind, 3)
     path = tmp_path / "scan.mib"
-    write_mib(path, frames, kind, scan_shape=(2, 3))
+    write_mib(path, frames, kind, scan_shape=(1, 3))
     file = MibFile(path)
-    assert (file.shape, file.scan_shape, len(file)) == ((6, *LAYOUTS[kind.layout]), (2, 3), 6)
-    np.testing.assert_array_equal(file.frames(0, 6), frames)
-    np.testing.assert_array_equal(file.frames(4, 9), frames[4:])
+    assert (file.shape, file.scan_shape, len(file)) == ((3, *LAYOUTS[kind.layout]), (1, 3), 3)
+    np.testing.assert_array_equal(file.frames(0, 3), frames)
+    np.testing.assert_array_equal(file.frames(1, 9), frames[1:])
     np.testing.assert_array_equal(np.stack(list(file)), frames)
     mapped = file.mapped
     assert (mapped is None) == (kind.code == "R64")
@@ -131,7 +131,9 @@ def test_real_raw_frames_agree_with_processed_ones_of_the_same_detector(real_fil
 def test_real_files_are_read_as_rosettasciio_reads_them_upside_down(real_files: list[Path]) -> None:
     """Theirs has the last row first, and knows no raw frames."""
     reader = pytest.importorskip("rsciio.quantumdetector", reason="rosettasciio is not installed")
-    processed = [path for path in real_files if "RAW" not in path.name]
+    archives = {"Merlin_Single_Quad", "Merlin_navigation4x2_ROI", "Merlin_navigation4x2_signalNx256_ROI"}
+    processed = [path for path in real_files if "RAW" not in path.name and archives & set(path.parts)]
+    assert len(processed) == 20
     for path in processed:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

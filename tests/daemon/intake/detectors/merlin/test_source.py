@@ -1,6 +1,7 @@
 """From the emulator over real sockets to events."""
 
 import socket
+import struct
 from threading import Event
 from typing import Any, cast
 
@@ -46,7 +47,7 @@ def check(heard: Heard, lost: set[int], frames: NDArray[Any] = SCAN) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=kind_name)
 def test_every_kind_of_frame_comes_through_to_the_last_bit(kind: PixelKind) -> None:
-    frames = frames_of(kind, 5)
+    frames = frames_of(kind, 3)
     heard = acquired(frames=frames, kind=kind)
     check(heard, set(), frames)
     assert heard.ends == [SeriesEnd(heard.starts[0].series)]
@@ -148,6 +149,17 @@ def test_a_broken_connection_is_taken_up_again_and_the_acquisition_goes_on() -> 
     (trouble,) = heard.troubles
     assert trouble.kind == "connection"
     assert trouble.text.endswith("found: the connection was closed; trying again in 0.1 s")
+
+
+def test_a_connection_that_is_reset_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address("127.0.0.1", int(server.getsockname()[1]))
+        with listening(MerlinDetector(address, IMPATIENT)) as heard:
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            wait_until(lambda: heard.troubles)
+    assert "Connection reset by peer; trying again in 0.1 s" in heard.troubles[0].text
 
 
 def test_frames_that_nobody_hears_are_missing_and_those_after_are_not() -> None:
