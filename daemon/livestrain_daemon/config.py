@@ -14,6 +14,7 @@ from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.endpoints import same
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes
+from livestrain_daemon.intake_config import DectrisConfig, MerlinConfig, ScanGeometry
 from livestrain_daemon.plan import DetectorPlan, Level
 from livestrain_daemon.template import ProbeValues
 from livestrain_wire.messages.given import GivenValues, KnownValues
@@ -48,6 +49,18 @@ class IntakeConfig(Section):
     """Frames waiting between the socket and the file at most [MiB]; beyond, the detector is held back."""
     max_message_mib: Annotated[int, Field(ge=1, le=2047)] = 256
     """A larger message is refused by the socket [MiB]."""
+    dectris: DectrisConfig | None = None
+    """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel and ports."""
+    merlin: MerlinConfig | None = None
+    """A Merlin to take frames from, instead of the endpoint: a table of host and data_port."""
+    scan: ScanGeometry = ScanGeometry()
+    """How the frames of such a detector run over the scan: a table of shape, order, flyback_frames and skip_frames."""
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> "IntakeConfig":
+        if self.dectris is not None and self.merlin is not None:
+            raise ValueError("dectris and merlin both say where frames come from; give one of them")
+        return self
 
 
 class SpoolConfig(Section):

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event, Thread
 
 import structlog
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from livestrain_daemon.config import IntakeConfig, LogConfig, SpoolConfig
 from livestrain_daemon.errors import DaemonError, Unavailable
+from livestrain_daemon.intake.detectors.arrivals import Scans, take
+from livestrain_daemon.intake.detectors.choice import chosen
 from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
@@ -60,9 +63,9 @@ def main(settings: IntakeSettings) -> int:
     configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        frames = bound_socket(context, settings.intake)
+        source = _source(context, settings.intake)
         link = connected_socket(context, settings.main_endpoint)
-        _run(settings, frames, link)
+        _run(settings, source, link)
     except (DaemonError, OSError) as error:
         _log.error("the intake cannot start", reason=str(error))
         return EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_IO
@@ -72,7 +75,25 @@ def main(settings: IntakeSettings) -> int:
     return 0
 
 
-def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[bytes]) -> None:
+@dataclass(frozen=True)
+class _Source:
+    """Where frames come from."""
+
+    endpoint: str
+    receive: Callable[[ArrivalQueue, Event], None]
+
+
+def _source(context: zmq.Context[zmq.Socket[bytes]], config: IntakeConfig) -> _Source:
+    found = chosen(config)
+    if found is None:
+        socket = bound_socket(context, config)
+        return _Source(socket.get_string(zmq.LAST_ENDPOINT), lambda queue, stop: receive(socket, queue, stop))
+    name, detector = found
+    scans = Scans(name, config.scan)
+    return _Source(detector.endpoint, lambda queue, stop: take(detector, scans, queue, stop))
+
+
+def _run(settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes]) -> None:
     config, spool = settings.intake, settings.spool
     ring = None if spool.record else Ring(spool.folder / RING_FILE, spool.ring_mib * MIB)
     outbox = Outbox()
@@ -84,8 +105,8 @@ def _run(settings: IntakeSettings, frames: zmq.Socket[bytes], link: zmq.Socket[b
     session = Session(folders, outbox.put, syncer.retire, config.silence_seconds, settings.armed)
     reporter = Reporter(session, queue, outbox.put)
     stop, stored, ended = Event(), Event(), Event()
-    outbox.put(IntakeReady(pid=os.getpid(), endpoint=frames.get_string(zmq.LAST_ENDPOINT)))
-    receiving = _thread("receive", lambda: receive(frames, queue, stop))
+    outbox.put(IntakeReady(pid=os.getpid(), endpoint=source.endpoint))
+    receiving = _thread("receive", lambda: source.receive(queue, stop))
     syncing = _thread("sync", lambda: syncer.run(stored))
 
     def store_all() -> None:

@@ -8,6 +8,7 @@ import zmq
 
 from livestrain_daemon.config import IntakeConfig
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_wire.codec import decode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import FRAME_MESSAGES, Frames, Message, ScanStart
@@ -28,7 +29,7 @@ POLL_MS = 100
 class Arrival:
     """What came in: a message, or why it is none."""
 
-    message: Message | WireError
+    message: Message | WireError | Trouble
     payload: memoryview | None = None
     size: int = 0
     """All parts together [bytes]."""

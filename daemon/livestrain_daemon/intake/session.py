@@ -9,6 +9,7 @@ import numpy as np
 import structlog
 
 from livestrain_daemon.errors import StorageError
+from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.folders import ScanFolders, Table
 from livestrain_daemon.intake.openscan import OpenScan
@@ -86,10 +87,8 @@ class Session:
                 self._take_start(arrival.message, arrival.payload)
             case ScanEnd():
                 self._take_end(arrival.message)
-            case NewerProtocol():
-                self.faults.add("newer_protocol", str(arrival.message))
-            case WireError():
-                self.faults.add("bad_message", str(arrival.message))
+            case WireError() | Trouble():
+                self._note(arrival.message)
             case SetArmed():
                 self._armed = arrival.message.armed
             case ResumeScan():
@@ -141,6 +140,13 @@ class Session:
         if self.scan:
             for message in self.scan.news():
                 self._tell(message)
+
+    def _note(self, fault: WireError | Trouble) -> None:
+        if isinstance(fault, Trouble):
+            self.faults.add(fault.kind, fault.text, fault.frames)
+        else:
+            kind = "newer_protocol" if isinstance(fault, NewerProtocol) else "bad_message"
+            self.faults.add(kind, str(fault))
 
     def _take_frames(self, message: Frames, payload: memoryview) -> None:
         scan = self._scan_of(message.scan_id)

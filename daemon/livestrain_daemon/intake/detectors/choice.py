@@ -1,0 +1,39 @@
+"""The detector that the configuration names."""
+
+from livestrain_daemon.config import IntakeConfig
+from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
+from livestrain_daemon.intake.detectors.events import Detector
+from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
+
+MIB = 1 << 20
+
+
+def chosen(config: IntakeConfig) -> tuple[str, Detector] | None:
+    """
+    A detector with its name.
+
+    Parameters
+    ----------
+    config
+        Of the intake.
+
+    Returns
+    -------
+    (name, detector) or None
+        None where frames come by the native protocol.
+    """
+    if config.dectris is not None:
+        table = config.dectris
+        settings = DectrisSettings(
+            table.host,
+            table.stream,
+            table.stream_port,
+            table.rest_port,
+            table.api_version,
+            table.channel,
+            largest_bytes=config.max_message_mib * MIB,
+        )
+        return "dectris", Dectris(settings)
+    if config.merlin is not None:
+        return "merlin", MerlinDetector(Address(config.merlin.host, config.merlin.data_port))
+    return None

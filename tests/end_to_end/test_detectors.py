@@ -1,0 +1,99 @@
+"""Frames of emulated detectors become the maps that the same frames become by the native protocol."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from helpers.dectris import emulated, rest_of
+from helpers.rig import RenderedScan, follow, maps_of, running
+from helpers.waiting import wait_until
+from livestrain_client.live import Live
+from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
+
+SHAPE = (16, 16)
+QUIET = {"workers__spares": "0"}
+
+
+@pytest.fixture(scope="module")
+def small() -> RenderedScan:
+    return RenderedScan(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory, small: RenderedScan) -> tuple[Path, dict[str, bytes]]:
+    """The plan and the maps of the same frames sent by the native protocol."""
+    folder = tmp_path_factory.mktemp("native")
+    with running(folder, **QUIET) as rig, rig.live() as live:
+        small.send(rig, "scan")
+        follow(live, "scan")
+        assert live.plan is not None
+        plan = folder / "plan.json"
+        plan.write_text(json.dumps(live.plan.plan))
+        return plan, maps_of(live)
+
+
+@contextmanager
+def followed(folder: Path, plan: Path, **settings: str) -> Iterator[Live]:
+    with running(folder, analysis__plan=str(plan), **QUIET, **settings) as rig, rig.live() as live:
+        yield live
+
+
+def stored(folder: Path, scan_id: str) -> NDArray[Any]:
+    with h5py.File(folder / "spool" / scan_id / "frames.h5") as file:
+        return np.asarray(file["frames"][...])
+
+
+def next_scan(live: Live, beginning: str) -> str:
+    """The id of the scan that is begun next."""
+
+    def found() -> str:
+        live.poll(0.02)
+        scan_id = live.scan.start.scan_id if live.scan else ""
+        return scan_id if scan_id.startswith(beginning) else ""
+
+    return wait_until(found, 30, f"the scan {beginning}")
+
+
+@pytest.mark.parametrize("form", ["legacy", "cbor"])
+def test_dectris_scans_one_after_the_other_give_the_bits_of_the_native_one(
+    tmp_path: Path, small: RenderedScan, native: tuple[Path, dict[str, bytes]], form: Literal["legacy", "cbor"]
+) -> None:
+    plan, expected = native
+    with emulated(small.frames, config={"compression": "bslz4"}) as server:
+        rest_of(server).configure("stream", {"format": form})
+        table = {
+            "host": "127.0.0.1",
+            "stream": "v1" if form == "legacy" else "v2",
+            "stream_port": server.emulator.outlet.port(form),
+            "rest_port": server.port,
+        }
+        with followed(tmp_path, plan, intake__dectris=json.dumps(table)) as live:
+            for series in (1, 2):
+                rest_of(server).arm()
+                scan_id = next_scan(live, f"dectris-{series}")
+                follow(live, scan_id)
+                assert maps_of(live) == expected
+                assert np.array_equal(stored(tmp_path, scan_id).reshape(small.frames.shape), small.frames)
+
+
+def test_a_merlin_scan_gives_the_bits_of_the_native_one(
+    tmp_path: Path, small: RenderedScan, native: tuple[Path, dict[str, bytes]]
+) -> None:
+    plan, expected = native
+    with MerlinEmulator(from_array(small.frames), PixelKind("U16", 12, "1x1")) as emulator:
+        table = {"host": "127.0.0.1", "data_port": emulator.data_port}
+        with followed(tmp_path, plan, intake__merlin=json.dumps(table)) as live:
+            wait_until(lambda: emulator.listeners == 1, what="a listener")
+            emulator.ask(f"SET,NUMFRAMESTOACQUIRE,{len(small.frames)}")
+            emulator.ask("CMD,STARTACQUISITION")
+            scan_id = next_scan(live, "merlin-")
+            follow(live, scan_id)
+            assert maps_of(live) == expected
+            assert np.array_equal(stored(tmp_path, scan_id).reshape(small.frames.shape), small.frames)
