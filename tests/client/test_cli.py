@@ -244,12 +244,18 @@ def test_what_the_sender_said_is_not_said_to_be_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
-    [({"g1": (3.0, 0.0)}, "--yes makes a new plan revision"), ({"g1": None, "reason": "dark"}, "no lattice was found")],
+    ("found", "keep", "told"),
+    [
+        ({"g1": (3.0, 0.0)}, False, "--yes makes a new plan revision"),
+        ({"g1": None, "reason": "dark"}, False, "no lattice was found"),
+        ({"g1": None, "reason": "dark"}, True, "--yes makes a new plan revision"),
+    ],
 )
-def test_nobody_is_told_to_apply_a_calibration_without_a_lattice(found: dict[str, object], told: str) -> None:
+def test_nobody_is_told_to_apply_a_calibration_without_a_lattice(
+    found: dict[str, object], keep: bool, told: str
+) -> None:
     reply = CalibrateReply(id="1", epoch="e", scan_id="s", proposal="abc", calibration=found, revision=None)
-    assert told in calibrate.outcome(reply)
+    assert told in calibrate.outcome(reply, keep)
 
 
 def test_what_is_known_goes_with_the_request(daemon: WireDaemon, tmp_path: Path) -> None:
@@ -293,7 +299,23 @@ def test_a_vacuum_probe_that_is_none_is_a_usage_error(daemon: WireDaemon, tmp_pa
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "1:b", "5:2", "-1", "1,,2", "0:9:0", "0:4:1:1", "9" * 20, "9" * 5000, "0:99999999999", "0:9:" + "9" * 50],
+    [
+        "",
+        "a",
+        "1:b",
+        "5:2",
+        "-1",
+        "1,,2",
+        "0:9:0",
+        "0:4:1:1",
+        "9" * 20,
+        "9" * 5000,
+        "0:99999999999",
+        "1 2",
+        "1 2,3",
+        "0:4 096",
+        "0:9:" + "9" * 50,
+    ],
 )
 def test_positions_that_are_none_are_a_usage_error(
     text: str, daemon: WireDaemon, capsys: pytest.CaptureFixture[str]

@@ -1,7 +1,7 @@
 """The page docs/reference/cli.md, from the verbs as they are installed."""
 
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -70,6 +70,8 @@ def _row(parameter: Any) -> tuple[str, str, str]:
     if isinstance(default, Enum):
         text += f" One of {', '.join(code(str(one.value)) for one in type(default))}."
         default = default.value
+    elif get_origin(annotation := parameter.type_descriptor.annotation) is Literal:
+        text += f" One of {', '.join(code(str(one)) for one in get_args(annotation))}."
     if parameter.envvar:
         text += f" Else `{parameter.envvar}`."
     shown = "" if default in (None, "") or default is False else str(default)

@@ -22,8 +22,8 @@ from livestrain_wire.messages import CalibrateReply, GivenValues
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 PIPE_COLUMNS = 200
-SLICE = re.compile(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}))?", re.ASCII)
-LIST = re.compile(r"\d{1,99}(,\d{1,99})*", re.ASCII)
+SLICE = re.compile(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*(?::\s*(\d{1,18})\s*)?", re.ASCII)
+LIST = re.compile(r"\s*\d{1,99}\s*(,\s*\d{1,99}\s*)*", re.ASCII)
 MOST_LOOKED_AT = 1 << 16
 """Positions that a calibration can be asked to look at; the daemon looks at as many as it has memory for."""
 MOST_POSITIONS = 1 << 26
@@ -87,14 +87,14 @@ def calibrate(
     if json:
         typer.echo(as_json(found))
     else:
-        messages().print(outcome(found), highlight=False)
+        messages().print(outcome(found, keep), highlight=False)
 
 
-def outcome(reply: CalibrateReply) -> str:
-    """What has become of a proposal, in one line."""
+def outcome(reply: CalibrateReply, keep: bool) -> str:
+    """What has become of a proposal, in one line; with `keep` no lattice was looked for."""
     if reply.revision is not None:
         return f"applied as plan revision {reply.revision}"
-    if not reply.calibration.get("g1"):
+    if not keep and not reply.calibration.get("g1"):
         return "nothing is changed: no lattice was found"
     return "nothing is changed; --yes makes a new plan revision of it"
 
@@ -136,11 +136,11 @@ def _wanted(found: CalibrateReply) -> bool:
 
 def parse_positions(text: str) -> list[int]:
     """Flat positions from a list, or from first:after:step."""
-    match = SLICE.fullmatch(text.replace(" ", ""))
+    match = SLICE.fullmatch(text)
     if match is not None:
         first, after, step = int(match[1]), int(match[2]), int(match[3] or 1)
         found: Sequence[int] = range(first, after, step) if step else ()
-    elif LIST.fullmatch(text.replace(" ", "")):
+    elif LIST.fullmatch(text):
         found = [int(part) for part in text.split(",")]
     else:
         raise typer.BadParameter(f"expected 0,64,128 or 0:4096:64, found {text!r:.60}", param_hint="--positions")

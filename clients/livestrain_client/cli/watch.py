@@ -15,6 +15,7 @@ from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT
 from livestrain_client.live import Live
 from livestrain_client.saving import save_figure, save_maps
 from livestrain_client.updates import MapChanged, Update
+from livestrain_client.writable import check_writable
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -61,10 +62,11 @@ def watch(
     if maps is not None and not names:
         raise typer.BadParameter("names none", param_hint="--maps")
     conditions = tuple(parse_condition(text) for text in when or ())
-    if save is not None:
-        # hours later is no time to find out that it cannot be made
-        save.mkdir(parents=True, exist_ok=True)
     with Live(maps_endpoint, control, deadline=deadline) as live:
+        if save is not None:
+            # hours later is no time to find out that it cannot be done
+            save.mkdir(parents=True, exist_ok=True)
+            check_writable(save / "maps.npz")
         over = live.scan.start.scan_id if next_scan and live.scan is not None and live.ended is not None else ""
         ending = Ending(until_end, conditions, names, over, timeout)
         with _shower(live, names, json) as shower:

@@ -318,10 +318,10 @@ def test_workers_that_never_get_ready_end_the_daemon() -> None:
 class Puppet:
     """A pool of one worker whose answers are given by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._processes: list[subprocess.Popen[bytes]] = []
-        config = CONFIG.model_copy(update={"spares": 0, "timeout_seconds": 600.0})
+        config = CONFIG.model_copy(update={"count": workers, "spares": 0, "timeout_seconds": 600.0})
         self.pool = WorkerPool(self._context.socket(zmq.ROUTER), config, self._start)
         self.lost: list[str] = []
         self.prepared = 0
@@ -446,6 +446,29 @@ def test_a_job_that_must_be_alone_waits_for_an_empty_worker_and_keeps_it(puppet:
     assert [held.job.alone for held in worker.held] == [True]
     puppet.answer()
     assert puppet.offer(_plain(puppet), _plain(puppet)) == 2
+
+
+def test_a_job_that_must_be_alone_comes_after_its_preparation_not_behind_it(puppet: Puppet) -> None:
+    suspected: list[bool] = []
+    job = replace(puppet.job(1), alone=True, lost=lambda reason, suspect: suspected.append(suspect))
+    assert puppet.offer(job) == 1
+    (worker,) = puppet.pool._workers.values()
+    puppet.answer()
+    assert puppet.offer(_plain(puppet)) == 1
+    assert [held.job.alone for held in worker.held] == [True]
+    # its worker dies without a word
+    puppet.replace()
+    puppet.pool.maintain()
+    assert suspected == [True]
+    assert puppet.pool._prepare_failures == {}
+
+
+def test_a_job_that_must_be_alone_outlives_the_worker_that_it_waits_for(puppet: Puppet) -> None:
+    assert puppet.offer(_plain(puppet), _plain(puppet, alone=True)) == 1
+    puppet.replace()
+    assert puppet.offer() == 1
+    (worker,) = puppet.pool._workers.values()
+    assert [held.job.alone for held in worker.held] == [True]
 
 
 def test_jobs_that_need_not_be_alone_share_a_worker(puppet: Puppet) -> None:
