@@ -289,11 +289,25 @@ def test_what_cannot_be_known_is_a_usage_error(daemon: WireDaemon, options: list
     assert not daemon.requests
 
 
-def test_a_vacuum_probe_that_is_none_is_a_usage_error(daemon: WireDaemon, tmp_path: Path) -> None:
+def test_a_vacuum_probe_that_is_none_is_a_usage_error(
+    daemon: WireDaemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "probe.h5").write_bytes(b"\x89HDF\r\n\x1a\n\x00")
     np.save(tmp_path / "cube.npy", np.ones((2, 2, 2)))
-    for name in ("text.npy", "cube.npy", "absent.npy"):
+    np.save(tmp_path / "objects.npy", np.array([[{}]], object))
+    found = {
+        "text.npy": "is not a .npy file, found text that begins with 'no array'",
+        "probe.h5": "is not a .npy file, found an HDF5 file",
+        "cube.npy": "holds no image of numbers",
+        "objects.npy": "cannot be read",
+        "absent.npy": "does not exist",
+    }
+    for name, told in found.items():
         assert run(["calibrate", "--vacuum-probe", str(tmp_path / name)]) == exits.USAGE
+        said = capsys.readouterr().err
+        assert told.replace(" ", "") in "".join(said.replace("│", "").split())
+        assert "unsafe" not in said
     assert not daemon.requests
 
 

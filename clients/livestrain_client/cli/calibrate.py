@@ -17,6 +17,7 @@ from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
 from livestrain_client.cli.output import as_json, messages, results
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control, Known
+from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 from livestrain_wire.messages import CalibrateReply, GivenValues
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
@@ -155,10 +156,15 @@ def parse_positions(text: str) -> list[int]:
 
 def read_image(path: Path) -> NDArray[Any]:
     """A (rows, columns) image from a .npy file."""
+    with path.open("rb") as file:
+        beginning = file.read(LOOKED_AT_BYTES)
+    # numpy takes anything else for a pickle, and advises to load it unsafely
+    if not beginning.startswith(NPY):
+        raise typer.BadParameter(f"{path} is not a .npy file, found {form_of(beginning)}")
     try:
         image = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise typer.BadParameter(f"{path} is not a .npy file: {error}") from error
+    except (ValueError, EOFError, MemoryError) as error:
+        raise typer.BadParameter(f"{path} is a .npy file that cannot be read: {error}") from error
     if not isinstance(image, np.ndarray) or image.ndim != 2 or image.dtype.kind not in "buif":
         raise typer.BadParameter(f"{path} holds no image of numbers")
     return image
