@@ -218,6 +218,7 @@ class WorkerPool:
             done=done,
             lost=lost,
             limit_seconds=START_SECONDS,
+            computes=True,
         )
         self._give(worker, job)
 
@@ -280,8 +281,12 @@ class WorkerPool:
         if not worker.ready:
             if now - worker.started > START_SECONDS:
                 self._doom(worker, f"was not ready after {START_SECONDS:g} s")
-        elif worker.held and now - worker.held[0].started > worker.held[0].job.limit_seconds:
-            self._doom(worker, f"did not finish a task within {worker.held[0].job.limit_seconds:g} s")
+        elif worker.held:
+            job, patience = worker.held[0].job, self._config.timeout_seconds
+            if now - worker.held[0].started > job.limit_seconds:
+                self._doom(worker, f"did not finish a task within {job.limit_seconds:g} s")
+            elif job.computes and worker.idle_seconds(now) > patience:
+                self._doom(worker, f"used no processor time for {patience:g} s")
 
     def _doom(self, worker: WorkerProcess, why: str) -> None:
         worker.doomed = why
