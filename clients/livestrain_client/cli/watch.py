@@ -33,7 +33,7 @@ class Ending:
     skip: str = ""
     """A scan that is over already and not waited for."""
     timeout: float | None = None
-    """For the first value, and for a daemon that went silent [s]."""
+    """For the first value, a condition, and a daemon that went silent [s]."""
 
 
 @app.command()
@@ -47,7 +47,8 @@ def watch(
         list[str] | None, typer.Option(help="End with exit code 4 when a position meets this: 'e_xx > 0.02'.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="Give up with exit code 3 without data after so long [s].")
+        float | None,
+        typer.Option(min=0, help="Give up with exit code 3 after so long without data, or, of --when, unmet [s]."),
     ] = None,
     save: Annotated[
         Path | None, typer.Option(file_okay=False, help="At the end write maps.npz and strain.png there.")
@@ -122,8 +123,18 @@ def _ended(live: Live, shower: Shower, ending: Ending, updates: list[Update], se
 def _given_up(live: Live, ending: Ending, has_data: bool) -> int | None:
     if not has_data:
         return exits.NO_DATA
+    if ending.conditions and not ending.until_end:
+        _say_unmet(live, ending)
+        return exits.NO_DATA
     silent = live.stale and ending.timeout is not None and live.silent_seconds > ending.timeout
     return exits.UNAVAILABLE if ending.until_end and silent else None
+
+
+def _say_unmet(live: Live, ending: Ending) -> None:
+    wanted = " or ".join(str(condition) for condition in ending.conditions)
+    silent = f"; nothing has been heard from {live.maps_endpoint} for {live.silent_seconds:.1f} s" if live.stale else ""
+    text = f"no position has met {wanted} within {ending.timeout:g} s{silent}"
+    messages().print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _condition_met(shower: Shower, ending: Ending, updates: list[Update]) -> bool:
