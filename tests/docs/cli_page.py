@@ -23,7 +23,7 @@ else to stderr. With `--json`, `watch` and `doctor` print JSON lines, the others
 |---|---|
 | 0 | done; for `serve`: ended by SIGTERM, Ctrl-C or `stop daemon`, after everything stored was analysed |
 | 2 | the command line, or what it asks for, makes no sense |
-| 3 | no data: no scan, no such map or frame, nothing to calibrate on, or the time ran out before the first value, or before a condition was met |
+| 3 | no data: no scan, no such map or frame, nothing to calibrate on; no value, or no condition met, in time |
 | 4 | a condition of `watch --when` is met |
 | 69 | no daemon answers, a port or lock is taken, or an extra is not installed |
 | 74 | a file or disk cannot be read or written, or there is no space |
