@@ -60,11 +60,21 @@ def rates_line(progress: Progress) -> str:
     """Rates, lag and the time to the end in one line."""
     line = (
         f"{progress.frames_per_second:,.0f} frames/s  analysed {progress.analysed_per_second:,.0f}/s  "
-        f"lag {progress.lag_positions} ({progress.lag_seconds:.1f} s)"
+        f"lag {progress.lag_positions}"
     )
+    # at no rate nobody knows how long it takes to catch up
+    if progress.analysed_per_second > 0:
+        line += f" ({progress.lag_seconds:.1f} s)"
     if progress.eta_seconds is not None and not progress.final:
         line += f"  ends in {progress.eta_seconds:.0f} s"
     return line
+
+
+def part_done(progress: Progress) -> float:
+    """The part of a scan that is final, 0 to 1; nothing is before there is a plan."""
+    if not progress.stages or not progress.positions:
+        return 0.0
+    return 1.0 - counts_of_maps(progress).pending / progress.positions
 
 
 def counts_of_maps(progress: Progress) -> StageCounts:
@@ -130,12 +140,9 @@ class LiveView:
         return header
 
     def _bar(self, progress: Progress) -> RenderableType:
-        done = progress.positions - counts_of_maps(progress).pending
+        done = part_done(progress)
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(
-            ProgressBar(total=max(1, progress.positions), completed=done, width=40),
-            f"{100 * done / max(1, progress.positions):.0f} %",
-        )
+        grid.add_row(ProgressBar(total=1.0, completed=done, width=40), f"{100 * done:.0f} %")
         return grid
 
 

@@ -65,14 +65,15 @@ def prepare(given: Given, estimator: EstimatorName, template: Template = "disk")
         Why there is no lattice.
     """
     found = calibrate(given.frames[:CALIBRATION_FRAMES], given.usable, given.vacuum_probe, template=template)
-    if found.lattice is None or found.target is None:
+    target = found.target
+    if target is None:
         return found.reason
     usable = np.ones(given.frames.shape[1:], np.bool_) if given.usable is None else given.usable.copy()
     usable[found.broken[:, 0], found.broken[:, 1]] = False
     keep = None if usable.all() else usable
     return Prepared(
-        _fit(replace(found.target, estimator=estimator), keep),
-        np.array([found.lattice.g1, found.lattice.g2], np.float64),
+        _fit(replace(target, estimator=estimator), keep),
+        np.array([target.lattice.g1, target.lattice.g2], np.float64),
         found,
         keep,
     )

@@ -7,7 +7,7 @@ from livestrain_core.averaging import aligned, alike, average, mean_pattern, vis
 from livestrain_core.broken import broken_pixels
 from livestrain_core.disks import track
 from livestrain_core.dynamical import USUAL, Contrast
-from livestrain_core.errors import NoProbe
+from livestrain_core.errors import NoProbe, NoVacuumProbe
 from livestrain_core.first_lattice import LEAST_VISIBLE, Beam, as_lattice, first_lattice
 from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, lattice_points, predict
 from livestrain_core.learning import learn_contrast
@@ -95,8 +95,10 @@ def calibrate(
 
     Raises
     ------
+    NoVacuumProbe
+        The vacuum probe shows no disk.
     NoProbe
-        Neither the vacuum probe nor the mean pattern shows a disk.
+        There is none, and the mean pattern shows no disk either.
 
     Notes
     -----
@@ -128,6 +130,13 @@ def calibrate(
 
 
 def _vacuum(image: Image, seen: Usable, template: Template) -> MeasuredProbe:
+    try:
+        return _measured(image, seen, template)
+    except NoProbe as error:
+        raise NoVacuumProbe(f"the vacuum probe shows no disk: {error}") from error
+
+
+def _measured(image: Image, seen: Usable, template: Template) -> MeasuredProbe:
     if template == "disk":
         return measure_probe(image)
     # without the pixels that are broken in the scan, unless something hides the beam there that was away in vacuum

@@ -11,7 +11,7 @@ from numba import njit
 
 from livestrain_core.sliding import Cover, Layout, Tables
 from livestrain_core.types import Float32, Float64
-from livestrain_core.windows import cut
+from livestrain_core.windows import brightness_class, cut
 
 # steps towards the centre of a disk, how far each may go [px], and when to stop
 MOST_STEPS = 8
@@ -64,13 +64,16 @@ def settle(
     measured, system = np.empty(3), np.empty((3, 4))
     part = before_r = before_c = 0.0
     for step in range(MOST_STEPS):
+        # asked of the numbers themselves: what is not finite must not become a pixel
+        if not (half <= place[0] <= image.shape[0] - half - 2 and half <= place[1] <= image.shape[1] - half - 2):
+            return 1.0
         r, c = int(np.floor(place[0] + 0.5)), int(np.floor(place[1] + 0.5))
         top, left = r - half, c - half
-        if top < 0 or left < 0 or r + half >= image.shape[0] or left + layout.stride > image.shape[1]:
+        if left + layout.stride > image.shape[1]:
             return 1.0
         a = min(int((place[0] - r + 0.5) * shifts), shifts - 1)
         b = min(int((place[1] - c + 0.5) * shifts), shifts - 1)
-        weights = bank[brightness(state[0], limits), a, b]
+        weights = bank[brightness_class(state[0], limits), a, b]
         cut(image, top, left, square)
         part = take_out(cover, own, top, left, weights[3], windows, square.shape) if own >= 0 else 0.0
         if part > 1.0 - layout.visible and (step > 0 or part > HARDLY_VISIBLE):
@@ -90,15 +93,6 @@ def settle(
             break
         before_r, before_c = step_r, step_c
     return part
-
-
-@njit(cache=True, nogil=True)
-def brightness(intensity: float, limits: Float64) -> int:
-    """Class of filters for a disk of so many counts."""
-    kind = 0
-    while kind < len(limits) and intensity > limits[kind]:
-        kind += 1
-    return kind
 
 
 @njit(cache=True, nogil=True)

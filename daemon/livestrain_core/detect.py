@@ -92,7 +92,7 @@ def detect(frames: Frames, usable: Usable | None, probe: Probe, options: DetectO
     everywhere = usable is None or bool(np.all(usable))
     keep = np.empty((0, 0), np.bool_) if usable is None or everywhere else np.ascontiguousarray(usable, np.bool_)
     spacing = CLOSEST_DISKS * probe.radius_px if chosen.spacing_px is None else chosen.spacing_px
-    prepared = _prepared(frames.shape[1:], keep.tobytes(), probe, chosen.spacing_px)
+    prepared = prepare(frames.shape[1:], probe, chosen.spacing_px, keep.tobytes())
     layout = prepared.layout._replace(normalised=frames.dtype.kind == "f")
     wanted = Wanted(chosen.score, chosen.relative_intensity, spacing, chosen.edge_px)
     n, k = len(frames), chosen.count
@@ -114,7 +114,7 @@ def detect(frames: Frames, usable: Usable | None, probe: Probe, options: DetectO
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """What is the same for all frames."""
 
     layout: Layout
@@ -123,7 +123,26 @@ class _Prepared:
 
 
 @lru_cache(maxsize=8)
-def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: float | None) -> _Prepared:
+def prepare(shape: tuple[int, int], probe: Probe, spacing_px: float | None = None, usable: bytes = b"") -> Prepared:
+    """
+    What detection needs to know.
+
+    Parameters
+    ----------
+    shape : (2,)
+        Of a frame.
+    probe
+        Radius and edge of a disk [px].
+    spacing_px
+        Distance between disks, at least; None where it is not given [px].
+    usable
+        Bytes of (rows, columns) booleans; none where every pixel can be used.
+
+    Returns
+    -------
+    Prepared
+        Kept for the next call with the same arguments.
+    """
     bank = filters(probe)
     radius = probe.radius_px
     step = 2 ** max(int(np.log2(radius / BINNED_RADIUS)), 0)
@@ -162,7 +181,7 @@ def _prepared(shape: tuple[int, int], usable: bytes, probe: Probe, spacing_px: f
         _around(radius / step),
         halves,
     )
-    return _Prepared(layout, what_is_visible(hidden, layout, tables), tables)
+    return Prepared(layout, what_is_visible(hidden, layout, tables), tables)
 
 
 def ring_radius(probe: Probe, spacing_px: float | None) -> float:

@@ -232,8 +232,9 @@ def measure_again(
             place[:], state[0], state[1] = kept[j, :2], kept[j, 2], 0.0
             score = examine(image, room.cover, j + 1, tables, layout, place, room.sums)
             state[1] = room.sums[0, SECTORS:].sum() / max(room.sums[1, SECTORS:].sum(), 1.0)
-            settle(image, room.cover, j + 1, tables, layout, place, state, room.windows)
-            if state[0] > 0.0 and abs(place[0] - kept[j, 0]) + abs(place[1] - kept[j, 1]) < 0.5 * layout.radius:
+            part = settle(image, room.cover, j + 1, tables, layout, place, state, room.windows)
+            near = abs(place[0] - kept[j, 0]) + abs(place[1] - kept[j, 1]) < 0.5 * layout.radius
+            if part <= 1.0 - layout.visible and near and state[0] > 0.0:
                 kept[j, :2] = place
                 kept[j, 2], kept[j, 3] = state[0], max(score, kept[j, 3])
 

@@ -2,6 +2,10 @@ class NoProbe(ValueError):
     """An image holds no bright disk that could be measured."""
 
 
+class NoVacuumProbe(NoProbe):
+    """The image that was given as the vacuum probe shows no disk."""
+
+
 class SingularLattice(ValueError):
     """Two vectors that should span a lattice are zero, parallel or not finite."""
 

@@ -73,7 +73,7 @@ def filters(probe: Probe, contrast: Contrast = USUAL, reach_px: float = inf) -> 
             free, modes = disk_model(probe, contrast, half, (row, column))
             for k, electrons in enumerate(CLASSES):
                 variance = np.where(near, pixel_variance(free[2], electrons, contrast), inf)
-                weights = _estimator(free, modes, variance)
+                weights = estimator(free, modes, variance)
                 bank[k, a, b, :3] = weights[:3]
                 bank[k, a, b, 3] = free[2]
                 noise[k] += _displacement_noise(weights, free[2], modes, contrast) / few**2
@@ -148,7 +148,7 @@ def pixel_variance(flat: Float64, electrons: float, contrast: Contrast) -> Float
     return np.asarray((flat + background) / electrons + contrast.roughness**2 * flat * flat.max(), np.float64)
 
 
-def _estimator(free: Float64, modes: Float64, variance: Float64) -> Float64:
+def estimator(free: Float64, modes: Float64, variance: Float64) -> Float64:
     """Best linear unbiased estimator (6, pixels) of the free terms, per count."""
     # Woodbury: the covariance is a diagonal plus a few contrast terms
     weight = 1.0 / variance

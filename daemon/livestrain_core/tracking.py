@@ -17,9 +17,11 @@ from livestrain_core.image import Cover, Pixels, hide_lost, normalise, to_image
 from livestrain_core.robust import robust_fit
 from livestrain_core.types import Float32, Float64, Frames
 from livestrain_core.visible import Equations, Visible, measure_visible
-from livestrain_core.windows import cut
+from livestrain_core.windows import brightness_class, cut
 
 SIGNIFICANCE = 4.0
+# nothing is looked for farther away than this [px]
+FARTHEST_PX = 1e6
 # disks of which a larger part is hidden are given up: where it is left out, and where it is filled
 MOST_HIDDEN = 0.7
 MOST_FILLED = 0.4
@@ -134,17 +136,11 @@ def hidden_parts(hidden: Float32, filters: Float32, at: tuple[int, int, int]) ->
 
 
 @njit(cache=True, nogil=True)
-def brightness_class(intensity: float, limits: Float64) -> int:
-    """Index of the filters made for disks of this many electrons."""
-    k = 0
-    while k < len(limits) and intensity > limits[k]:
-        k += 1
-    return k
-
-
-@njit(cache=True, nogil=True)
 def nearest(place: float, shifts: int) -> tuple[int, int, float]:
     """Pixel and part of it that are nearest to a place, and the place that they stand for."""
+    # asked of the number itself: what is not finite must not become a pixel
+    if not abs(place) < FARTHEST_PX:
+        return -1, 0, place
     pixel = int(np.floor(place + 0.5))
     part = min(int((place - pixel + 0.5) * shifts), shifts - 1)
     return pixel, part, pixel + (part + 0.5) / shifts - 0.5

@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from livestrain_core.types import Float64
+
 T = TypeVar("T", np.float32, np.float64)
 VECTOR, HALF_VECTOR, LOOP = 16, 8, 64
 """float32 numbers in a vector, in half of one, and in an unrolled loop."""
@@ -50,3 +52,12 @@ def cut(image: NDArray[Any], row: int, column: int, window: NDArray[Any]) -> Non
         target = window[r]
         for c in range(columns):
             target[c] = source[c]
+
+
+@njit(cache=True, nogil=True)
+def brightness_class(intensity: float, limits: Float64) -> int:
+    """Index of the filters made for disks of this many electrons."""
+    k = 0
+    while k < len(limits) and intensity > limits[k]:
+        k += 1
+    return k

@@ -89,7 +89,7 @@ class WorkersConfig(Section):
     timeout_seconds: Seconds = 10.0
     """A worker that has not finished a range by then is killed."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    """So often is a range tried before it is split; the last time with a worker for itself, so at least twice."""
+    """So often, twice at least, a range is tried before it is split; after the first time in a worker of its own."""
     largest_range: Annotated[int, Field(ge=1, le=4096)] = 256
     """Positions in one task at most."""
     order: Literal["sequential", "newest"] = "newest"

@@ -17,11 +17,10 @@ from livestrain_daemon.errors import ConfigError, PlanError
 from livestrain_daemon.plan import CalibrationPlan, Plan, read_plan, stages_for
 from livestrain_daemon.scan.surroundings import GivenImages
 from livestrain_daemon.scanfolder.detector_images import DetectorImage
+from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 
-NPY = b"\x93NUMPY"
 MOST_IMAGES, MOST_BYTES = 256, 1 << 28
 """Of a vacuum scan so many images are averaged, at most, of so many bytes as float64."""
-HDF5 = (".h5", ".hdf5", ".emd", ".nxs")
 
 
 def read_given(config: AnalysisConfig) -> GivenImages:
@@ -121,7 +120,7 @@ def _read(key: str, path: Path | None, ndims: tuple[int, ...], what: str) -> NDA
     if path is None:
         return None
     try:
-        image = _from_hdf5(path, ndims) if path.suffix in HDF5 else _from_npy(path)
+        image = _from_file(path, ndims)
     except FileNotFoundError as error:
         raise ConfigError(f"analysis.{key}: there is no file {path.absolute()}") from error
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
@@ -131,10 +130,19 @@ def _read(key: str, path: Path | None, ndims: tuple[int, ...], what: str) -> NDA
     return image
 
 
-def _from_npy(path: Path) -> NDArray[np.generic]:
+def _from_file(path: Path, ndims: tuple[int, ...]) -> NDArray[np.generic] | None:
+    """What a file holds, by its form and not by its name."""
     with path.open("rb") as file:
-        if file.read(len(NPY)) != NPY:
-            raise ValueError("something else")
+        beginning = file.read(LOOKED_AT_BYTES)
+    if beginning.startswith(NPY):
+        return _from_npy(path)
+    # HDF5 may have a block of something else before it
+    if h5py.is_hdf5(path):
+        return _from_hdf5(path, ndims)
+    raise ValueError(form_of(beginning))
+
+
+def _from_npy(path: Path) -> NDArray[np.generic]:
     # a scan is not read as a whole
     return _spread(np.load(path, mmap_mode="r", allow_pickle=False))
 

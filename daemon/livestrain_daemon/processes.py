@@ -19,6 +19,29 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THRE
 """A child is one processor's worth of work: threads of a linear algebra library would only get in its way."""
 
 
+def processor_seconds(pid: int) -> float:
+    """
+    Processor time that a process has used.
+
+    Parameters
+    ----------
+    pid
+        Its number.
+
+    Returns
+    -------
+    float
+        In whole ticks of the kernel; zero where there is no such process [s].
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
+    except OSError:
+        return 0.0
+    # the name in brackets may hold anything; user and system time are fields 14 and 15
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def spawn(module: str, settings: Mapping[str, Any], keep_open: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """
     Starts ``python -m module settings`` as a child.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_simulator.errors import NoFrames, NotReplayable
+from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 
 READ_BYTES = 16 << 20
 """Pixels read at a time, unless a chunk is larger [bytes]."""
@@ -136,8 +137,13 @@ def open_recording(path: Path, dataset: str | None = None) -> Recording:
         If it cannot be read.
     """
     with path.open("rb") as file:
-        is_npy = file.read(6) == b"\x93NUMPY"
-    return _open_npy(path) if is_npy else _open_hdf5(path, dataset)
+        beginning = file.read(LOOKED_AT_BYTES)
+    if beginning.startswith(NPY):
+        return _open_npy(path)
+    # HDF5 may have a block of something else before it
+    if not h5py.is_hdf5(path):
+        raise OSError(f"{path}: expected a .npy or HDF5 file, found {form_of(beginning)}")
+    return _open_hdf5(path, dataset)
 
 
 def _open_npy(path: Path) -> Recording:

@@ -244,12 +244,18 @@ def test_what_the_sender_said_is_not_said_to_be_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
-    [({"g1": (3.0, 0.0)}, "--yes makes a new plan revision"), ({"g1": None, "reason": "dark"}, "no lattice was found")],
+    ("found", "keep", "told"),
+    [
+        ({"g1": (3.0, 0.0)}, False, "--yes makes a new plan revision"),
+        ({"g1": None, "reason": "dark"}, False, "no lattice was found"),
+        ({"g1": None, "reason": "dark"}, True, "--yes makes a new plan revision"),
+    ],
 )
-def test_nobody_is_told_to_apply_a_calibration_without_a_lattice(found: dict[str, object], told: str) -> None:
+def test_nobody_is_told_to_apply_a_calibration_without_a_lattice(
+    found: dict[str, object], keep: bool, told: str
+) -> None:
     reply = CalibrateReply(id="1", epoch="e", scan_id="s", proposal="abc", calibration=found, revision=None)
-    assert told in calibrate.outcome(reply)
+    assert told in calibrate.outcome(reply, keep)
 
 
 def test_what_is_known_goes_with_the_request(daemon: WireDaemon, tmp_path: Path) -> None:
@@ -283,17 +289,47 @@ def test_what_cannot_be_known_is_a_usage_error(daemon: WireDaemon, options: list
     assert not daemon.requests
 
 
-def test_a_vacuum_probe_that_is_none_is_a_usage_error(daemon: WireDaemon, tmp_path: Path) -> None:
+def test_a_vacuum_probe_that_is_none_is_a_usage_error(
+    daemon: WireDaemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "probe.h5").write_bytes(b"\x89HDF\r\n\x1a\n\x00")
     np.save(tmp_path / "cube.npy", np.ones((2, 2, 2)))
-    for name in ("text.npy", "cube.npy", "absent.npy"):
+    np.save(tmp_path / "objects.npy", np.array([[{}]], object))
+    found = {
+        "text.npy": "is not a .npy file, found text that begins with 'no array'",
+        "probe.h5": "is not a .npy file, found an HDF5 file",
+        "cube.npy": "holds no image of numbers",
+        "objects.npy": "cannot be read",
+        "absent.npy": "does not exist",
+    }
+    for name, told in found.items():
         assert run(["calibrate", "--vacuum-probe", str(tmp_path / name)]) == exits.USAGE
+        said = capsys.readouterr().err
+        assert told.replace(" ", "") in "".join(said.replace("│", "").split())
+        assert "unsafe" not in said
     assert not daemon.requests
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "1:b", "5:2", "-1", "1,,2", "0:9:0", "0:4:1:1", "9" * 20, "9" * 5000, "0:99999999999", "0:9:" + "9" * 50],
+    [
+        "",
+        "a",
+        "1:b",
+        "5:2",
+        "-1",
+        "1,,2",
+        "0:9:0",
+        "0:4:1:1",
+        "9" * 20,
+        "9" * 5000,
+        "0:99999999999",
+        "1 2",
+        "1 2,3",
+        "0:4 096",
+        "0:9:" + "9" * 50,
+    ],
 )
 def test_positions_that_are_none_are_a_usage_error(
     text: str, daemon: WireDaemon, capsys: pytest.CaptureFixture[str]

@@ -10,6 +10,7 @@ from helpers.waiting import wait_until
 from livestrain_client.cli import exits, run
 from livestrain_client.rig import asked
 from livestrain_client.rig.processes import livestrain
+from livestrain_client.writable import check_writable
 from livestrain_simulator import limits
 
 
@@ -64,7 +65,7 @@ def test_a_file_for_the_outcome_that_cannot_be_written_is_refused_first(
 def test_looking_whether_a_file_can_be_written_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text("precious")
     for name in ("old.json", "new.json"):
-        asked.check_writable(tmp_path / name)
+        check_writable(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
     assert (tmp_path / "old.json").read_text() == "precious"
 

@@ -15,8 +15,8 @@ from livestrain_client.colours import NO_DATA, ColourScale, scale_of
 from livestrain_client.live import Live
 from livestrain_client.saving import KNOWN_SUFFIX, save_figure, save_maps
 from livestrain_client.terminal import HalfBlocks, fitted
-from livestrain_client.view import LiveView, Screen
-from livestrain_wire.messages import MapInfo
+from livestrain_client.view import LiveView, Screen, part_done, rates_line
+from livestrain_wire.messages import MapInfo, Progress, StageCounts
 
 
 def test_diverging_colours_are_symmetric_about_white_and_grey_is_no_data() -> None:
@@ -86,6 +86,25 @@ def test_the_view_shows_maps_counts_rates_and_events(live: Live) -> None:
     for text in ("scan-1", "16 x 24", "e_xx", "± 3 %", "theta", "▀", "stored 300/384", "1,000 frames/s", "lag 0"):
         assert text in written
     assert "total" not in written
+
+
+@pytest.mark.parametrize(
+    ("stages", "percent"), [({}, 0.0), ({"diffraction": StageCounts(analysed=3, pending=1)}, 0.75)]
+)
+def test_nothing_is_done_before_there_is_a_plan(stages: dict[str, StageCounts], percent: float) -> None:
+    assert part_done(progress(stages=stages)) == percent
+
+
+@pytest.mark.parametrize(("rate", "lag"), [(0.0, "lag 4"), (8.0, "lag 4 (0.5 s)")])
+def test_a_lag_has_seconds_only_where_there_is_a_rate(rate: float, lag: str) -> None:
+    told = rates_line(progress(stages={}, analysed_per_second=rate, lag_positions=4, lag_seconds=rate and 4 / rate))
+    assert told.endswith(lag)
+
+
+def progress(**fields: object) -> Progress:
+    sent = {"epoch": "", "sequence": 0, "scan_id": "scan-1", "revision": 0, "positions": 4, "stored": 4, "missing": 0}
+    rates = {"frames_per_second": 1.0, "analysed_per_second": 0.0, "lag_positions": 0, "lag_seconds": 0.0, "faults": {}}
+    return Progress.model_validate(sent | rates | fields)
 
 
 def test_the_view_shows_the_maps_that_were_chosen(live: Live) -> None:

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from core.patterns import HEXAGONAL, OBLIQUE, SHAPE, SQUARE, Scan, draw_disk, scan
 from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
-from livestrain_core.errors import NoProbe
+from livestrain_core.errors import NoProbe, NoVacuumProbe
 from livestrain_core.lattice import Lattice, Reason, fit_lattice
 from livestrain_core.probe import Probe
 from livestrain_core.target import Target, miller
+from livestrain_core.types import Template
 
 
 def poisson(mean: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -145,3 +146,20 @@ def test_of_one_frame_it_says_that_it_takes_two() -> None:
     assert found.lattice is None
     assert "it takes 2 at least" in found.reason
     assert "it takes" not in calibrate(given.frames, None, given.vacuum).reason
+
+
+@pytest.mark.parametrize("template", ["disk", "image"])
+@pytest.mark.parametrize("kind", ["zeros", "not finite", "noise", "probe"])
+def test_a_vacuum_probe_without_a_disk_is_to_blame_and_not_the_frames(template: Template, kind: str) -> None:
+    given = scan(SQUARE, 16)
+    images = {
+        "zeros": np.zeros(SHAPE),
+        "not finite": np.full(SHAPE, np.nan),
+        "noise": np.random.default_rng(5).poisson(100.0, SHAPE).astype(np.float64),
+        "probe": given.vacuum,
+    }
+    if kind == "probe":
+        assert calibrate(given.frames, None, images[kind], template=template).lattice is not None
+        return
+    with pytest.raises(NoVacuumProbe, match="the vacuum probe shows no disk: "):
+        calibrate(given.frames, None, images[kind], template=template)

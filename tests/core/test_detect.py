@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_disk, scan
+from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_disk, indices, scan
 from livestrain_core.detect import DetectOptions, Found, detect
 from livestrain_core.lattice import Lattice
 from livestrain_core.probe import Probe
+from livestrain_core.seek import find_lattices
+from livestrain_core.target import Target, miller
 
 AREA = float(draw_disk(SHAPE, np.array([64.0, 64.0]), PROBE).sum())
 
@@ -190,6 +192,18 @@ def test_a_frame_gives_the_same_bits_alone_and_among_others_in_any_type(dtype: s
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
 
 
+def test_crowded_and_hidden_disks_of_a_frame_are_the_same_alone_and_in_any_order() -> None:
+    crowded = [scan(lattice, 3, electrons=3e4).frames for lattice in (HEXAGONAL, SQUARE, OBLIQUE)]
+    frames = np.concatenate([*crowded, crowded[0] + crowded[1], image_of_two(12.0).astype(np.uint16)])
+    usable = stopped()
+    together, order = detect(frames, usable, PROBE), np.random.default_rng(0).permutation(len(frames))
+    mixed = detect(frames[order], usable, PROBE)
+    for name in ("position", "intensity", "score", "count"):
+        np.testing.assert_array_equal(getattr(mixed, name), getattr(together, name)[order])
+        alone = [getattr(detect(frame[None], usable, PROBE), name)[0] for frame in frames]
+        np.testing.assert_array_equal(np.stack(alone), getattr(together, name))
+
+
 def test_normalised_frames_are_searched_like_counts() -> None:
     given = scan(SQUARE, 6)
     frames = (given.frames / given.frames.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
@@ -214,6 +228,25 @@ BAD: dict[str, NDArray[Any]] = {
     "infinite": np.full(SHAPE, np.inf, np.float32),
     "negative": np.full(SHAPE, -5.0, np.float32),
 }
+
+
+def overflowing(kind: str) -> NDArray[np.float32]:
+    """Finite numbers whose sums are not: huge ones, or floats read in the wrong byte order."""
+    frames = scan(SQUARE, 4).frames.astype(np.float32)
+    if kind == "huge":
+        return np.asarray(frames * 1e34 * np.random.default_rng(0).choice([-1, 1], frames.shape), np.float32)
+    swapped = frames.byteswap()
+    return np.where(np.isfinite(swapped), swapped, np.float32(3e38))
+
+
+@pytest.mark.parametrize("kind", ["huge", "swapped"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_numbers_beyond_counting_end_nothing(kind: str, cut: bool) -> None:
+    frames, usable = overflowing(kind), stopped() if cut else None
+    found = detect(frames, usable, PROBE)
+    assert (found.count <= 64).all()
+    sought = find_lattices(frames, usable, Target(SQUARE, miller(indices(3, 48.0, SQUARE)), PROBE, 5.0))
+    assert sought.fit.g1.shape == (4, 2)
 
 
 @pytest.mark.parametrize("kind", BAD)

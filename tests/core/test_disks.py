@@ -13,7 +13,7 @@ from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice
 from livestrain_core.layout import task_for, work_for
 from livestrain_core.probe import Probe, disk
 from livestrain_core.target import Target, miller
-from livestrain_core.templates import filters
+from livestrain_core.templates import CLASSES, disk_model, estimator, filters, pixel_variance
 from livestrain_core.types import Disks
 
 SEARCH_PX = 5.0
@@ -199,6 +199,20 @@ def test_one_round_of_filters_is_nearly_as_good_as_two(square: Scan) -> None:
     ]
     one, two = (np.sqrt(np.mean((vectors(fit) - square.g) ** 2)) for fit in fits)
     assert one < 1.3 * two
+
+
+@pytest.mark.parametrize("amplitude", [0.05, 0.3])
+@pytest.mark.parametrize("at", [(0, 2), (2, 1), (3, 2)])
+def test_filters_mirrored_from_another_shift_are_those_made_for_a_shift(amplitude: float, at: tuple[int, int]) -> None:
+    contrast = replace(USUAL, amplitude=(amplitude,) * len(USUAL.amplitude))
+    mirrored = filters(PROBE, contrast)
+    shift = ((at[0] + 0.5) / 4 - 0.5, (at[1] + 0.5) / 4 - 0.5)
+    free, modes = disk_model(PROBE, contrast, mirrored.half, shift)
+    for kind, electrons in enumerate(CLASSES):
+        made = estimator(free, modes, pixel_variance(free[2], electrons, contrast))[:3]
+        found = mirrored.bank[kind, at[0], at[1]]
+        np.testing.assert_allclose(found[:3], made, atol=1e-4 * np.abs(made).max())
+        np.testing.assert_allclose(found[3], free[2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(128, 131), (127, 130), (121, 128)])

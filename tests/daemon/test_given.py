@@ -96,6 +96,25 @@ def test_what_is_no_image_is_refused_naming_key_and_file(tmp_path: Path, key: st
 
 
 @pytest.mark.parametrize(
+    ("kind", "found"),
+    [("text", "text that begins with 'not an image'"), ("archive", "a zip archive"), ("empty", "an empty file")],
+)
+def test_what_a_file_is_instead_of_an_image_is_told(tmp_path: Path, kind: str, found: str) -> None:
+    for name in ("image.npy", "image.h5"):
+        NO_IMAGES[kind](tmp_path / "image.npy")
+        (tmp_path / "image.npy").rename(tmp_path / name)
+        with pytest.raises(ConfigError, match=rf"expected a \.npy or HDF5 file at .*{name}, found {found}"):
+            read_given(given(vacuum_probe=tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["image.npy", "image.h5"])
+def test_an_image_is_known_by_its_form_and_not_by_its_name(tmp_path: Path, name: str) -> None:
+    with h5py.File(tmp_path / name, "w") as file:
+        file["image"] = draw_disk((64, 64), AT, PROBE)
+    assert read_given(given(vacuum_probe=tmp_path / name)).vacuum_probe is not None
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {},

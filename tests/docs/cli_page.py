@@ -1,7 +1,7 @@
 """The page docs/reference/cli.md, from the verbs as they are installed."""
 
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -23,7 +23,7 @@ else to stderr. With `--json`, `watch` and `doctor` print JSON lines, the others
 |---|---|
 | 0 | done; for `serve`: ended by SIGTERM, Ctrl-C or `stop daemon`, after everything stored was analysed |
 | 2 | the command line, or what it asks for, makes no sense |
-| 3 | no data: no scan, no such map or frame, nothing to calibrate on, or the time ran out before the first value |
+| 3 | no data: no scan, no such map or frame, nothing to calibrate on; no value, or no condition met, in time |
 | 4 | a condition of `watch --when` is met |
 | 69 | no daemon answers, a port or lock is taken, or an extra is not installed |
 | 74 | a file or disk cannot be read or written, or there is no space |
@@ -70,6 +70,8 @@ def _row(parameter: Any) -> tuple[str, str, str]:
     if isinstance(default, Enum):
         text += f" One of {', '.join(code(str(one.value)) for one in type(default))}."
         default = default.value
+    elif get_origin(annotation := parameter.type_descriptor.annotation) is Literal:
+        text += f" One of {', '.join(code(str(one)) for one in get_args(annotation))}."
     if parameter.envvar:
         text += f" Else `{parameter.envvar}`."
     shown = "" if default in (None, "") or default is False else str(default)

@@ -17,13 +17,14 @@ from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
 from livestrain_client.cli.output import as_json, messages, results
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control, Known
+from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 from livestrain_wire.messages import CalibrateReply, GivenValues
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 PIPE_COLUMNS = 200
-SLICE = re.compile(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}))?", re.ASCII)
-LIST = re.compile(r"\d{1,99}(,\d{1,99})*", re.ASCII)
+SLICE = re.compile(r"\s*(\d{1,18})\s*:\s*(\d{1,18})\s*(?::\s*(\d{1,18})\s*)?", re.ASCII)
+LIST = re.compile(r"\s*\d{1,99}\s*(,\s*\d{1,99}\s*)*", re.ASCII)
 MOST_LOOKED_AT = 1 << 16
 """Positions that a calibration can be asked to look at; the daemon looks at as many as it has memory for."""
 MOST_POSITIONS = 1 << 26
@@ -87,14 +88,14 @@ def calibrate(
     if json:
         typer.echo(as_json(found))
     else:
-        messages().print(outcome(found), highlight=False)
+        messages().print(outcome(found, keep), highlight=False)
 
 
-def outcome(reply: CalibrateReply) -> str:
-    """What has become of a proposal, in one line."""
+def outcome(reply: CalibrateReply, keep: bool) -> str:
+    """What has become of a proposal, in one line; with `keep` no lattice was looked for."""
     if reply.revision is not None:
         return f"applied as plan revision {reply.revision}"
-    if not reply.calibration.get("g1"):
+    if not keep and not reply.calibration.get("g1"):
         return "nothing is changed: no lattice was found"
     return "nothing is changed; --yes makes a new plan revision of it"
 
@@ -136,11 +137,11 @@ def _wanted(found: CalibrateReply) -> bool:
 
 def parse_positions(text: str) -> list[int]:
     """Flat positions from a list, or from first:after:step."""
-    match = SLICE.fullmatch(text.replace(" ", ""))
+    match = SLICE.fullmatch(text)
     if match is not None:
         first, after, step = int(match[1]), int(match[2]), int(match[3] or 1)
         found: Sequence[int] = range(first, after, step) if step else ()
-    elif LIST.fullmatch(text.replace(" ", "")):
+    elif LIST.fullmatch(text):
         found = [int(part) for part in text.split(",")]
     else:
         raise typer.BadParameter(f"expected 0,64,128 or 0:4096:64, found {text!r:.60}", param_hint="--positions")
@@ -155,10 +156,15 @@ def parse_positions(text: str) -> list[int]:
 
 def read_image(path: Path) -> NDArray[Any]:
     """A (rows, columns) image from a .npy file."""
+    with path.open("rb") as file:
+        beginning = file.read(LOOKED_AT_BYTES)
+    # numpy takes anything else for a pickle, and advises to load it unsafely
+    if not beginning.startswith(NPY):
+        raise typer.BadParameter(f"{path} is not a .npy file, found {form_of(beginning)}")
     try:
         image = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise typer.BadParameter(f"{path} is not a .npy file: {error}") from error
+    except (ValueError, EOFError, MemoryError) as error:
+        raise typer.BadParameter(f"{path} is a .npy file that cannot be read: {error}") from error
     if not isinstance(image, np.ndarray) or image.ndim != 2 or image.dtype.kind not in "buif":
         raise typer.BadParameter(f"{path} holds no image of numbers")
     return image

@@ -15,6 +15,7 @@ from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT
 from livestrain_client.live import Live
 from livestrain_client.saving import save_figure, save_maps
 from livestrain_client.updates import MapChanged, Update
+from livestrain_client.writable import check_writable
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -32,7 +33,7 @@ class Ending:
     skip: str = ""
     """A scan that is over already and not waited for."""
     timeout: float | None = None
-    """For the first value, and for a daemon that went silent [s]."""
+    """For the first value, a condition, and a daemon that went silent [s]."""
 
 
 @app.command()
@@ -46,7 +47,8 @@ def watch(
         list[str] | None, typer.Option(help="End with exit code 4 when a position meets this: 'e_xx > 0.02'.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="Give up with exit code 3 without data after so long [s].")
+        float | None,
+        typer.Option(min=0, help="Give up with exit code 3 after so long without data, or, of --when, unmet [s]."),
     ] = None,
     save: Annotated[
         Path | None, typer.Option(file_okay=False, help="At the end write maps.npz and strain.png there.")
@@ -61,10 +63,11 @@ def watch(
     if maps is not None and not names:
         raise typer.BadParameter("names none", param_hint="--maps")
     conditions = tuple(parse_condition(text) for text in when or ())
-    if save is not None:
-        # hours later is no time to find out that it cannot be made
-        save.mkdir(parents=True, exist_ok=True)
     with Live(maps_endpoint, control, deadline=deadline) as live:
+        if save is not None:
+            # hours later is no time to find out that it cannot be done
+            save.mkdir(parents=True, exist_ok=True)
+            check_writable(save / "maps.npz")
         over = live.scan.start.scan_id if next_scan and live.scan is not None and live.ended is not None else ""
         ending = Ending(until_end, conditions, names, over, timeout)
         with _shower(live, names, json) as shower:
@@ -120,8 +123,18 @@ def _ended(live: Live, shower: Shower, ending: Ending, updates: list[Update], se
 def _given_up(live: Live, ending: Ending, has_data: bool) -> int | None:
     if not has_data:
         return exits.NO_DATA
+    if ending.conditions and not ending.until_end:
+        _say_unmet(live, ending)
+        return exits.NO_DATA
     silent = live.stale and ending.timeout is not None and live.silent_seconds > ending.timeout
     return exits.UNAVAILABLE if ending.until_end and silent else None
+
+
+def _say_unmet(live: Live, ending: Ending) -> None:
+    wanted = " or ".join(str(condition) for condition in ending.conditions)
+    silent = f"; nothing has been heard from {live.maps_endpoint} for {live.silent_seconds:.1f} s" if live.stale else ""
+    text = f"no position has met {wanted} within {ending.timeout:g} s{silent}"
+    messages().print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _condition_met(shower: Shower, ending: Ending, updates: list[Update]) -> bool:

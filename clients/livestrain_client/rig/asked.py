@@ -40,20 +40,12 @@ def check_rate(text: str) -> str:
     return text
 
 
-def check_writable(file: Path) -> None:
-    """
-    Find out whether a file can be written; what it holds stays.
-
-    Raises
-    ------
-    OSError
-        If it cannot.
-    """
-    new = not file.exists()
-    with file.open("ab"):
-        pass
-    if new:
-        file.unlink()
+def check_fixed_rate(text: str) -> str:
+    """Refuse what is not frames per second."""
+    if text == "max":
+        expected = f"expected frames per second of at least {LOWEST_RATE:g}"
+        raise typer.BadParameter(f"{expected}, found max", param_hint="--rate")
+    return check_rate(text)
 
 
 def new_folder(parent: Path) -> Path:
@@ -64,9 +56,6 @@ def new_folder(parent: Path) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            # the parent may be a file
-            if not folder.is_dir():
-                raise
-        else:
-            return folder
-    raise AssertionError("unreachable")
+            continue
+        return folder
+    raise FileExistsError(parent)

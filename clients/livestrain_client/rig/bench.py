@@ -16,7 +16,7 @@ from rich.console import Console
 
 from livestrain_client.errors import Unavailable
 from livestrain_client.live import Live
-from livestrain_client.rig.asked import check_rate
+from livestrain_client.rig.asked import check_fixed_rate, check_rate
 from livestrain_client.rig.benches import add_installed
 from livestrain_client.rig.load import Load, cpu_seconds, settled_parts
 from livestrain_client.rig.processes import (
@@ -58,8 +58,9 @@ HELD_BACK = {
 """The detector is held back when the analysis lags: what is measured is what can be sustained without a loss."""
 
 Frames = Annotated[int, typer.Option(min=COLUMNS, help="Frames to stream, rounded up to whole rows.")]
-Side = Annotated[int, typer.Option("--shape", min=32, max=4096, help="Side of a frame: 128 or 256 [px].")]
+Side = Annotated[int, typer.Option("--shape", min=32, max=4096, help="Side of a frame [px].")]
 Rate = Annotated[str, typer.Option(callback=check_rate, help="Frames per second, or max.")]
+FixedRate = Annotated[str, typer.Option(callback=check_fixed_rate, help="Frames per second.")]
 Encoding = Literal["raw", "lz4", "bslz4"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
@@ -129,7 +130,7 @@ def stream(
 def latency(
     side: Side = 128,
     frames: Frames = 30720,
-    rate: Rate = "1000",
+    rate: FixedRate = "1000",
     frames_per_message: Annotated[int, typer.Option(min=1, help="Frames in one message.")] = 1,
     spool: SpoolFolder = None,
     as_json: Json = False,
@@ -142,7 +143,7 @@ def latency(
 def recovery(
     side: Side = 128,
     frames: Frames = 10240,
-    rate: Rate = "1000",
+    rate: FixedRate = "1000",
     spares: Annotated[int, typer.Option(min=0, help="Warm workers that wait to replace a dead one.")] = 1,
     spool: SpoolFolder = None,
     as_json: Json = False,

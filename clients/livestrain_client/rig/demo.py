@@ -24,7 +24,6 @@ from livestrain_client.rig.asked import (
     MOST_POSITIONS,
     check_rate,
     check_sides,
-    check_writable,
     new_folder,
 )
 from livestrain_client.rig.processes import (
@@ -39,6 +38,7 @@ from livestrain_client.rig.processes import (
 )
 from livestrain_client.saving import save_maps
 from livestrain_client.view import LiveView, Screen, measured_values
+from livestrain_client.writable import check_writable
 from livestrain_wire.messages import StageCounts
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.messages import PingTask
+from livestrain_daemon.processes import processor_seconds
 
 PREPARED_KEPT = 8
 """Revisions that are known to be prepared in a worker; one that was not used lately is prepared again."""
@@ -33,6 +34,16 @@ class WorkerProcess:
     held: deque[Held] = field(default_factory=deque)
     prepared: dict[tuple[str, int], None] = field(default_factory=dict)
     """Folder and revision; the one used last comes last."""
+
+    _used: float = 0.0
+    _used_at: float = 0.0
+
+    def idle_seconds(self, now: float) -> float:
+        """How long it has used no processor time for the task that it is at [s]."""
+        used = processor_seconds(self.process.pid)
+        if used != self._used:
+            self._used, self._used_at = used, now
+        return now - max(self._used_at, self.held[0].started)
 
     def uses(self, what: tuple[str, int]) -> None:
         """Remember that this revision is prepared, and forget those of long ago."""

@@ -21,6 +21,8 @@ class Job:
     """False for what only asks for a sign of life."""
     untaken: Callable[[str], None] | None = None
     """Called with the reason if ``done`` raised; None: it counts as lost, under suspicion."""
+    computes: bool = False
+    """It never waits: a worker that uses no processor time in it is hung, long before the limit."""
     alone: bool = False
     """It shares a worker with no other job, so that the worker's death is beyond doubt its own doing."""
     prepare: tuple[str, int] | None = None

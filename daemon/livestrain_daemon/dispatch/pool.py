@@ -24,9 +24,7 @@ log = structlog.get_logger()
 CREDIT = 2
 """Tasks that a worker holds at most: one at work, one so that it need not wait."""
 START_SECONDS = 600.0
-"""A worker that has not imported and compiled all kernels by then is taken for hung [s]."""
-PREPARE_SECONDS = 120.0
-"""A worker that has not prepared a plan, which may compile a kernel, by then is taken for hung [s]."""
+"""A worker that has not imported and compiled what it needs by then, at its start or for a plan, is hung [s]."""
 PREPARE_ATTEMPTS = 3
 """A plan that could not be prepared so many times in a row is given up: its ranges fail."""
 PING_SECONDS = 1.0
@@ -187,6 +185,11 @@ class WorkerPool:
                     self._lose(job, "no worker could prepare the plan", True)
                     return
                 self._prepare(worker, job.prepare)
+                if job.alone:
+                    # not behind the preparation either, whose acknowledgement could die with the worker
+                    worker.uses(job.prepare)
+                    self._alone = job
+                    return
             worker.uses(job.prepare)
         if job.limit_seconds > self._config.timeout_seconds and not worker.held:
             # a task that may take long must not hide a worker that hangs already
@@ -214,7 +217,8 @@ class WorkerPool:
             task=lambda number: PrepareTask(number=number, folder=folder, revision=revision),
             done=done,
             lost=lost,
-            limit_seconds=PREPARE_SECONDS,
+            limit_seconds=START_SECONDS,
+            computes=True,
         )
         self._give(worker, job)
 
@@ -277,8 +281,12 @@ class WorkerPool:
         if not worker.ready:
             if now - worker.started > START_SECONDS:
                 self._doom(worker, f"was not ready after {START_SECONDS:g} s")
-        elif worker.held and now - worker.held[0].started > worker.held[0].job.limit_seconds:
-            self._doom(worker, f"did not finish a task within {worker.held[0].job.limit_seconds:g} s")
+        elif worker.held:
+            job, patience = worker.held[0].job, self._config.timeout_seconds
+            if now - worker.held[0].started > job.limit_seconds:
+                self._doom(worker, f"did not finish a task within {job.limit_seconds:g} s")
+            elif job.computes and worker.idle_seconds(now) > patience:
+                self._doom(worker, f"used no processor time for {patience:g} s")
 
     def _doom(self, worker: WorkerProcess, why: str) -> None:
         worker.doomed = why

@@ -126,8 +126,7 @@ class RevisionWork:
             self._suspects.append(work)
         elif not work.alone:
             # the acknowledgement of a finished range may die with the worker that the next one killed
-            failures = min(work.failures + 1, self._config.attempts - 1)
-            self._suspects.append(_Range(work.stage, work.runs, failures, alone=True))
+            self._suspects.append(replace(work, failures=min(1, self._config.attempts - 1), alone=True))
         elif work.failures + 1 < self._config.attempts:
             self._suspects.append(replace(work, failures=work.failures + 1))
         elif size(work.runs) > 1:

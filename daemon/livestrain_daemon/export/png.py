@@ -147,7 +147,7 @@ def _subtitle(scan: Exported, one: MapImage) -> str:
 
 def _reference_line(reference: ReferenceInfo) -> str:
     """What strain is against, in a few words."""
-    if reference.region is None:
+    if reference.kind != "region" or reference.region is None:
         return {"values": "given vectors", "plan": "the plan's lattice"}.get(reference.kind, reference.kind)
     first_row, first_column, row_after, column_after = reference.region
     return f"region {first_row}:{row_after},{first_column}:{column_after}"

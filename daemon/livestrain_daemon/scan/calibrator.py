@@ -70,6 +70,9 @@ class Calibrator:
             return
 
         def done(answer: TaskDone, payload: bytes) -> None:
+            if "refused" in answer.result:
+                refuse(str(answer.result["refused"]))
+                return
             try:
                 calibration = self._completed(answer.result, wish, before)
             except (EllipseUnknown, PlanError) as error:
@@ -126,8 +129,6 @@ class Calibrator:
 
     def _completed(self, result: Mapping[str, Any], wish: Wish, before: CalibrationPlan | None) -> CalibrationPlan:
         """What a worker found, with what is known beside."""
-        if "refused" in result:
-            raise EllipseUnknown(str(result["refused"]))
         calibration = calibration_from(result, self._scan.opened.start.frame_shape, wish.positions)
         if before is None or wish.source == "automatic":
             calibration = self.with_configured(calibration)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.messages import MedianTask, TaskDone
 from livestrain_daemon.scan.live import LiveScan
-from livestrain_daemon.scan.references import Region, spans_area
+from livestrain_daemon.scan.references import Region, Vectors, spans_area, why_unfit
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_wire.messages import Axes, ReferenceInfo, ReferenceRequest
 
@@ -67,8 +67,7 @@ class Referencer:
         elif request.axes == "scan" and self._scan.revision.plan.calibration.scan_axes is None:
             refuse("how the scan lies to the detector is not known; tell it with livestrain calibrate --rotation")
         elif request.values is not None:
-            info = ReferenceInfo(revision=0, kind="values", vectors=request.values, axes=request.axes or self._axes)
-            self._adopt_given(info, adopted, refuse)
+            self._give(request.values, request.axes or self._axes, adopted, refuse)
         elif request.revert_to is not None:
             earlier = self._scan.references.get(request.revert_to)
             if earlier is None:
@@ -95,6 +94,18 @@ class Referencer:
             refuse("there is no reference yet")
         else:
             adopted(self._scan.adopt_reference(current.model_copy(update={"axes": axes}), by_command=True))
+
+    def _give(self, vectors: Vectors, axes: Axes, adopted: Adopted, refuse: Refuse) -> None:
+        """Vectors that a user knows, if strain of the plan's lattice against them would say something."""
+        revision = self._scan.revision
+        calibration = None if revision is None else revision.plan.calibration
+        unfit = ""
+        if calibration is not None and calibration.g1 and calibration.g2 and spans_area(vectors):
+            unfit = why_unfit(vectors, (*calibration.g1, *calibration.g2))
+        if unfit:
+            refuse(unfit)
+        else:
+            self._adopt_given(ReferenceInfo(revision=0, kind="values", vectors=vectors, axes=axes), adopted, refuse)
 
     def _adopt_given(self, info: ReferenceInfo, adopted: Adopted, refuse: Refuse) -> None:
         if not spans_area(info.vectors):

@@ -15,6 +15,8 @@ Region = tuple[int, int, int, int]
 
 FIRST_MEDIAN = 256
 """Analysed positions at which the median replaces the plan's lattice; again at each doubling, and at the end."""
+MOST_STRAIN = 0.5
+"""No specimen is strained by so much: vectors that would make it so belong to another lattice, or to other units."""
 
 
 def spans_area(vectors: Vectors) -> bool:
@@ -25,6 +27,41 @@ def spans_area(vectors: Vectors) -> bool:
     except SingularLattice:
         return False
     return True
+
+
+def why_unfit(vectors: Vectors, lattice: Vectors) -> str:
+    """
+    Why strain of a lattice against these vectors would say nothing; empty where it does say something.
+
+    Parameters
+    ----------
+    vectors
+        A reference that somebody gives; it spans an area [px].
+    lattice
+        The lattice of the plan [px].
+    """
+    given, planned = np.array(vectors).reshape(2, 2), np.array(lattice).reshape(2, 2)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if np.sign(np.linalg.det(given)) != np.sign(np.linalg.det(planned)):
+            return (
+                f"mirrored: there will be no strain; expected g2 turned from g1 as in the plan, {_told(lattice)}, "
+                f"found {_told(vectors)}; swap the two"
+            )
+        found = strain(planned[None], given)
+        e_xx, e_yy, e_xy = float(found.e_xx[0]), float(found.e_yy[0]), float(found.e_xy[0])
+    half, middle = float(np.hypot((e_xx - e_yy) / 2, e_xy)), (e_xx + e_yy) / 2
+    largest = max((middle - half, middle + half), key=abs)
+    if abs(largest) <= MOST_STRAIN:
+        return ""
+    amount = f"{100 * largest:.3g} %" if np.isfinite(largest) else "no number"
+    return (
+        f"expected vectors near those of the plan, {_told(lattice)}, found {_told(vectors)}: "
+        f"its lattice would be strained by {amount}, expected {100 * MOST_STRAIN:g} % at most"
+    )
+
+
+def _told(vectors: Vectors) -> str:
+    return f"g1 ({vectors[0]:.5g}, {vectors[1]:.5g}) g2 ({vectors[2]:.5g}, {vectors[3]:.5g}) px"
 
 
 class References:

@@ -10,7 +10,7 @@ from livestrain_core.calibrate import Calibration, calibrate
 from livestrain_core.descan import fit_centre_plane
 from livestrain_core.detect import detect
 from livestrain_core.ellipse import Ellipse, ellipse_of_rings, ratio_and_angle
-from livestrain_core.errors import EllipseUnknown, NoDescan, NoProbe
+from livestrain_core.errors import EllipseUnknown, NoDescan, NoProbe, NoVacuumProbe
 from livestrain_core.probe import Probe
 from livestrain_core.rings import Ring, points_on_rings, radial_maxima
 from livestrain_daemon.learned import contrast_fields
@@ -33,7 +33,7 @@ def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
     -------
     dict
         ``calibration``: the plan's calibration, field by field; without it, ``reason`` says why there is none.
-        ``refused``: why the ring that was asked for tells nothing.
+        ``refused``: why the ring or the vacuum probe of a request tells nothing.
     """
     layout = open_frames(Path(task.folder))
     probe, ring_image = _images(task, payload, layout.frame_shape)
@@ -51,6 +51,9 @@ def calibration_result(task: CalibrateTask, payload: bytes) -> Fields:
     else:
         try:
             found = calibrate(frames, usable, probe, template=task.template, probe=known)
+        except NoVacuumProbe as error:
+            # who asks can give another image; a scan must have some plan
+            return {"refused" if task.source == "command" else "reason": str(error)}
         except NoProbe as error:
             return {"reason": str(error)}
         fields = {**_as_fields(found, positions, layout), "source": task.source}

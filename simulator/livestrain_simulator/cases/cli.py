@@ -37,8 +37,8 @@ def cases_verb(
         raise typer.Exit(2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for case in chosen:
+            typer.echo(str(write_case(folder, case)))
     except OSError as error:
-        typer.echo(f"livestrain: {folder}: cannot be made: {error.strerror}", err=True)
+        typer.echo(f"livestrain: {folder}: cannot be written: {error.strerror or error}", err=True)
         raise typer.Exit(74) from error
-    for case in chosen:
-        typer.echo(str(write_case(folder, case)))

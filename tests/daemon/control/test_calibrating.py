@@ -262,3 +262,18 @@ def test_the_disks_of_many_crystals_tell_the_ellipse_and_it_is_applied_without_a
     assert ellipse["ratio"] == pytest.approx(1.04, abs=0.006)
     assert ellipse["angle_deg"] == pytest.approx(30, abs=5)
     assert window.get(CalibrateReply, ApplyCalibrationRequest(id="2", proposal=told.proposal)).revision == 2
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_a_vacuum_probe_without_a_disk_is_refused_and_changes_nothing(looked_at: Window, value: float) -> None:
+    request = CalibrateRequest(id="1", apply=True, vacuum_probe=True)
+    reason, text = looked_at.refused(request, np.full(CAMERA.shape, value, "<f4").tobytes())
+    assert reason == "no_calibration"
+    assert text.startswith("the vacuum probe shows no disk: ")
+    assert plan_of(looked_at).revision == 1
+    good = looked_at.get(CalibrateReply, CalibrateRequest(id="2", vacuum_probe=True), probe_image())
+    assert good.calibration["vacuum_probe"]
+
+
+def probe_image() -> bytes:
+    return bytes(vacuum_probe(CAMERA).astype("<f4").tobytes())

@@ -3,7 +3,8 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -318,10 +319,11 @@ def test_workers_that_never_get_ready_end_the_daemon() -> None:
 class Puppet:
     """A pool of one worker whose answers are given by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = ("/bin/sleep", "600"), timeout_seconds: float = 600.0) -> None:
+        self._command = command
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._processes: list[subprocess.Popen[bytes]] = []
-        config = CONFIG.model_copy(update={"spares": 0, "timeout_seconds": 600.0})
+        config = CONFIG.model_copy(update={"spares": 0, "timeout_seconds": timeout_seconds})
         self.pool = WorkerPool(self._context.socket(zmq.ROUTER), config, self._start)
         self.lost: list[str] = []
         self.prepared = 0
@@ -331,7 +333,7 @@ class Puppet:
 
     def _start(self, identity: str) -> subprocess.Popen[bytes]:
         self._identity = identity.encode()
-        self._processes.append(subprocess.Popen(["/bin/sleep", "600"]))
+        self._processes.append(subprocess.Popen(self._command))
         return self._processes[-1]
 
     def _begin(self) -> None:
@@ -433,6 +435,29 @@ def test_an_answer_that_can_be_taken_is_no_internal_error(puppet: Puppet) -> Non
     assert (puppet.pool.internal_errors, puppet.lost) == (0, [])
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_worker_that_hangs_while_it_prepares_is_found_and_one_that_computes_is_not(stopped: bool) -> None:
+    puppet = Puppet(["/bin/sh", "-c", "while :; do :; done"], timeout_seconds=0.5)
+    try:
+        (worker,) = puppet.pool._workers.values()
+        if stopped:
+            psutil.Process(worker.process.pid).suspend()
+        assert puppet.offer(puppet.job(1)) == 2
+        # the sign of life that was asked for before
+        puppet.answer()
+        patience = time.monotonic() + 1.5
+
+        def over() -> bool:
+            puppet.pool.maintain()
+            return puppet.pool.deaths > 0 or time.monotonic() > patience
+
+        wait_until(over, what="a death, or none")
+        assert puppet.pool.deaths == stopped
+        assert puppet.lost == (["the worker used no processor time for 0.5 s"] if stopped else [])
+    finally:
+        puppet.close()
+
+
 def _plain(puppet: Puppet, *, alone: bool = False) -> Job:
     return replace(puppet.job(1), prepare=None, alone=alone)
 
@@ -446,6 +471,29 @@ def test_a_job_that_must_be_alone_waits_for_an_empty_worker_and_keeps_it(puppet:
     assert [held.job.alone for held in worker.held] == [True]
     puppet.answer()
     assert puppet.offer(_plain(puppet), _plain(puppet)) == 2
+
+
+def test_a_job_that_must_be_alone_comes_after_its_preparation_not_behind_it(puppet: Puppet) -> None:
+    suspected: list[bool] = []
+    job = replace(puppet.job(1), alone=True, lost=lambda reason, suspect: suspected.append(suspect))
+    assert puppet.offer(job) == 1
+    (worker,) = puppet.pool._workers.values()
+    puppet.answer()
+    assert puppet.offer(_plain(puppet)) == 1
+    assert [held.job.alone for held in worker.held] == [True]
+    # its worker dies without a word
+    puppet.replace()
+    puppet.pool.maintain()
+    assert suspected == [True]
+    assert puppet.pool._prepare_failures == {}
+
+
+def test_a_job_that_must_be_alone_outlives_the_worker_that_it_waits_for(puppet: Puppet) -> None:
+    assert puppet.offer(_plain(puppet), _plain(puppet, alone=True)) == 1
+    puppet.replace()
+    assert puppet.offer() == 1
+    (worker,) = puppet.pool._workers.values()
+    assert [held.job.alone for held in worker.held] == [True]
 
 
 def test_jobs_that_need_not_be_alone_share_a_worker(puppet: Puppet) -> None:

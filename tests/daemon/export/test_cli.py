@@ -82,10 +82,10 @@ def test_what_is_no_scan_and_what_has_no_lattice_is_said_in_a_line(
 
 @pytest.mark.parametrize("how", [["--to", "csv"], ["--pack"]])
 def test_the_folder_that_may_have_been_meant_is_named(folder: Path, tmp_path: Path, how: list[str]) -> None:
-    for wrong in (folder.parent, folder / "results-0001.h5"):
+    for wrong, what in ((folder.parent, "is not a scan folder"), (folder / "results-0001.h5", "is no folder")):
         done = ask(wrong, *how)
         assert (done.exit_code, done.stderr.count("\n")) == (IO, 1)
-        assert f"{wrong}: is no" in done.stderr.replace("is not a scan folder", "is no")
+        assert f"{wrong}: {what}" in done.stderr
         assert f"did you mean {folder}?" in done.stderr
     absent = ask(tmp_path / "absent", *how)
     assert absent.stderr == f"livestrain export: {tmp_path / 'absent'}: does not exist\n"

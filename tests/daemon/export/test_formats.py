@@ -17,6 +17,7 @@ import tifffile
 from daemon.export.scans import PIXEL_MRAD, STEP_NM
 from daemon.small_scan import CAMERA, SCAN
 from livestrain_daemon.export import FORMATS, Choice, Exported, ExportError, MissingLibrary, png, read_scan, write_scan
+from livestrain_wire.messages import ReferenceInfo
 
 HYPERSPY_PYTHON = os.environ.get("LIVESTRAIN_HYPERSPY_PYTHON", "")
 
@@ -117,6 +118,12 @@ def test_the_title_of_a_picture_says_against_what_strain_is(folder: Path, refere
     strain, total = found.maps
     assert png._subtitle(found, strain).endswith(told)
     assert "reference" not in png._subtitle(found, total)
+
+
+def test_a_region_that_is_wanted_but_not_used_is_not_in_the_title() -> None:
+    used = ReferenceInfo(revision=1, kind="region", vectors=(20.0, 0.0, 0.0, 20.0), region=(0, 0, 9, 20))
+    assert png._reference_line(used) == "region 0:9,0:20"
+    assert png._reference_line(used.model_copy(update={"kind": "plan"})) == "the plan's lattice"
 
 
 def test_a_picture_of_a_whole_scan_has_no_grey(scan: Exported, tmp_path: Path) -> None:

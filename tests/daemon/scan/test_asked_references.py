@@ -106,6 +106,39 @@ def test_values_that_are_no_lattice_are_refused_and_do_no_harm(
 
 
 @pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((0.0, 14.0, 14.0, 0.0), "mirrored: there will be no strain"),
+        ((1.0, 0.0, 0.0, 1.0), "would be strained by -9"),
+        ((22.0, 0.0, 0.0, 14.0), "would be strained by 5"),
+        ((1e150, 0.0, 0.0, 1e150), "expected 50 % at most"),
+    ],
+)
+def test_values_that_cannot_be_the_lattice_of_the_plan_are_refused_with_both(
+    analysed: Desk, values: tuple[float, float, float, float], reason: str
+) -> None:
+    (told,) = ask(analysed, values=values)
+    assert isinstance(told, str)
+    assert reason in told
+    assert analysed.scans.newest is not None
+    assert analysed.scans.newest.scan.revision is not None
+    g1 = analysed.scans.newest.scan.revision.plan.calibration.g1
+    assert g1 is not None
+    assert f"plan, g1 ({g1[0]:.5g}, {g1[1]:.5g})" in told
+    assert f"found g1 ({values[0]:.5g}, {values[1]:.5g})" in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("values", [(20.0, 0.0, 0.0, 14.0), (0.0, 14.0, -14.0, 0.0), (10.0, -10.0, 10.0, 10.0)])
+def test_values_of_a_strained_or_turned_lattice_are_taken(
+    analysed: Desk, values: tuple[float, float, float, float]
+) -> None:
+    (told,) = ask(analysed, values=values)
+    assert isinstance(told, ReferenceInfo)
+    assert told.vectors == values
+
+
+@pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"region": (0, 0, 0, 0)}, "no good position in rows 0:0, columns 0:0 yet"),

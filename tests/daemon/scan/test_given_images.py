@@ -14,6 +14,7 @@ from livestrain_daemon.scan.calibration import Wish
 from livestrain_daemon.scan.surroundings import GivenImages
 from livestrain_daemon.scanfolder import ResultsFile, open_results
 from livestrain_daemon.scanfolder.detector_images import DetectorImage, load_image, store_image
+from livestrain_simulator.patterns import vacuum_probe
 from livestrain_wire.messages import Event
 
 
@@ -90,3 +91,19 @@ def test_a_dark_that_cannot_be_stored_is_told_and_not_used(tmp_path: Path) -> No
         assert hand.scan.revision is not None
         assert hand.scan.revision.plan.corrections.dark is None
         assert "dark_not_used" in [event.name for event in only(desk.heard(), Event)]
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_a_given_vacuum_probe_without_a_disk_is_the_reason_of_the_plan(tmp_path: Path, good: bool) -> None:
+    image = vacuum_probe(CAMERA).astype(np.float32) if good else np.zeros(CAMERA.shape, np.float32)
+    with Desk(tmp_path, GivenImages(vacuum_probe=image)) as desk:
+        hand = desk.open()
+        desk.store(*EVERYTHING)
+        desk.end()
+        desk.finish()
+        assert hand.scan.revision is not None
+        calibration = hand.scan.revision.plan.calibration
+        assert calibration.nominal == (not good)
+        assert calibration.reason.startswith("" if good else "the vacuum probe shows no disk: ")
+        told = [event.text for event in only(desk.heard(), Event) if event.name == "no_lattice"]
+        assert any("vacuum probe shows no disk" in text for text in told) == (not good)

@@ -52,3 +52,14 @@ def test_an_image_that_comes_with_a_request_counts_more_than_given_values(folder
     assert plan.vacuum_probe
     assert not plan.probe_given
     assert plan.radius_px != 9.0
+
+
+@pytest.mark.parametrize("source", ["command", "automatic"])
+def test_a_vacuum_probe_without_a_disk_is_refused_or_is_the_reason_of_the_plan(folder: str, source: str) -> None:
+    dark = np.zeros(CAMERA.shape, "<f4").tobytes()
+    answer = calibration_result(task(folder, vacuum_probe=True, source=source), dark)
+    (key,) = answer
+    assert key == ("refused" if source == "command" else "reason")
+    assert answer[key].startswith("the vacuum probe shows no disk: nothing stands out")
+    good = calibration_result(task(folder, vacuum_probe=True, source=source), IMAGE)
+    assert list(good) == ["calibration"]

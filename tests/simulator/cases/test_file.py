@@ -76,4 +76,4 @@ def test_the_verb_says_what_there_is_when_nothing_is_chosen(tmp_path: Path) -> N
 def test_a_folder_that_cannot_be_made_is_said_in_a_line() -> None:
     result = CliRunner().invoke(app, ["/proc/nothing/made", "--only", "base_d5_u5_mixed_gap"])
     assert (result.exit_code, result.stderr.count("\n")) == (74, 1)
-    assert "/proc/nothing/made: cannot be made" in result.stderr
+    assert "/proc/nothing/made: cannot be written" in result.stderr
