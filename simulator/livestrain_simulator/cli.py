@@ -21,6 +21,7 @@ from livestrain_simulator import limits
 
 if TYPE_CHECKING:
     from livestrain_simulator.delivery import Delivery, Report
+    from livestrain_simulator.named import Fate
 
 USAGE, NO_DATA, UNAVAILABLE, IO_ERROR, INTERRUPTED = 2, 3, 69, 74, 130
 SIDES = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?", re.ASCII)
@@ -169,7 +170,7 @@ def simulate_verb(
         delivery = replace(delivery, times=times)
         began = time.time_ns()
         report = simulate(simulation, delivery)
-        _say(report, json, _name(delivery, control, began))
+        _say(report, json, _fate(delivery, report, control, began))
 
 
 @replay_app.command("replay")
@@ -200,7 +201,7 @@ def replay_verb(
         sides = _sides(scan_shape, "--scan-shape") if scan_shape else None
         began = time.time_ns()
         report = replay(file, delivery, dataset, sides, order.value, flyback, dwell_us, real_time)
-        _say(report, json, _name(delivery, control, began))
+        _say(report, json, _fate(delivery, report, control, began))
 
 
 def _delivery(
@@ -221,16 +222,26 @@ def _delivery(
     return Delivery(endpoint, wait, scan_id, sending, mistakes)
 
 
-def _name(delivery: "Delivery", control: str | None, began_ns: int) -> str | None:
-    """What the daemon calls a scan whose name was chosen; None where nobody says."""
-    from livestrain_simulator.named import name_given
+def _fate(delivery: "Delivery", report: "Report", control: str | None, began_ns: int) -> "Fate":
+    """What the daemon has made of a scan, where it can be asked."""
+    from livestrain_simulator.named import Fate, fate_of
 
     control = CONTROL if control is None and delivery.endpoint == INTAKE else control
-    return name_given(control, delivery.scan_id, began_ns) if control and delivery.scan_id else None
+    return fate_of(control, report.sent.scan_id, began_ns) if control else Fate()
 
 
-def _say(report: "Report", json: bool, name: str | None) -> None:
-    facts = report.facts() | {"daemon_scan_id": name}
+def _say(report: "Report", json: bool, fate: "Fate") -> None:
+    """What was sent, and what became of it; a scan that was refused is a failure."""
+    _say_sent(report, json, fate)
+    if fate.refusal is not None:
+        line = " ".join(f"livestrain: the daemon refused scan {report.sent.scan_id}: {fate.refusal}".split())
+        typer.echo(line, err=True)
+        raise typer.Exit(UNAVAILABLE)
+
+
+def _say_sent(report: "Report", json: bool, fate: "Fate") -> None:
+    name = fate.name
+    facts = report.facts() | {"daemon_scan_id": name, "refusal": fate.refusal}
     if json:
         typer.echo(json_lines.dumps(facts))
         return

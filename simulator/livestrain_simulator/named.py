@@ -1,7 +1,8 @@
-"""What the daemon calls a scan that it has been sent: another name, where it has one of that name already."""
+"""What the daemon has made of a scan: its name, another where it has one of that name already, or why it refused it."""
 
 import time
 import uuid
+from dataclasses import dataclass
 
 import zmq
 
@@ -16,9 +17,19 @@ LONGEST_NUMBERED = 50
 """A name that gets a number may be cut, never to less than this."""
 
 
-def name_given(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) -> str | None:
+@dataclass(frozen=True)
+class Fate:
+    """What has become of a scan that was sent; nothing is known where nobody says."""
+
+    name: str | None = None
+    """What the daemon calls it."""
+    refusal: str | None = None
+    """Why the daemon has refused it."""
+
+
+def fate_of(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) -> Fate:
     """
-    The daemon's name of a scan.
+    What the daemon has made of a scan.
 
     Parameters
     ----------
@@ -33,25 +44,32 @@ def name_given(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) 
 
     Returns
     -------
-    str or None
-        None where the daemon does not answer, or has begun no such scan.
+    Fate
+        The name as soon as the daemon has begun the scan. A refusal only when it has not in all that time: it may be
+        that of an earlier scan of the same name.
     """
     end = time.monotonic() + seconds
+    refused = f"{sent_as}: "
+    fate = Fate()
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
         try:
             socket.connect(control)
         except zmq.ZMQError:
-            return None
+            return fate
         while time.monotonic() < end:
             status = _status(socket)
-            if status is None or status.scan is None or status.scan.started_ns < began_ns:
+            if status is None:
+                continue
+            if status.last_refusal.startswith(refused):
+                fate = Fate(refusal=status.last_refusal.removeprefix(refused))
+            if status.scan is None or status.scan.started_ns < began_ns:
                 continue
             name = status.scan.start.scan_id
             if name == sent_as or _numbered(name, sent_as):
-                return name
-    return None
+                return Fate(name)
+    return fate
 
 
 def _numbered(name: str, sent_as: str) -> bool:

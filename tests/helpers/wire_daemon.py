@@ -77,6 +77,7 @@ class WireDaemon:
         """True: requests come and are not answered."""
         self.silent = False
         """True: no heartbeats."""
+        self.last_refusal = ""
         self.armed = True
         self.reference: ReferenceInfo | None = None
         """Told with the status."""
@@ -354,6 +355,7 @@ class WireDaemon:
             ended=None if scan is None else scan.ended,
             reference=self.reference,
             topics=dict(self.sequences),
+            last_refusal=self.last_refusal,
         )
 
     def _snapshot(self, request: SnapshotRequest, scan: WireScan) -> tuple[Message, bytes | None]:

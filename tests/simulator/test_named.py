@@ -1,5 +1,6 @@
-"""What a sender learns of the name that its scan has got, from a daemon over real sockets."""
+"""What a sender learns of what became of its scan, from a daemon over real sockets."""
 
+import json
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 from helpers.wire_daemon import WireDaemon
 from livestrain_simulator.cli import simulate_app
-from livestrain_simulator.named import name_given
+from livestrain_simulator.named import Fate, fate_of
 from simulator.receiving import receiving
 
 
@@ -22,25 +23,25 @@ def begun(daemon: WireDaemon, scan_id: str) -> None:
 def test_the_daemon_s_name_is_told(sent: str, given: str) -> None:
     with WireDaemon() as daemon:
         begun(daemon, given)
-        assert name_given(daemon.control_endpoint, sent, 0) == given
+        assert fate_of(daemon.control_endpoint, sent, 0) == Fate(given)
 
 
 @pytest.mark.parametrize("other", ["second", "first-x", "first-", "firs", "2"])
 def test_another_scan_gives_no_name(other: str) -> None:
     with WireDaemon() as daemon:
         begun(daemon, other)
-        assert name_given(daemon.control_endpoint, "first", 0, seconds=0.3) is None
+        assert fate_of(daemon.control_endpoint, "first", 0, seconds=0.3) == Fate()
 
 
 def test_an_earlier_scan_of_the_same_name_is_not_meant() -> None:
     with WireDaemon() as daemon:
         begun(daemon, "first")
-        assert name_given(daemon.control_endpoint, "first", time.time_ns() + 10**9, seconds=0.3) is None
+        assert fate_of(daemon.control_endpoint, "first", time.time_ns() + 10**9, seconds=0.3) == Fate()
 
 
 @pytest.mark.parametrize("nowhere", ["tcp://127.0.0.1:9", "nonsense"])
 def test_where_nobody_answers_there_is_no_name(nowhere: str) -> None:
-    assert name_given(nowhere, "first", 0, seconds=0.2) is None
+    assert fate_of(nowhere, "first", 0, seconds=0.2) == Fate()
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,31 @@ def test_a_scan_that_was_renamed_is_told_so(given: str, told: str, monkeypatch: 
         done = CliRunner().invoke(simulate_app, [*options, "--control", daemon.control_endpoint])
     assert done.exit_code == 0, done.output
     assert told in done.stdout
+
+
+@pytest.mark.parametrize(("refused", "fate"), [("first", Fate(refusal="too large")), ("other", Fate()), ("", Fate())])
+def test_a_refusal_is_told_with_its_reason(refused: str, fate: Fate) -> None:
+    with WireDaemon() as daemon:
+        daemon.last_refusal = refused and f"{refused}: too large"
+        assert fate_of(daemon.control_endpoint, "first", 0, seconds=0.3) == fate
+
+
+def test_a_scan_that_has_begun_was_not_refused_whatever_became_of_one_before() -> None:
+    with WireDaemon() as daemon:
+        daemon.last_refusal = "first: too large"
+        begun(daemon, "first")
+        assert fate_of(daemon.control_endpoint, "first", 0) == Fate("first")
+
+
+@pytest.mark.parametrize("refusal", ["", "abc: needs 9 bytes,\nfound 3 free"])
+def test_a_refused_scan_is_a_failure_in_one_line(refusal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    with WireDaemon() as daemon, receiving() as receiver:
+        daemon.last_refusal = refusal
+        begun(daemon, "another" if refusal else "abc")
+        options = ["--scan", "2x2", "--shape", "64", "--scan-id", "abc", "--endpoint", receiver.endpoint, "--json"]
+        done = CliRunner().invoke(simulate_app, [*options, "--control", daemon.control_endpoint])
+    assert json.loads(done.stdout)["refusal"] == (refusal.removeprefix("abc: ") or None)
+    told = done.stderr.strip().splitlines()[-1]
+    assert done.exit_code == (69 if refusal else 0)
+    assert (told == "livestrain: the daemon refused scan abc: needs 9 bytes, found 3 free") == bool(refusal)
