@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from livestrain_core.types import Estimator, Template
@@ -14,53 +14,11 @@ from livestrain_daemon.detecting import DetectPlan, DisksChoice
 from livestrain_daemon.endpoints import same
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes
-from livestrain_daemon.intake_config import DectrisConfig, MerlinConfig, ScanGeometry
+from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.plan import DetectorPlan, Level
+from livestrain_daemon.section import Endpoint, Seconds, Section
 from livestrain_daemon.template import ProbeValues
 from livestrain_wire.messages.given import GivenValues, KnownValues
-
-
-def _with_port(endpoint: str) -> str:
-    port = endpoint.rpartition(":")[2]
-    # ZeroMQ takes port 99999 for 34463
-    if endpoint.startswith("tcp://") and port != "*" and not (port.isdecimal() and int(port) < 1 << 16):
-        raise ValueError("expected a port from 0 to 65535, or *")
-    return endpoint
-
-
-Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc)://.+"), AfterValidator(_with_port)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-
-
-class Section(BaseModel):
-    """A table of the configuration file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class IntakeConfig(Section):
-    """How frames come in."""
-
-    endpoint: Endpoint = "tcp://127.0.0.1:5550"
-    """Where the detector or the simulator sends its frames."""
-    silence_seconds: Seconds = 30.0
-    """A scan without a new frame for so long has ended."""
-    queue_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 256
-    """Frames waiting between the socket and the file at most [MiB]; beyond, the detector is held back."""
-    max_message_mib: Annotated[int, Field(ge=1, le=2047)] = 256
-    """A larger message is refused by the socket [MiB]."""
-    dectris: DectrisConfig | None = None
-    """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel and ports."""
-    merlin: MerlinConfig | None = None
-    """A Merlin to take frames from, instead of the endpoint: a table of host and data_port."""
-    scan: ScanGeometry = ScanGeometry()
-    """How the frames of such a detector run over the scan: a table of shape, order, flyback_frames and skip_frames."""
-
-    @model_validator(mode="after")
-    def _one_detector(self) -> "IntakeConfig":
-        if self.dectris is not None and self.merlin is not None:
-            raise ValueError("dectris and merlin both say where frames come from; give one of them")
-        return self
 
 
 class SpoolConfig(Section):

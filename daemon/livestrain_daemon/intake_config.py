@@ -1,21 +1,17 @@
-"""Tables of the configuration that say which detector frames are taken from, and how its scans run."""
+"""Tables of the configuration that say where frames come from, and how a detector's scans run."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
+
+from livestrain_daemon.section import Endpoint, Seconds, Section
 
 Side = Annotated[int, Field(ge=1, le=1 << 16)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Frames = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
-class Table(BaseModel):
-    """A table within a table."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ScanGeometry(Table):
+class ScanGeometry(Section):
     """How the frames of a detector that does not know the scan run over its positions."""
 
     shape: tuple[Side, Side] | None = None
@@ -28,7 +24,7 @@ class ScanGeometry(Table):
     """Frames at the start of each scan that belong to no position."""
 
 
-class DectrisConfig(Table):
+class DectrisConfig(Section):
     """A DECTRIS detector that speaks SIMPLON."""
 
     host: str
@@ -45,10 +41,35 @@ class DectrisConfig(Table):
     """Which threshold makes the frames: its name, `sum`, or empty for the first."""
 
 
-class MerlinConfig(Table):
+class MerlinConfig(Section):
     """A Quantum Detectors Merlin."""
 
     host: str
     """Name or address of the computer that runs its software."""
     data_port: Port = 6342
     """Where it sends frames."""
+
+
+class IntakeConfig(Section):
+    """How frames come in."""
+
+    endpoint: Endpoint = "tcp://127.0.0.1:5550"
+    """Where the detector or the simulator sends its frames."""
+    silence_seconds: Seconds = 30.0
+    """A scan without a new frame for so long has ended."""
+    queue_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 256
+    """Frames waiting between the socket and the file at most [MiB]; beyond, the detector is held back."""
+    max_message_mib: Annotated[int, Field(ge=1, le=2047)] = 256
+    """A larger message is refused by the socket [MiB]."""
+    dectris: DectrisConfig | None = None
+    """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel and ports."""
+    merlin: MerlinConfig | None = None
+    """A Merlin to take frames from, instead of the endpoint: a table of host and data_port."""
+    scan: ScanGeometry = ScanGeometry()
+    """How the frames of such a detector run over the scan: a table of shape, order, flyback_frames and skip_frames."""
+
+    @model_validator(mode="after")
+    def _one_detector(self) -> "IntakeConfig":
+        if self.dectris is not None and self.merlin is not None:
+            raise ValueError("dectris and merlin both say where frames come from; give one of them")
+        return self

@@ -9,7 +9,7 @@ import zmq
 
 from livestrain_daemon.errors import StorageError, Unavailable
 from livestrain_daemon.messages import FROM_INTAKE, IntakeReady
-from livestrain_daemon.processes import EXIT_IO, bytes_moved, how_it_ended
+from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, bytes_moved, how_it_ended
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Message
@@ -114,6 +114,8 @@ class IntakeLink:
         if not self._was_ready:
             kind = StorageError if self._process.returncode == EXIT_IO else Unavailable
             raise kind(f"the intake could not start: it {how}")
+        if self._process.returncode == EXIT_CONFIG:
+            raise Unavailable("the intake gave up: its own message says why")
         early = self.restarts > 0 and now - self._started < EARLY_SECONDS
         self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS) if early else FIRST_WAIT_SECONDS
         log.error("the intake ended and is started again", how=how, after_seconds=self._wait)

@@ -3,14 +3,16 @@
 import json
 
 from docs.source import Described, aliases_of, classes_of, code, inherited_fields, prose, table
-from livestrain_daemon import config, detecting, geometry, learned, plan, template
-from livestrain_daemon.config import Config, Section
+from livestrain_daemon import config, detecting, geometry, intake_config, learned, plan, section, template
+from livestrain_daemon.config import Config
+from livestrain_daemon.intake_config import IntakeConfig
+from livestrain_daemon.section import Section
 from livestrain_wire.messages import given
 
 CONFIG_INTRODUCTION = """\
 # Configuration
 
-Generated from `livestrain_daemon.config`; do not edit (see CONTRIBUTING.md).
+Generated from `livestrain_daemon.config`, `intake_config` and `section`; do not edit (see CONTRIBUTING.md).
 
 `livestrain serve --config FILE` reads a TOML file. Each section below is a table of it. Every key can also be set in
 the environment as `LIVESTRAIN_SECTION__KEY`, which wins over the file; a list is written there as JSON. Without a file
@@ -51,25 +53,30 @@ the journal (lines of kind `plan`), in the attribute `plan` of each results file
 
 def config_page() -> str:
     """The configuration's page, as Markdown."""
-    described = {one.name: one for one in (*classes_of(given), *classes_of(config))}
-    lines = [CONFIG_INTRODUCTION, "## Types", "", *_aliases(aliases_of(config))]
-    for name, section in Config.model_fields.items():
-        if not isinstance(section.default, Section):
+    modules = (section, intake_config, config)
+    described = {one.name: one for one in (*classes_of(given), *(c for module in modules for c in classes_of(module)))}
+    aliases = {name: text for module in modules for name, text in aliases_of(module).items()}
+    lines = [CONFIG_INTRODUCTION, "## Types", "", *_aliases(aliases)]
+    for name, field in Config.model_fields.items():
+        if not isinstance(field.default, Section):
             continue
-        about = described[type(section.default).__name__]
+        about = described[type(field.default).__name__]
         lines += ["", f"## {name}", "", prose(about.text), ""]
-        values = section.default.model_dump(mode="json")
+        values = field.default.model_dump(mode="json")
         rows = [
             (
-                code(field.name),
-                code(f"LIVESTRAIN_{name.upper()}__{field.name.upper()}"),
-                code(field.type),
-                "" if values[field.name] is None else code(json.dumps(values[field.name])),
-                field.text,
+                code(key.name),
+                code(f"LIVESTRAIN_{name.upper()}__{key.name.upper()}"),
+                code(key.type),
+                "" if values[key.name] is None else code(json.dumps(values[key.name])),
+                key.text,
             )
-            for field in (*inherited_fields(about, described), *about.fields)
+            for key in (*inherited_fields(about, described), *about.fields)
         ]
         lines += table(("key", "environment", "type", "default", "meaning"), rows)
+    for inner in classes_of(intake_config):
+        if inner.name != IntakeConfig.__name__:
+            lines += ["", *_part(inner)]
     return "\n".join(lines) + "\n"
 
 

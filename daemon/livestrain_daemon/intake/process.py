@@ -11,7 +11,7 @@ import structlog
 import zmq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from livestrain_daemon.config import IntakeConfig, LogConfig, SpoolConfig
+from livestrain_daemon.config import LogConfig, SpoolConfig
 from livestrain_daemon.errors import DaemonError, Unavailable
 from livestrain_daemon.intake.detectors.arrivals import Scans, take
 from livestrain_daemon.intake.detectors.choice import chosen
@@ -22,6 +22,7 @@ from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, r
 from livestrain_daemon.intake.session import Session
 from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
+from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.logs import configure_logs
 from livestrain_daemon.messages import IntakeReady, Released, StopIntake
 from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child
@@ -90,7 +91,16 @@ def _source(context: zmq.Context[zmq.Socket[bytes]], config: IntakeConfig) -> _S
         return _Source(socket.get_string(zmq.LAST_ENDPOINT), lambda queue, stop: receive(socket, queue, stop))
     name, detector = found
     scans = Scans(name, config.scan)
-    return _Source(detector.endpoint, lambda queue, stop: take(detector, scans, queue, stop))
+
+    def receive_from_detector(queue: ArrivalQueue, stop: Event) -> None:
+        try:
+            take(detector, scans, queue, stop)
+        except Unavailable as error:
+            _log.error("the detector cannot be used", detector=detector.endpoint, reason=str(error))
+            # not the code of what may be better at the next start
+            os._exit(EXIT_CONFIG)
+
+    return _Source(detector.endpoint, receive_from_detector)
 
 
 def _run(settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes]) -> None:

@@ -6,9 +6,9 @@ from threading import Condition, Event
 
 import zmq
 
-from livestrain_daemon.config import IntakeConfig
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.events import Trouble
+from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_wire.codec import decode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import FRAME_MESSAGES, Frames, Message, ScanStart

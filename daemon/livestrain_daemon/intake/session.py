@@ -143,7 +143,7 @@ class Session:
 
     def _note(self, fault: WireError | Trouble) -> None:
         if isinstance(fault, Trouble):
-            self.faults.add(fault.kind, fault.text, fault.frames)
+            self.faults.add(fault.kind, fault.text, fault.frames or 1)
         else:
             kind = "newer_protocol" if isinstance(fault, NewerProtocol) else "bad_message"
             self.faults.add(kind, str(fault))

@@ -5,9 +5,9 @@ import zmq
 
 from helpers.frames_out import FramesOut
 from helpers.waiting import wait_until
-from livestrain_daemon.config import IntakeConfig
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.receiver import Arrival, ArrivalQueue, bound_socket, receive
+from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.messages import CloseScan
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Frames, ScanEnd

@@ -1,9 +1,9 @@
 """The detector that the configuration names."""
 
-from livestrain_daemon.config import IntakeConfig
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
 from livestrain_daemon.intake.detectors.events import Detector
 from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
+from livestrain_daemon.intake_config import IntakeConfig
 
 MIB = 1 << 20
 
