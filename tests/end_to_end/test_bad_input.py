@@ -1,5 +1,6 @@
 """What cannot work is said before the scan starts, in one line, with the numbers."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.dectris import emulated, noise
 from helpers.rig import RenderedScan, Rig
 from helpers.waiting import wait_until
 from livestrain_client.rig.processes import free_ports, livestrain
@@ -98,6 +100,18 @@ def test_a_ring_that_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) ->
     assert outcome.returncode == 74
     assert f"needs {16000000 << 20} bytes" in outcome.stderr
     assert _last_line(outcome.stderr).startswith("livestrain serve: the intake could not start")
+
+
+def test_a_detector_that_can_never_work_ends_the_daemon_with_the_reason(tmp_path: Path) -> None:
+    """The twin, a detector that works, is in test_detectors."""
+    with emulated(noise(4, 8, 8)) as server:
+        ports = {"stream_port": server.emulator.outlet.port("cbor"), "rest_port": server.port}
+        table = {"host": "127.0.0.1", "api_version": "9.9.9", **ports}
+        outcome = _serve(tmp_path, {"intake__dectris": json.dumps(table)})
+    assert outcome.returncode == 69
+    assert "the detector cannot be used" in outcome.stderr
+    assert "9.9.9" in outcome.stderr
+    assert _last_line(outcome.stderr) == "livestrain serve: the intake gave up: its own message says why"
 
 
 def test_a_spool_in_use_is_refused(tmp_path: Path, rig: Rig) -> None:
