@@ -10,12 +10,13 @@ PATTERNS = (
     r'_remember\([^,]+, "(\w+)"\)',
     r'FaultSeen\([^)]*kind="(\w+)"',
     r'_others\.get\([^,]+, "(\w+)"\)',
+    r'[tT]rouble\(\s*"(\w+)"',
 )
 
 
 def test_every_kind_of_fault_is_explained() -> None:
     folder = Path(livestrain_daemon.intake.__file__).parent
-    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
     kinds = {kind for pattern in PATTERNS for kind in re.findall(pattern, source)}
     explained = {row[0] for row in rows(section(read("how-to/troubleshoot.md"), "Faults by kind"))}
     assert explained == kinds

@@ -144,9 +144,10 @@ class Session:
     def _note(self, fault: WireError | Trouble) -> None:
         if isinstance(fault, Trouble):
             self.faults.add(fault.kind, fault.text, fault.frames or 1)
+        elif isinstance(fault, NewerProtocol):
+            self.faults.add("newer_protocol", str(fault))
         else:
-            kind = "newer_protocol" if isinstance(fault, NewerProtocol) else "bad_message"
-            self.faults.add(kind, str(fault))
+            self.faults.add("bad_message", str(fault))
 
     def _take_frames(self, message: Frames, payload: memoryview) -> None:
         scan = self._scan_of(message.scan_id)
