@@ -1,4 +1,5 @@
 from threading import Event, Thread
+from uuid import uuid4
 
 import zmq
 
@@ -22,8 +23,9 @@ def pair(high_water_mark: int) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.SNDHWM, high_water_mark)
         socket.set(zmq.RCVHWM, high_water_mark)
-    main.bind(f"inproc://link-{id(main)}")
-    intake.connect(f"inproc://link-{id(main)}")
+    endpoint = f"inproc://link-{uuid4()}"
+    main.bind(endpoint)
+    intake.connect(endpoint)
     return main, intake
 
 
