@@ -77,6 +77,9 @@ class Scans:
             order=geometry.order,
             flyback_frames=geometry.flyback_frames,
             energy_kev=start.energy_kev,
+            semiangle_mrad=start.semiangle_mrad,
+            pixel_size_mrad=start.pixel_size_mrad,
+            step_nm=start.step_nm,
             metadata=metadata,
         )
         yield Arrival(message, size=OVERHEAD_BYTES)

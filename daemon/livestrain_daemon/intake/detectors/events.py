@@ -25,6 +25,12 @@ class SeriesStart:
     """Scan positions (rows, columns), if the detector knows them."""
     energy_kev: float | None = None
     """Beam energy [keV]."""
+    semiangle_mrad: float | None = None
+    """Convergence semi-angle [mrad]."""
+    pixel_size_mrad: float | None = None
+    """Of the detector [mrad]."""
+    step_nm: float | None = None
+    """Between scan positions [nm]."""
     unusable: Block | None = None
     """(1, rows, columns) uint8, not zero where the detector says that a pixel must not be looked at."""
     saturation: float | None = None
