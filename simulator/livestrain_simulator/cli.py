@@ -288,7 +288,8 @@ def _exit_codes() -> Iterator[None]:
     from pydantic import ValidationError
     from zmq import ZMQError
 
-    from livestrain_simulator.errors import NobodyListens, NoFrames, NotReplayable
+    from livestrain_recordings.errors import NoFrames, UnusableRecording
+    from livestrain_simulator.errors import NobodyListens, NotReplayable
 
     # a scan whose sender is told to go must not leave its receiver waiting
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -300,7 +301,7 @@ def _exit_codes() -> Iterator[None]:
         _fail(NO_DATA, error)
     except (NobodyListens, ZMQError) as error:
         _fail(UNAVAILABLE, error)
-    except NotReplayable as error:
+    except (NotReplayable, UnusableRecording) as error:
         _fail(USAGE, error)
     except MemoryError as error:
         _fail(UNAVAILABLE, error, f"there is not enough memory for such a scan: {error}")

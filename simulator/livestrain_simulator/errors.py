@@ -3,8 +3,4 @@ class NobodyListens(RuntimeError):
 
 
 class NotReplayable(ValueError):
-    """A file whose content cannot be sent as frames: says what was found and what would do."""
-
-
-class NoFrames(NotReplayable):
-    """A file that holds no frames."""
+    """A recorded scan that cannot be sent as asked: says what was found and what would do."""

@@ -6,10 +6,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from livestrain_recordings.opening import open_recording
+from livestrain_recordings.recording import Fact, Recording
 from livestrain_simulator.delivery import Delivery, Report, deliver, new_scan_id
 from livestrain_simulator.errors import NotReplayable
 from livestrain_simulator.pacing import per_dwell
-from livestrain_simulator.recording import Fact, Recording, open_recording
 from livestrain_wire.messages import ScanStart
 
 KNOWN_FACTS: dict[str, tuple[str, Callable[[float], float]]] = {
@@ -106,8 +107,10 @@ def replay(
 
     Raises
     ------
-    NotReplayable
+    UnusableRecording
         If the file does not hold frames that can be sent.
+    NotReplayable
+        If they do not fill the scan, or real time was asked for and no dwell time is known.
     NobodyListens
         If they are not accepted within the waiting time.
     """

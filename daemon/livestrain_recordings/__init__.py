@@ -1,0 +1,1 @@
+"""Recorded scans: the frames of a file, read a piece at a time."""
