@@ -1,1 +1,1 @@
-"""Quantum Detectors Merlin: frames from its data connection and from its .mib files."""
+"""Quantum Detectors Merlin: frames from its data connection."""

@@ -14,8 +14,8 @@ from livestrain_daemon.intake.detectors.events import (
 )
 from livestrain_daemon.intake.detectors.merlin.batch import Batch, sent_dtype
 from livestrain_daemon.intake.detectors.merlin.counting import Counted, unwrapped
-from livestrain_daemon.intake.detectors.merlin.errors import WrongMessage
-from livestrain_daemon.intake.detectors.merlin.header import (
+from livestrain_recordings.merlin.errors import WrongMessage
+from livestrain_recordings.merlin.header import (
     ACQUISITION_HEADER,
     FRAME_HEADER,
     LONGEST_TEXT,
@@ -24,7 +24,7 @@ from livestrain_daemon.intake.detectors.merlin.header import (
     frame_header,
     time_in_header,
 )
-from livestrain_daemon.intake.detectors.merlin.pixels import PixelFormat, depth_of_size, pixel_format
+from livestrain_recordings.merlin.pixels import PixelFormat, depth_of_size, pixel_format
 
 HELD_BYTES = 1 << 25
 """Of frames that wait for the header of their acquisition."""

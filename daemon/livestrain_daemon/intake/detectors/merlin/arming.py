@@ -6,8 +6,9 @@ from threading import Thread
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.detectors.merlin.control import BUSY, CONTROL_PORT, Control
-from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused, WrongMessage
+from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused
 from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+from livestrain_recordings.merlin.errors import WrongMessage
 
 TIMEOUT_SECONDS = 2.0
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from livestrain_daemon.intake.detectors.events import SeriesFrames
 from livestrain_daemon.intake.detectors.merlin.framing import PREFIX_BYTES
-from livestrain_daemon.intake.detectors.merlin.pixels import Bytes, Frames, PixelFormat
+from livestrain_recordings.merlin.pixels import Bytes, Frames, PixelFormat
 from livestrain_wire.messages import FrameDtype
 
 BATCH_BYTES = 1 << 22

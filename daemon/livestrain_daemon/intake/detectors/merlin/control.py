@@ -3,8 +3,9 @@
 import socket
 from types import TracebackType
 
-from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused, WrongMessage
+from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused
 from livestrain_daemon.intake.detectors.merlin.framing import PREFIX_BYTES, framed, payload_bytes
+from livestrain_recordings.merlin.errors import WrongMessage
 
 CONTROL_PORT = 6341
 LARGEST_REPLY = 1 << 14

@@ -5,7 +5,8 @@ import pytest
 
 from helpers.merlin import frames_of
 from livestrain_daemon.intake.detectors.merlin.control import Control
-from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused, WrongMessage
+from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused
+from livestrain_recordings.merlin.errors import WrongMessage
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
 
 KIND = PixelKind("U16", 12, "1x1")

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from livestrain_daemon.intake.detectors.merlin.errors import WrongMessage
-from livestrain_daemon.intake.detectors.merlin.header import (
+from livestrain_recordings.merlin.errors import WrongMessage
+from livestrain_recordings.merlin.header import (
     Geometry,
     acquisition_header,
     depth_in_header,

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_daemon.intake.detectors.merlin.errors import WrongMessage
-from livestrain_daemon.intake.detectors.merlin.header import Geometry
+from livestrain_recordings.merlin.errors import WrongMessage
+from livestrain_recordings.merlin.header import Geometry
 
 Frames = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 Bytes = NDArray[np.uint8]

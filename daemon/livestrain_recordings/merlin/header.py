@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from livestrain_daemon.intake.detectors.merlin.errors import WrongMessage
+from livestrain_recordings.merlin.errors import WrongMessage
 
 ACQUISITION_HEADER = b"HDR"
 FRAME_HEADER = b"MQ1,"

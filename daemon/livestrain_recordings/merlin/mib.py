@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from livestrain_daemon.intake.detectors.merlin.errors import NotAMib, WrongMessage
-from livestrain_daemon.intake.detectors.merlin.header import (
+from livestrain_recordings.merlin.errors import NotAMib, WrongMessage
+from livestrain_recordings.merlin.header import (
     LARGEST_HEADER,
     LARGEST_OFFSET,
     AcquisitionHeader,
@@ -19,7 +19,7 @@ from livestrain_daemon.intake.detectors.merlin.header import (
     depth_in_header,
     frame_header,
 )
-from livestrain_daemon.intake.detectors.merlin.pixels import RAW, Bytes, Frames, PixelFormat, pixel_format
+from livestrain_recordings.merlin.pixels import RAW, Bytes, Frames, PixelFormat, pixel_format
 
 
 class MibFile:

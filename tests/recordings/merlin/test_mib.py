@@ -9,10 +9,8 @@ import pytest
 
 from helpers.merlin import KINDS, LAYOUTS, frames_of, kind_name
 from helpers.rig import SHARED_DATA
-from livestrain_daemon.intake.detectors.events import SeriesFrames
-from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions, Patience
-from livestrain_daemon.intake.detectors.merlin.errors import NotAMib
-from livestrain_daemon.intake.detectors.merlin.mib import MibFile
+from livestrain_recordings.merlin.errors import NotAMib
+from livestrain_recordings.merlin.mib import MibFile
 from livestrain_simulator.emulators.merlin.file import write_mib
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
 
@@ -141,18 +139,6 @@ def test_real_files_are_read_as_rosettasciio_reads_them_upside_down(real_files: 
         file = MibFile(path)
         ours = file.frames(0, len(file))
         np.testing.assert_array_equal(ours[:, ::-1], np.asarray(theirs).reshape(ours.shape), err_msg=path.name)
-
-
-def test_the_real_body_of_a_frame_is_the_expected_array_upside_down() -> None:
-    body = need(REAL / "instamatic" / "merlin_raw_dataframe.bin").read_bytes()
-    expected = np.load(REAL / "instamatic" / "merlin_expected_data.npy")
-    assert body[:1] == b","
-    acquisitions = Acquisitions(Patience())
-    acquisitions.take(memoryview(body)[1:], 0.0)
-    acquisitions.tick(5.0)
-    (frames,) = [event for event in acquisitions.events() if isinstance(event, SeriesFrames)]
-    frame = np.frombuffer(frames.payload, "<u2").reshape(512, 512)
-    np.testing.assert_array_equal(frame[::-1], expected)
 
 
 def test_one_chip_of_a_quad_is_read() -> None:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from helpers.merlin import KINDS, LAYOUTS, frames_of, kind_name
-from livestrain_daemon.intake.detectors.merlin.errors import WrongMessage
-from livestrain_daemon.intake.detectors.merlin.header import Geometry, depth_in_header, frame_header
-from livestrain_daemon.intake.detectors.merlin.pixels import depth_of_size, pixel_format
+from livestrain_recordings.merlin.errors import WrongMessage
+from livestrain_recordings.merlin.header import Geometry, depth_in_header, frame_header
+from livestrain_recordings.merlin.pixels import depth_of_size, pixel_format
 from livestrain_simulator.emulators.merlin.headers import frame_header as written_frame
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
 
