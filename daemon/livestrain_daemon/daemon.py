@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 import structlog
@@ -17,6 +17,7 @@ from livestrain_daemon.dispatch.queue import JobQueue, Source
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.given import read_given
 from livestrain_daemon.health import HealthServer
+from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_link import IntakeLink
 from livestrain_daemon.messages import CloseScan, IntakeReady, ResumeScan, SetArmed, StopIntake
 from livestrain_daemon.metrics import Metrics
@@ -46,6 +47,8 @@ class Daemon:
     ----------
     config
         Its configuration.
+    recorded
+        A file to take the one scan of this daemon from; else whatever comes, and what was begun before.
 
     Raises
     ------
@@ -53,8 +56,9 @@ class Daemon:
         If something that it needs is not to be had; nothing has been started then.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, recorded: RecordedFile | None = None) -> None:
         self._config = config
+        self._recorded = recorded
         self._armed = True
         self._stops = 0
         self._draining = False
@@ -86,8 +90,15 @@ class Daemon:
         """Where metrics and health are served."""
         return self._health.port
 
-    def run(self) -> None:
-        """Turns the loop until told to stop, then drains and closes everything."""
+    def run(self, done: Callable[[Scans], bool] = lambda scans: False) -> None:
+        """
+        Turns the loop until told to stop, then drains and closes everything.
+
+        Parameters
+        ----------
+        done
+            Looks at the scans after every turn; once it returns true the daemon ends.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         poller = zmq.Poller()
@@ -95,7 +106,7 @@ class Daemon:
             poller.register(socket, zmq.POLLIN)
         log.info("serving", spool=str(self._spool.folder), http_port=self.http_port, epoch=self._publisher.epoch)
         try:
-            while not self._finished:
+            while not self._finished and not done(self._scans):
                 poller.poll(max(1, round(1000 * self._config.publish.patch_seconds / 2)))
                 began = time.monotonic()
                 self.turn()
@@ -153,7 +164,12 @@ class Daemon:
         """Tells the intake what it could not be told before its socket was bound."""
         self._intake.send(SetArmed(armed=self._armed))
         self._scans.intake_is_new()
-        self._resume()
+        if self._recorded is None:
+            self._resume()
+        elif self._intake.restarts:
+            raise Unavailable(
+                f"{self._recorded.path} was not read to its end: the intake ended; its own message says why"
+            )
         if self._draining:
             self._intake.send(StopIntake())
 
@@ -179,6 +195,9 @@ class Daemon:
         self._draining = True
         log.info("draining: what is stored will be analysed; once more to stop at once")
         self._intake.expect_exit()
+        if self._recorded is not None:
+            # no later daemon will go on with a file
+            self._intake.send(CloseScan())
         self._intake.send(StopIntake())
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -233,6 +252,7 @@ class Daemon:
         settings = {
             "main_endpoint": self._sockets.intake_endpoint,
             "intake": self._config.intake.model_dump(mode="json"),
+            "recorded": None if self._recorded is None else self._recorded.model_dump(mode="json"),
             "spool": {**self._config.spool.model_dump(mode="json"), "folder": str(self._spool.folder)},
             "armed": self._armed,
             "log": self._config.log.model_dump(mode="json"),

@@ -1,26 +1,16 @@
 """A recorded scan as the messages of a scan that is being taken."""
 
 import dataclasses
-from collections.abc import Callable
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
 from livestrain_recordings.opening import open_recording
-from livestrain_recordings.recording import Fact, Recording
+from livestrain_recordings.optics import sorted_facts
+from livestrain_recordings.recording import Recording
 from livestrain_simulator.delivery import Delivery, Report, deliver, new_scan_id
 from livestrain_simulator.errors import NotReplayable
 from livestrain_simulator.pacing import per_dwell
 from livestrain_wire.messages import ScanStart
-
-KNOWN_FACTS: dict[str, tuple[str, Callable[[float], float]]] = {
-    "energy_kev": ("energy_kev", float),
-    "semiangle_mrad": ("semiangle_mrad", float),
-    "pixel_size_mrad": ("pixel_size_mrad", float),
-    "step_nm": ("step_nm", float),
-    "step_angstrom": ("step_nm", lambda angstrom: angstrom / 10),
-}
-"""Attributes with a field of their own in `ScanStart`; the rest becomes metadata."""
 
 
 def start_of(
@@ -66,6 +56,7 @@ def start_of(
             f"{recording.path}: a scan of {rows}x{columns} positions{extra} takes {needed} frames, "
             f"found {recording.frames}"
         )
+    told = sorted_facts(recording.facts)
     fields: dict[str, Any] = {
         "scan_id": scan_id,
         "scan_shape": scan_shape,
@@ -73,9 +64,9 @@ def start_of(
         "dtype": recording.dtype,
         "order": order,
         "flyback_frames": flyback_frames,
-        **_sorted_facts(recording.facts),
+        **told.optics,
+        "metadata": {**told.rest, "replayed_from": f"{recording.path.name}:{recording.name}"},
     }
-    fields["metadata"]["replayed_from"] = f"{recording.path.name}:{recording.name}"
     return ScanStart.model_validate(fields)
 
 
@@ -123,15 +114,3 @@ def replay(
             sending = dataclasses.replace(delivery.sending, frames_per_second=per_dwell(dwell))
             delivery = dataclasses.replace(delivery, sending=sending)
         return deliver(start, recording.blocks(), recording.frames, delivery, absent=recording.absent)
-
-
-def _sorted_facts(facts: dict[str, Fact]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    metadata: dict[str, Fact] = {}
-    for name, value in facts.items():
-        known = KNOWN_FACTS.get(name)
-        if known and isinstance(value, (int, float)) and isfinite(value) and value > 0:
-            fields.setdefault(known[0], known[1](value))
-        else:
-            metadata[name] = value
-    return {**fields, "metadata": metadata}

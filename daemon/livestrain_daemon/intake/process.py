@@ -19,6 +19,7 @@ from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
+from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake.session import Session
 from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
@@ -44,6 +45,8 @@ class IntakeSettings(BaseModel):
     spool: SpoolConfig = SpoolConfig()
     main_endpoint: str
     """Where main listens (ROUTER)."""
+    recorded: RecordedFile | None = None
+    """A file to take frames from, instead of what ``intake`` says."""
     armed: bool = True
     """Accept scans from the beginning."""
     parent_pid: int
@@ -64,7 +67,7 @@ def main(settings: IntakeSettings) -> int:
     configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        source = _source(context, settings.intake)
+        source = _source(context, settings)
         link = connected_socket(context, settings.main_endpoint)
         _run(settings, source, link)
     except (DaemonError, OSError) as error:
@@ -84,8 +87,9 @@ class _Source:
     receive: Callable[[ArrivalQueue, Event], None]
 
 
-def _source(context: zmq.Context[zmq.Socket[bytes]], config: IntakeConfig) -> _Source:
-    found = chosen(config)
+def _source(context: zmq.Context[zmq.Socket[bytes]], settings: IntakeSettings) -> _Source:
+    config = settings.intake
+    found = chosen(config, settings.recorded)
     if found is None:
         socket = bound_socket(context, config)
         return _Source(socket.get_string(zmq.LAST_ENDPOINT), lambda queue, stop: receive(socket, queue, stop))

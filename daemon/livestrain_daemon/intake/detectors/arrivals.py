@@ -28,7 +28,7 @@ class Scans:
     Parameters
     ----------
     name
-        Of the detector: the ids of its scans begin with it.
+        Of the detector: the ids of its scans begin with it; empty: the series names them.
     geometry
         How its frames run over the scan.
     """
@@ -128,7 +128,8 @@ class Scans:
         yield Arrival(message, frames.payload, frames.size + OVERHEAD_BYTES, frames.count)
 
     def _id(self, series: str) -> str:
-        return f"{self._name}-{re.sub('[^A-Za-z0-9._-]', '-', series)}"[:LONGEST_ID]
+        name = f"{self._name}-{series}" if self._name else series
+        return re.sub("[^A-Za-z0-9._-]", "-", name)[:LONGEST_ID]
 
 
 def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event) -> None:

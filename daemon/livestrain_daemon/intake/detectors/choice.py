@@ -1,14 +1,16 @@
-"""The detector that the configuration names."""
+"""The detector that the configuration names, or the file in its place."""
 
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
 from livestrain_daemon.intake.detectors.events import Detector
 from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
+from livestrain_daemon.intake.detectors.recorded import RecordedDetector
+from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_config import IntakeConfig
 
 MIB = 1 << 20
 
 
-def chosen(config: IntakeConfig) -> tuple[str, Detector] | None:
+def chosen(config: IntakeConfig, recorded: RecordedFile | None = None) -> tuple[str, Detector] | None:
     """
     A detector with its name.
 
@@ -16,12 +18,16 @@ def chosen(config: IntakeConfig) -> tuple[str, Detector] | None:
     ----------
     config
         Of the intake.
+    recorded
+        A file to take frames from instead of what the configuration names.
 
     Returns
     -------
     (name, detector) or None
-        None where frames come by the native protocol.
+        None where frames come by the native protocol; a file has no name, its scan is named by itself.
     """
+    if recorded is not None:
+        return "", RecordedDetector(recorded, config.scan)
     if config.dectris is not None:
         table = config.dectris
         settings = DectrisSettings(
