@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.bright_disk import fill
 from livestrain_core.first_lattice import LEAST_VISIBLE, visible_part
-from livestrain_core.probe import MeasuredProbe, fill
+from livestrain_core.probe import MeasuredProbe
 from livestrain_core.survey import closed, find_peaks
 from livestrain_core.types import Float64, Frames, Usable
 from livestrain_core.virtual import measure

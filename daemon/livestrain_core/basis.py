@@ -251,3 +251,8 @@ def _refined(
         return origin, basis
     moved = origin + solved[2] if free else origin
     return moved, np.asarray(solved[:2], np.float64)
+
+
+def spans_area(matrix: Float64) -> bool:
+    """True for a finite (2, 2) whose columns are not parallel."""
+    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-9 * (matrix**2).sum())

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from livestrain_core.dynamical import Contrast
+from livestrain_core.contrast import Contrast
 from livestrain_core.types import Float32, Frames, Image
 
 # a factor this near to one changes no decision

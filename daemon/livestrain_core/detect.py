@@ -5,6 +5,7 @@ from math import ceil, floor, pi
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.detect_options import DetectOptions
 from livestrain_core.detection import Wanted, detect_images
 from livestrain_core.judging import SECTORS
 from livestrain_core.probe import Probe
@@ -28,22 +29,6 @@ CREST_RADII = (-1.6, -1.2, 1.2, 1.6)
 DIRECTIONS = 16
 # filters made for brighter disks trust their edges too much where the contrast inside is unknown [electrons]
 MOST_TRUSTED = 800.0
-
-
-@dataclass(frozen=True)
-class DetectOptions:
-    """Which disks are reported; the usual ones if nothing is given."""
-
-    score: float = 5.0
-    """Contrast over its standard error, at least [1]."""
-    relative_intensity: float = 0.0
-    """Intensity over that of the brightest disk of the frame, at least [1]."""
-    spacing_px: float | None = None
-    """Distance between disks, at least; of two disks closer than that the dimmer is dropped. None: 1.6 radii [px]."""
-    edge_px: float = 0.0
-    """Distance of a disk's centre from the outermost pixels, at least [px]."""
-    count: int = 64
-    """Disks per frame, at most; the brightest are kept."""
 
 
 @dataclass(frozen=True)

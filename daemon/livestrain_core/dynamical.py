@@ -6,41 +6,20 @@ of spatial frequency, each with its own amplitude, and a rest without structure 
 as a sum of few modes with independent coefficients of unit variance, which is all that linear filters need.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
 
 import numpy as np
 
-from livestrain_core.probe import Probe, disk
+from livestrain_core.contrast import SHELLS, Contrast
+from livestrain_core.probe import Probe
+from livestrain_core.probe_disk import disk
 from livestrain_core.types import Float64
 
-# spatial frequencies of the shells [cycles per radius]
-SHELLS = (0.08, 0.16, 0.25, 0.35, 0.5, 0.7, 0.95, 1.25)
 # modes that carry less than this part of the root mean square contrast are left to the roughness
 FAINTEST_MODE = 0.012
 # modes are found on points this far apart, at most [radii]
 PITCH = 0.08
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Statistics of the intensity inside disks, and of the counts."""
-
-    amplitude: tuple[float, ...]
-    """Root mean square relative contrast of each of the `SHELLS`."""
-    roughness: float
-    """Root mean square relative contrast from pixel to pixel that no shell describes."""
-    electrons_per_count: float = 1.0
-    """Variance of a count is its mean divided by this."""
-    background: float = 0.3
-    """Typical background under the disks [electrons/px]."""
-    misfit_px: float = 0.0
-    """Root mean square displacement per axis that neither counts nor contrast explain [px]."""
-
-
-USUAL = Contrast((0.05,) * len(SHELLS), 0.1)
-"""Taken where nothing could be learned: moderate contrast, counts that are electrons."""
 
 
 def shell_terms(y: Float64, x: Float64) -> tuple[Float64, Float64]:

@@ -12,8 +12,8 @@ from math import atan2, cos, log, pi, radians, sin
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.basis import spans_area
 from livestrain_core.errors import EllipseUnknown
-from livestrain_core.strain import spans_area
 from livestrain_core.types import Float64, Point
 
 # directions, two opposite ones as one, that points on rings need and how far apart they may be: the disks of one

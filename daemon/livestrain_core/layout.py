@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.coarse import Room, Search, Seen, look
-from livestrain_core.dynamical import Contrast
+from livestrain_core.contrast import Contrast
 from livestrain_core.image import Cover, Pixels
 from livestrain_core.lattice import Lattice, predict, shortest
 from livestrain_core.probe import Probe

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.dynamical import SHELLS, USUAL, Contrast, disk_mean, mode_values, reduction, shell_terms
+from livestrain_core.contrast import SHELLS, USUAL, Contrast
+from livestrain_core.dynamical import disk_mean, mode_values, reduction, shell_terms
 from livestrain_core.lattice import LatticeFit, Reason, lattice_points, shortest
-from livestrain_core.probe import Probe, disk, disk_slopes
+from livestrain_core.probe import Probe
+from livestrain_core.probe_disk import disk, disk_slopes
 from livestrain_core.products import inner, leverages, normals
 from livestrain_core.shot_noise import counts_per_electron
 from livestrain_core.templates import SHIFTS, clear_reach, window_half, within

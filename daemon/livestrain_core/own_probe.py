@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from livestrain_core.bright_disk import measure_probe
 from livestrain_core.errors import NoProbe
-from livestrain_core.probe import MeasuredProbe, Probe, measure_probe
+from livestrain_core.probe import MeasuredProbe, Probe
 from livestrain_core.survey import Peaks, find_peaks
 from livestrain_core.types import Float64, Usable
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core import indexing
-from livestrain_core.detect import DetectOptions, Found, detect
+from livestrain_core.detect import Found, detect
+from livestrain_core.detect_options import DetectOptions
 from livestrain_core.indexing import Near
 from livestrain_core.lattice import Lattice, shortest
 from livestrain_core.probe import Probe

@@ -4,26 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from livestrain_core.sums import sum_dtype
 from livestrain_core.types import Frames
-
-
-def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """
-    Number type that holds the sum of a block of frames without overflow.
-
-    Parameters
-    ----------
-    dtype
-        Type of the frames.
-
-    Returns
-    -------
-    dtype
-        uint32 for one and two bytes (exact up to 65,537 frames), uint64 for four bytes, else float64.
-    """
-    if dtype.kind == "u":
-        return np.dtype(np.uint32 if dtype.itemsize <= 2 else np.uint64)
-    return np.dtype(np.float64)
 
 
 def block_sum_max(frames: Frames) -> tuple[NDArray[Any], NDArray[Any]]:

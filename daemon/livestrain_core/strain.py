@@ -4,6 +4,7 @@ from math import atan2, cos, sin
 import numpy as np
 from numba import njit
 
+from livestrain_core.basis import spans_area
 from livestrain_core.errors import NoReference, SingularLattice
 from livestrain_core.types import Float64, Vectors
 
@@ -72,11 +73,6 @@ def frame_matrices(reference: Float64, distortion: Float64 | None) -> tuple[Floa
         raise SingularLattice(f"the distortion {bend.tolist()} spans no area")
     left, right = np.linalg.inv(bend), np.linalg.inv(columns) @ bend
     return np.ascontiguousarray(left, np.float64), np.ascontiguousarray(right, np.float64)
-
-
-def spans_area(matrix: Float64) -> bool:
-    """True for a finite (2, 2) whose columns are not parallel."""
-    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-9 * (matrix**2).sum())
 
 
 def median_reference(g: Vectors) -> Float64:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from livestrain_core.probe import Probe, disk, fill
+from livestrain_core.bright_disk import fill
+from livestrain_core.probe import Probe
+from livestrain_core.probe_disk import disk
 from livestrain_core.types import Float64, Point, Usable
 
 # peaks of the correlation count from this many standard errors on, and from this part of the highest one

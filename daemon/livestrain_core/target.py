@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.dynamical import USUAL, Contrast
+from livestrain_core.contrast import USUAL, Contrast
 from livestrain_core.lattice import Lattice
 from livestrain_core.probe import Probe
 from livestrain_core.types import Estimator, Indices

@@ -14,8 +14,10 @@ from math import ceil, inf
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.dynamical import USUAL, Contrast, contrast_modes
-from livestrain_core.probe import Probe, disk, disk_slopes
+from livestrain_core.contrast import USUAL, Contrast
+from livestrain_core.dynamical import contrast_modes
+from livestrain_core.probe import Probe
+from livestrain_core.probe_disk import disk, disk_slopes
 from livestrain_core.products import inner
 from livestrain_core.types import Float32, Float64
 

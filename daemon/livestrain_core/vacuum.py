@@ -4,22 +4,14 @@ from math import ceil
 
 import numpy as np
 
+from livestrain_core.bright_disk import LARGEST_PART, SIGNIFICANCE, SMALLEST_RADIUS_PX, fill, median3
 from livestrain_core.errors import NoProbe
-from livestrain_core.pattern import Pattern, spline_at, spline_coefficients
-from livestrain_core.probe import (
-    LARGEST_PART,
-    PIXEL_VARIANCE,
-    SIGNIFICANCE,
-    SMALLEST_RADIUS_PX,
-    MeasuredProbe,
-    Probe,
-    fill,
-    median3,
-)
+from livestrain_core.pattern import LARGEST_HALF, Pattern
+from livestrain_core.probe import MeasuredProbe, Probe
+from livestrain_core.probe_disk import PIXEL_VARIANCE
+from livestrain_core.spline import spline_at, spline_coefficients
 from livestrain_core.types import Float64, Image, Point, Usable
 
-# a pattern reaches at most so far from its middle pixel [px]
-LARGEST_HALF = 128
 # bright pixels farther from the middle than this many median distances are no part of the probe
 FARTHEST = 2.5
 # this quantile of the bright pixels is the height of an aperture where it is open

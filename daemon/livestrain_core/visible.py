@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from livestrain_core.dynamical import Contrast
+from livestrain_core.contrast import Contrast
 from livestrain_core.probe import Probe
 from livestrain_core.products import inner
 from livestrain_core.templates import CLASSES, SHIFTS, disk_model, pixel_variance, window_half, within

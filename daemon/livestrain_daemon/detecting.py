@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from livestrain_core.detect import DetectOptions
+from livestrain_core.detect_options import DetectOptions
 from livestrain_daemon.geometry import PlanPart
 
 DisksChoice = Literal["auto", "tracked", "detected", "both"]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from livestrain_core.dynamical import SHELLS, Contrast
+from livestrain_core.contrast import SHELLS, Contrast
 from livestrain_daemon.geometry import PlanPart, Source
 
 Relative = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]

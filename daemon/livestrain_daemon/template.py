@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from livestrain_core.pattern import Pattern
+from livestrain_core.pattern import LARGEST_HALF, Pattern
 from livestrain_core.probe import Probe
-from livestrain_core.vacuum import LARGEST_HALF
 from livestrain_daemon.geometry import PlanPart
 
 Part = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]

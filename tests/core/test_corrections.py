@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from core.patterns import PROBE, SHAPE, SQUARE, scan
+from livestrain_core.contrast import USUAL
 from livestrain_core.corrections import corrected, in_electrons
 from livestrain_core.detect import detect
 from livestrain_core.disks import track
-from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import Reason, fit_lattice
 from livestrain_core.target import Target, miller
 

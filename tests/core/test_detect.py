@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_disk, indices, scan
-from livestrain_core.detect import DetectOptions, Found, detect
+from livestrain_core.detect import Found, detect
+from livestrain_core.detect_options import DetectOptions
 from livestrain_core.lattice import Lattice
 from livestrain_core.probe import Probe
 from livestrain_core.seek import find_lattices

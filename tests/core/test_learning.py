@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from core.patterns import PROBE, SHAPE, SQUARE, Float64, draw_disk, indices, scan
 from livestrain_core.calibrate import calibrate
+from livestrain_core.contrast import SHELLS, USUAL, Contrast
 from livestrain_core.disks import track
-from livestrain_core.dynamical import SHELLS, USUAL, Contrast, contrast_modes, reduction, shell_terms
+from livestrain_core.dynamical import contrast_modes, reduction, shell_terms
 from livestrain_core.lattice import LatticeFit, fit_lattice
 from livestrain_core.learning import MOST_ELECTRONS, learn_contrast
-from livestrain_core.probe import disk
+from livestrain_core.probe_disk import disk
 from livestrain_core.products import inner, leverages, normals
 from livestrain_core.shot_noise import counts_per_electron
 from livestrain_core.strain import strain

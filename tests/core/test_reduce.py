@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from livestrain_core.reduce import block_sum_max, sum_dtype
+from livestrain_core.reduce import block_sum_max
+from livestrain_core.sums import sum_dtype
 
 
 @pytest.mark.parametrize(("dtype", "expected"), [("u1", "u4"), ("u2", "u4"), ("u4", "u8"), ("f4", "f8")])

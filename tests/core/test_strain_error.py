@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livestrain_core.axes import along, covariance_along, turn
+from livestrain_core.along_axes import along, covariance_along
+from livestrain_core.axes import turn
 from livestrain_core.errors import SingularLattice
 from livestrain_core.strain import Strain, strain
 from livestrain_core.strain_error import standard_errors, strain_covariance

@@ -5,8 +5,10 @@ import pytest
 
 from core.apertures import draw_bullseye
 from core.patterns import Float64, draw_disk
+from livestrain_core.bright_disk import measure_probe
 from livestrain_core.errors import NoProbe
-from livestrain_core.probe import Probe, disk, measure_probe
+from livestrain_core.probe import Probe
+from livestrain_core.probe_disk import disk
 from livestrain_core.vacuum import average_vacuum, measure_pattern
 
 AT = np.array([31.7, 30.4])

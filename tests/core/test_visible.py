@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.patterns import HEXAGONAL, PROBE, SHAPE, Float64, scan
+from livestrain_core.contrast import USUAL
 from livestrain_core.disks import track
-from livestrain_core.dynamical import USUAL
 from livestrain_core.lattice import fit_lattice
 from livestrain_core.probe import Probe
 from livestrain_core.target import Target, miller

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from core.patterns import draw_disk
 from daemon.small_scan import known_plan
-from livestrain_core.probe import Probe, measure_probe
+from livestrain_core.bright_disk import measure_probe
+from livestrain_core.probe import Probe
 from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.given import read_given

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_core.contrast import Contrast
 from livestrain_core.corrections import in_electrons
-from livestrain_core.detect import DetectOptions, detect
-from livestrain_core.dynamical import Contrast
+from livestrain_core.detect import detect
+from livestrain_core.detect_options import DetectOptions
 from livestrain_core.probe import Probe
 from livestrain_core.types import Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.reduce import block_sum_max, sum_dtype
+from livestrain_core.reduce import block_sum_max
+from livestrain_core.sums import sum_dtype
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.scanfolder import Output

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.axes import along, covariance_along
+from livestrain_core.along_axes import along, covariance_along
 from livestrain_core.strain import strain
 from livestrain_core.strain_error import standard_errors, strain_covariance
 from livestrain_daemon.scanfolder import Output, ResultsFile

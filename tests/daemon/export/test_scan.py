@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from daemon.export.scans import PIXEL_MRAD, STEP_NM, recorded
 from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN, SPECIMEN, known_plan
-from livestrain_core.axes import along, g1_axes
+from livestrain_core.along_axes import along
+from livestrain_core.axes import g1_axes
 from livestrain_core.strain import median_reference, strain
 from livestrain_daemon.errors import NotAScan
 from livestrain_daemon.export import BadChoice, Choice, Exported, ExportError, NothingToExport, read_scan, write_scan

@@ -3,8 +3,9 @@ import pytest
 
 from core.apertures import draw_bullseye
 from core.patterns import draw_disk
-from livestrain_core.pattern import pattern_slopes, pattern_values, spline_at, spline_coefficients
-from livestrain_core.probe import Probe, disk, disk_slopes
+from livestrain_core.probe import Probe
+from livestrain_core.probe_disk import disk, disk_slopes
+from livestrain_core.spline import pattern_slopes, pattern_values, spline_at, spline_coefficients
 from livestrain_core.vacuum import measure_pattern
 
 AT = np.array([30.3, 31.8])

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from core.patterns import draw_disk
+from livestrain_core.bright_disk import measure_probe
 from livestrain_core.errors import NoProbe
-from livestrain_core.probe import Probe, measure_probe
+from livestrain_core.probe import Probe
 
 
 @pytest.mark.parametrize(("radius", "edge", "shape"), [(3.0, 0.6, 64), (6.3, 0.8, 128), (60.0, 1.5, 256)])
