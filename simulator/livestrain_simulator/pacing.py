@@ -19,25 +19,30 @@ class Pacer:
         Monotonic time [ns].
     sleep
         Waits for a time [s].
+    burst
+        So many frames are due at once; the pause before the next keeps the rate.
     """
 
     def __init__(
         self,
         frames_per_second: float | None,
         clock: Callable[[], int] = time.monotonic_ns,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
+        burst: int = 1,
     ) -> None:
         if frames_per_second is not None and not 0 < frames_per_second < float("inf"):
             raise ValueError(f"a rate is above zero, found {frames_per_second} frames/s")
         self._interval_ns = None if frames_per_second is None else 1e9 / frames_per_second
         self._clock = clock
         self._sleep = sleep
+        self._burst = burst
         self._begin_ns: int | None = None
 
     def wait_for(self, frame: int) -> None:
         """Return when this frame number is due."""
         if self._interval_ns is None:
             return
+        frame -= frame % self._burst
         now = self._clock()
         if self._begin_ns is None:
             self._begin_ns = now - round(frame * self._interval_ns)

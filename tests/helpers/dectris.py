@@ -25,8 +25,8 @@ from livestrain_daemon.intake.detectors.events import (
 from livestrain_daemon.intake.payload import decode_payload
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, EmulatorSettings
 from livestrain_simulator.emulators.dectris.rest import RestServer
-from livestrain_simulator.emulators.dectris.sending import FaultPlan, no_faults
 from livestrain_simulator.emulators.dectris.series import repeated
+from livestrain_simulator.emulators.faults import FaultPlan, Plans, always, no_faults
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "dectris_stream2"
 LARGEST = 64 << 20
@@ -83,14 +83,17 @@ def noise(frames: int, rows: int, columns: int, dtype: str = "uint16", seed: int
 
 @contextmanager
 def emulated(
-    frames: NDArray[Any] | Mapping[str, NDArray[Any]], plan: FaultPlan = no_faults, **settings: Any
+    frames: NDArray[Any] | Mapping[str, NDArray[Any]],
+    plan: FaultPlan = no_faults,
+    plans: Plans | None = None,
+    **settings: Any,
 ) -> Iterator[RestServer]:
     """An emulator of these frames, over and over."""
     channels = frames if isinstance(frames, Mapping) else {"threshold_1": frames}
     count = len(next(iter(channels.values())))
     config = {"nimages": count, **settings.pop("config", {})}
     chosen = EmulatorSettings(channels=tuple(channels), config=config, period=count, **settings)
-    with RestServer(DectrisEmulator(repeated(channels), chosen, plan)) as server:
+    with RestServer(DectrisEmulator(repeated(channels), chosen, plans or always(plan))) as server:
         yield server
 
 

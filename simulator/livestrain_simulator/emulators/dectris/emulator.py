@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_simulator.emulators.dectris.outlet import Outlet
-from livestrain_simulator.emulators.dectris.sending import (
-    FaultPlan,
-    Form,
-    Outgoing,
-    Script,
-    no_faults,
-)
+from livestrain_simulator.emulators.dectris.sending import Form, Message, Outgoing, Script
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series, Setting
+from livestrain_simulator.emulators.faults import Plans, no_plans
+from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.pacing import Pacer
 
 State: TypeAlias = Literal["idle", "ready", "acquire"]
 INTERNAL = ("ints", "inte")
@@ -57,12 +54,16 @@ class EmulatorSettings:
     """Send each part of a header of stream v1 as a message of its own."""
     period: int = 0
     """After so many images the source begins again, and what is packed is kept; 0 if it never does."""
-    seconds_per_image: float = 0.0
-    """0: as fast as it goes [s]."""
+    images_per_second: float | None = None
+    """None: as fast as it goes."""
+    burst: int = 1
+    """So many images leave at once, and then a pause keeps the rate."""
     stall_seconds: float = 1.0
     """How long an image that stalls takes [s]."""
     when_full: Literal["wait", "drop"] = "wait"
     """What happens to messages that nobody takes."""
+    linger_seconds: float = 0.0
+    """How long, in the end, what is on its way may take [s]."""
     config: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
     """Configuration of the detector in the beginning, by its REST keys."""
     stream: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
@@ -81,22 +82,23 @@ class DectrisEmulator:
         Its images.
     settings
         How it behaves.
-    plan
-        What goes wrong.
+    plans
+        What goes wrong in which series, counted from 0; the start and the end of a series have numbers, too.
     """
 
-    def __init__(self, source: FrameSource, settings: EmulatorSettings, plan: FaultPlan = no_faults) -> None:
+    def __init__(self, source: FrameSource, settings: EmulatorSettings, plans: Plans = no_plans) -> None:
         self.settings = settings
         first = next(iter(source(0).values()))
         self.detector: dict[str, Setting] = {**_defaults(first), **settings.config}
         """Configuration by REST keys."""
         self.stream: dict[str, Setting] = {**_MODE, **settings.stream}
         self.state: State = "idle"
-        self.done: list[tuple[int, int, str]] = []
-        """What went wrong on purpose: series, number of the image, action."""
+        self.record: list[ScanRecord] = []
+        """What has been sent of each series."""
         self.outlet = Outlet(settings.host, settings.legacy_port, settings.cbor_port, settings.when_full)
         self._source = source
-        self._plan = plan
+        self._plans = plans
+        self._stale: list[Message] = []
         self._shape: tuple[int, int] = first.shape
         self._dtype: str = first.dtype.name
         self._number = 0
@@ -171,6 +173,11 @@ class DectrisEmulator:
             self._thread.join(LEAVE_SECONDS)
 
     @property
+    def done(self) -> list[tuple[int, int, str]]:
+        """What went wrong on purpose: series, number of the image, action."""
+        return [(record.scan + 1, *done) for record in self.record for done in record.done]
+
+    @property
     def armed_count(self) -> int:
         """Series begun so far."""
         return self._number
@@ -178,7 +185,7 @@ class DectrisEmulator:
     def close(self) -> None:
         """Stop everything."""
         self.close_series()
-        self.outlet.close()
+        self.outlet.close(self.settings.linger_seconds)
 
     def wait_until_idle(self, seconds: float) -> bool:
         """True once the series in progress has ended; false if it has not within some time [s]."""
@@ -227,27 +234,43 @@ class DectrisEmulator:
     def _send(self, series: Series) -> bool:
         """Send a series; true if the next one is to follow at once."""
         settings = self.settings
-        script = Script(series, self._source, self.form, self._plan, settings.split_header, settings.period, self._kept)
+        plan = self._plans(series.number - 1, series.frames)
+        record = ScanRecord(series.number - 1, series.frames)
+        self.record.append(record)
+        script = Script(series, self._source, self.form, plan, settings.split_header, settings.period, self._kept)
+        pacer = Pacer(settings.images_per_second, sleep=self._leave.wait, burst=settings.burst)
         for out in script.outgoing(self._finish.is_set):
-            if 0 <= out.number < series.frames and not self._wait_for_trigger(out.number):
-                continue
-            self.done += [(series.number, out.number, action) for action in out.actions]
-            if "abort" in out.actions or "rearm" in out.actions:
-                return "rearm" in out.actions
-            self._pause(out)
-            for message in out.messages if self.stream["mode"] == "enabled" else ():
-                self.outlet.send(script.form, message, self._leave)
+            if 0 <= out.number < series.frames:
+                if not self._wait_for_trigger(out.number):
+                    continue
+                pacer.wait_for(out.number)
+            record.do(out.number, out.actions)
+            if "abort" in out.actions:
+                return False
+            if "rearm" in out.actions:
+                self._stale = script.stale(out.number)
+                return True
+            if "stall" in out.actions:
+                self._leave.wait(settings.stall_seconds)
+            self._hand_over(script.form, out, record)
             if self._leave.is_set():
                 return False
             self._count(out.number + 1)
+        record.ended = True
         return False
 
-    def _pause(self, out: Outgoing) -> None:
-        seconds = self.settings.seconds_per_image if out.number >= 0 else 0.0
-        if "stall" in out.actions:
-            seconds += self.settings.stall_seconds
-        if seconds > 0:
-            self._leave.wait(seconds)
+    def _hand_over(self, form: Form, out: Outgoing, record: ScanRecord) -> None:
+        messages = list(out.messages)
+        if out.starts:
+            # what an aborted series left behind comes now
+            messages, self._stale = messages + self._stale, []
+        if self.stream["mode"] != "enabled":
+            return
+        taken = [self.outlet.send(form, message, self._leave) for message in messages]
+        if all(taken):
+            record.started |= out.starts
+            for number, times in out.whole:
+                record.left(number, times)
 
     def _wait_for_trigger(self, number: int) -> bool:
         """True when the image may be taken; false if the series ends before."""

@@ -60,9 +60,13 @@ class Outlet:
                 return True
         return False
 
-    def close(self) -> None:
-        """Throw away what nobody has taken."""
-        self._context.destroy(linger=0)
+    def close(self, linger_seconds: float = 0.0) -> None:
+        """Throw away what nobody has taken, after some time [s]."""
+        self._context.destroy(linger=round(1000 * linger_seconds))
+
+    def heard(self, form: Form) -> bool:
+        """Somebody takes the messages of a stream; to be asked between series."""
+        return bool(self._sockets[form].poll(POLL_MS, zmq.POLLOUT))
 
     def _bound(self, host: str, port: int) -> "zmq.Socket[bytes]":
         socket: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)

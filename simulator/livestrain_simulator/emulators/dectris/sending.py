@@ -1,20 +1,23 @@
 """The messages of one series in the order in which they leave, with what goes wrong on purpose."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 from livestrain_simulator.emulators.dectris import legacy, stream2
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series
+from livestrain_simulator.emulators.faults import HEADER, STALE_FRAMES, UNSENT, Action, FaultPlan, no_faults
+from livestrain_simulator.emulators.record import is_whole
 
 Form: TypeAlias = Literal["legacy", "cbor"]
-FaultPlan: TypeAlias = Callable[[int], Sequence[str]]
-"""What happens to an image, by its number; to the start of the series, `HEADER`; to its end, the number of images."""
+Message: TypeAlias = list[bytes]
+"""Its parts."""
 
-HEADER = -1
 WRONG_SERIES = 1_000_000
 """Added to the number of a series, it belongs to nobody."""
+IMAGE_PARTS, PIXELS_AT = 4, 2
+"""Parts of an image of stream v1, and the one with the pixels."""
 _FORMS: dict[Form, ModuleType] = {"legacy": legacy, "cbor": stream2}
 
 
@@ -24,16 +27,23 @@ class Outgoing:
 
     number: int
     """Of the image, or `HEADER`, or the number of images for the end."""
-    actions: tuple[str, ...]
-    """What is done to it: drop, duplicate, reorder, corrupt, truncate, foreign, stall, abort, rearm."""
-    messages: tuple[list[bytes], ...]
+    actions: tuple[Action, ...]
+    """What is done to it."""
+    messages: tuple[Message, ...]
     """To be sent, each of one part or of several."""
+    starts: bool = False
+    """The start of the series is among them."""
+    whole: tuple[tuple[int, int], ...] = ()
+    """Images that they bring undamaged and before the end of the series: number, and how often."""
 
 
-def no_faults(number: int) -> tuple[str, ...]:
-    """Nothing goes wrong."""
-    del number
-    return ()
+@dataclass
+class _Held:
+    """What leaves later than it should."""
+
+    start: list[Message] = field(default_factory=list)
+    reordered: list[Message] = field(default_factory=list)
+    whole: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +64,50 @@ class Script:
 
     def outgoing(self, finished: Callable[[], bool]) -> Iterator[Outgoing]:
         """All in order, until `finished`: then the end. What is reordered goes with what follows it."""
-        held: list[list[bytes]] = []
+        held = _Held()
         for number in range(HEADER, self.series.frames + 1):
-            if 0 <= number < self.series.frames and finished():
+            is_image = 0 <= number < self.series.frames
+            if is_image and finished():
                 continue
             actions = tuple(self.plan(number))
-            messages = [] if "drop" in actions else self._messages(number, actions)
+            messages = [] if UNSENT.intersection(actions) else self._messages(number, actions)
+            whole = [(number, 1 + ("duplicate" in actions))] if is_image and messages and is_whole(actions) else []
+            starts = number == HEADER and bool(messages)
+            if starts and "late_header" in self.plan(0):
+                held.start, messages, starts = messages, [], False
+            elif held.start and is_image and "late_header" not in actions:
+                messages, held.start, starts = [*held.start, *messages], [], True
             if "reorder" in actions:
-                held += messages
-                messages = []
+                held.reordered += messages
+                held.whole += whole
+                messages, whole = [], []
             elif messages:
-                messages, held = [*messages, *held], []
-            yield Outgoing(number, actions, tuple(messages))
-        if held:
-            yield Outgoing(self.series.frames, (), tuple(held))
+                messages, held.reordered = [*messages, *held.reordered], []
+                # behind the end they belong to no series any more
+                whole, held.whole = [*whole, *(held.whole if number < self.series.frames else ())], []
+            yield Outgoing(number, actions, tuple(messages), starts, tuple(whole))
+        if held.reordered:
+            yield Outgoing(self.series.frames, (), tuple(held.reordered), whole=tuple(held.whole))
 
-    def _messages(self, number: int, actions: tuple[str, ...]) -> list[list[bytes]]:
+    def stale(self, first: int) -> list[Message]:
+        """A few images from one on, to be sent when the series is over."""
+        beyond = min(first + STALE_FRAMES, self.series.frames)
+        return [self._message(self.series, number) for number in range(first, beyond)]
+
+    def _messages(self, number: int, actions: tuple[Action, ...]) -> list[Message]:
         message = self._message(self.series, number)
         split = self.split_header and number == HEADER and self.form == "legacy"
         messages = [[part] for part in message] if split else [message]
-        if "foreign" in actions:
-            # an image of a series that nobody began, beside the right one
-            other = replace(self.series, number=self.series.number + WRONG_SERIES, unique_id="nobody-knows-it")
-            messages.append(self._message(other, number))
         if "corrupt" in actions:
             messages = [[b"\xff" * 16 + parts[0][16:], *parts[1:]] for parts in messages]
         if "truncate" in actions:
             messages = [_truncated(parts) for parts in messages]
-        return messages * 2 if "duplicate" in actions else messages
+        messages = messages * 2 if "duplicate" in actions else messages
+        if "second_series" in actions:
+            # an image of a series that nobody began, beside the right one
+            other = replace(self.series, number=self.series.number + WRONG_SERIES, unique_id="nobody-knows-it")
+            messages.append(self._message(other, number))
+        return messages
 
     def _message(self, series: Series, number: int) -> list[bytes]:
         made = _FORMS[self.form]
@@ -103,7 +129,7 @@ class Script:
         return self.kept[key]
 
 
-def _truncated(parts: list[bytes]) -> list[bytes]:
-    """Half of the largest part."""
-    longest = max(range(len(parts)), key=lambda at: len(parts[at]))
-    return [part[: len(part) // 2] if at == longest else part for at, part in enumerate(parts)]
+def _truncated(parts: Message) -> Message:
+    """Half of the pixels, or of the largest part of what is no image of stream v1."""
+    cut = PIXELS_AT if len(parts) == IMAGE_PARTS else max(range(len(parts)), key=lambda at: len(parts[at]))
+    return [part[: len(part) // 2] if at == cut else part for at, part in enumerate(parts)]

@@ -1,17 +1,13 @@
 """A Quantum Detectors Merlin that is not there: its control and data connections."""
 
-from livestrain_simulator.emulators.merlin.actions import Action, FaultPlan, no_faults
 from livestrain_simulator.emulators.merlin.emulator import MerlinEmulator
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
 from livestrain_simulator.emulators.merlin.sources import FrameSource, from_array, from_iterable
 
 __all__ = [
-    "Action",
-    "FaultPlan",
     "FrameSource",
     "MerlinEmulator",
     "PixelKind",
     "from_array",
     "from_iterable",
-    "no_faults",
 ]

@@ -1,19 +1,21 @@
 """A Merlin that is not there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Thread
 from types import TracebackType
 
 import numpy as np
 
-from livestrain_simulator.emulators.merlin.actions import Action, Damage, FaultPlan, no_faults
+from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans, no_plans
+from livestrain_simulator.emulators.merlin.actions import Damage
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header, framed
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
 from livestrain_simulator.emulators.merlin.serving import Audience, Listener, answering
 from livestrain_simulator.emulators.merlin.settings import SOFT_TRIGGER
 from livestrain_simulator.emulators.merlin.sources import Frame, FrameSource
 from livestrain_simulator.emulators.merlin.state import State
+from livestrain_simulator.emulators.record import ScanRecord, is_whole
 from livestrain_simulator.pacing import Pacer
 
 LOOPBACK = "127.0.0.1"
@@ -29,10 +31,12 @@ class MerlinEmulator:
         What it sees.
     kind
         How it sends that.
-    plan
-        What it does wrong.
+    plans
+        What it does wrong in which acquisition, counted from 0.
     frames_per_second
         Its rate; None is as fast as frames are taken.
+    burst
+        So many frames leave at once, and then a pause keeps the rate.
     stall_seconds
         How long a stall lasts [s].
     short_replies
@@ -46,8 +50,9 @@ class MerlinEmulator:
         frames: FrameSource,
         kind: PixelKind,
         *,
-        plan: FaultPlan = no_faults,
+        plans: Plans = no_plans,
         frames_per_second: float | None = None,
+        burst: int = 1,
         stall_seconds: float = 0.3,
         short_replies: bool = False,
         host: str = LOOPBACK,
@@ -55,17 +60,15 @@ class MerlinEmulator:
         data_port: int = 0,
     ) -> None:
         self._frames = frames
-        self._plan = plan
-        self._frames_per_second = frames_per_second
+        self._plans = plans
+        self._pace = (frames_per_second, burst)
         self._stall_seconds = stall_seconds
         self._next: Frame | None = frames(0)
         shape = (0, 0) if self._next is None else (int(self._next.shape[0]), int(self._next.shape[1]))
         self._state = State(kind, shape)
         self._audience = Audience()
-        self.done: list[tuple[int, Action]] = []
-        """What went wrong, with the number of the frame, in this order."""
-        self.unheard: list[int] = []
-        """Numbers of frames that were sent while nobody listened."""
+        self.record: list[ScanRecord] = []
+        """What has been sent of each acquisition."""
         self.acquisitions = 0
         """Acquisitions that have ended."""
         self._control = Listener(host, control_port, answering(self._state.answer, int(short_replies)))
@@ -82,6 +85,16 @@ class MerlinEmulator:
     def data_port(self) -> int:
         """Where it sends frames."""
         return self._data.port
+
+    @property
+    def done(self) -> list[tuple[int, Action]]:
+        """What went wrong, with the number of the frame, in this order."""
+        return [done for record in self.record for done in record.done]
+
+    @property
+    def unheard(self) -> list[int]:
+        """Numbers of frames that were sent while nobody listened."""
+        return [number for record in self.record for number in sorted(record.unheard)]
 
     @property
     def listeners(self) -> int:
@@ -117,9 +130,9 @@ class MerlinEmulator:
 
     def _run(self) -> None:
         while self._started():
-            self._acquire()
+            again = self._acquire()
             with self._state.changed:
-                self._state.acquiring = False
+                self._state.acquiring = again and not self._is_over()
                 self.acquisitions += 1
                 self._state.changed.notify_all()
 
@@ -129,33 +142,45 @@ class MerlinEmulator:
                 self._state.changed.wait()
             return not self._state.closed
 
-    def _acquire(self) -> None:
+    def _acquire(self) -> bool:
+        """Send an acquisition; true if the next one is to follow at once."""
         settings, kind = dict(self._state.settings), self._state.kind
-        header = framed(acquisition_header(settings, kind, datetime.now(UTC)))
-        if "late_header" not in self._plan(0):
-            self.send(header)
-            header = b""
+        record = ScanRecord(len(self.record), int(settings["NUMFRAMESTOACQUIRE"]))
+        self.record.append(record)
+        plan = self._plans(record.scan, record.frames)
+        header = self._begun(framed(acquisition_header(settings, kind, datetime.now(UTC))), plan, 0, record)
         damage = Damage()
-        pacer = Pacer(self._frames_per_second)
-        for number, frame in self._seen(int(settings["NUMFRAMESTOACQUIRE"])):
+        pacer = Pacer(self._pace[0], burst=self._pace[1])
+        for number, frame in self._seen(record.frames):
             if not self._is_triggered(number, settings):
-                break
+                return False
             pacer.wait_for(number)
-            actions = self._plan(number)
-            self.done.extend((number, action) for action in actions)
-            if header and "late_header" not in actions:
-                self.send(header)
-                header = b""
+            actions = plan(number)
+            record.do(number, actions)
+            header = self._begun(header, plan, number, record)
             if not self._prepared(actions):
-                break
+                return "rearm" in actions
             text = frame_header(
                 number + 1, kind, kind.sent_shape(frame.shape), datetime.now(UTC), settings["ACQUISITIONTIME"]
             )
-            for message in damage.sent(framed(text + kind.encoded(frame)), actions):
-                if not self.send(message):
-                    self.unheard.append(number)
-        for message in damage.rest():
-            self.send(message)
+            self._send_all(damage.sent(number, framed(text + kind.encoded(frame)), actions), plan, record)
+        self._send_all(damage.rest(), plan, record)
+        record.ended = True
+        return False
+
+    def _begun(self, header: bytes, plan: FaultPlan, number: int, record: ScanRecord) -> bytes:
+        """Send the header if it is not to come after the frame of a number; what is still to be sent of it."""
+        if not header or "late_header" in plan(number):
+            return header
+        record.started = bool(self.send(header))
+        return b""
+
+    def _send_all(self, messages: Iterator[tuple[int, bytes]], plan: FaultPlan, record: ScanRecord) -> None:
+        for number, message in messages:
+            if not self.send(message):
+                record.unheard.add(number)
+            elif is_whole(plan(number)):
+                record.left(number)
 
     def _seen(self, count: int) -> Iterator[tuple[int, Frame]]:
         """Numbers and frames of an acquisition, until it is stopped; without end if ``count`` is 0."""
@@ -168,14 +193,14 @@ class MerlinEmulator:
             yield number, np.asarray(frame)
             number += 1
 
-    def _prepared(self, actions: tuple[Action, ...]) -> bool:
+    def _prepared(self, actions: Sequence[Action]) -> bool:
         """Do what happens before a frame; whether it is to be sent."""
         if "stall" in actions:
             with self._state.changed:
                 self._state.changed.wait_for(self._is_over, self._stall_seconds)
         if "disconnect" in actions:
             self.dismiss()
-        return "abort" not in actions
+        return not {"abort", "rearm"}.intersection(actions)
 
     def _is_triggered(self, number: int, settings: dict[str, float]) -> bool:
         """Wait for the trigger of a frame, if it needs one; whether the acquisition goes on."""

@@ -40,7 +40,7 @@ def test_libertem_dectris_takes_every_image_of_stream_v1(dtype: str, compression
     # a socket's path must be short
     with (
         tempfile.TemporaryDirectory() as folder,
-        emulated(frames, stream=stream, config=config, seconds_per_image=0.001) as server,
+        emulated(frames, stream=stream, config=config, images_per_second=1000) as server,
     ):
         port = server.emulator.outlet.port("legacy")
         connection = peer.DectrisConnection(

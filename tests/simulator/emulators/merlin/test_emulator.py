@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from helpers.waiting import wait_until
-from livestrain_simulator.emulators.merlin import Action, MerlinEmulator, PixelKind, from_array, from_iterable
+from livestrain_simulator.emulators.faults import Action, always
+from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array, from_iterable
 from livestrain_simulator.emulators.merlin.headers import frame_header
 
 KIND = PixelKind("U16", 12, "1x1")
@@ -140,7 +141,9 @@ def test_frames_of_an_iterable_come_in_its_order_and_end_with_it() -> None:
 
 def test_what_goes_wrong_is_recorded() -> None:
     plan: dict[int, tuple[Action, ...]] = {1: ("drop",), 3: ("duplicate", "stall")}
-    emulated = MerlinEmulator(from_array(FRAMES), KIND, plan=lambda number: plan.get(number, ()), stall_seconds=0.01)
+    emulated = MerlinEmulator(
+        from_array(FRAMES), KIND, plans=always(lambda number: plan.get(number, ())), stall_seconds=0.01
+    )
     with emulated as emulator, Client(emulator.data_port) as data:
         wait_until(lambda: emulator.listeners)
         emulator.ask("SET,NUMFRAMESTOACQUIRE,5")

@@ -14,13 +14,14 @@ from livestrain_daemon.intake.detectors.dectris.stream2 import decode_message
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesFrames, Trouble
 from livestrain_daemon.intake.payload import PayloadError
-from livestrain_simulator.emulators.dectris.sending import HEADER, Form, Script, no_faults
+from livestrain_simulator.emulators.dectris.sending import Form, Script
 from livestrain_simulator.emulators.dectris.series import Series, Setting, repeated
+from livestrain_simulator.emulators.faults import HEADER, Action, no_faults
 
 FRAMES = 30
 SHAPE = (33, 41)
 RUNS = 50
-FAULTS = ("drop", "duplicate", "reorder", "corrupt", "truncate", "foreign", "abort")
+FAULTS: tuple[Action, ...] = ("drop", "duplicate", "reorder", "corrupt", "truncate", "second_series", "abort")
 PIXELS = noise(FRAMES, 33, 41)
 CONFIG: dict[str, Setting] = {
     "count_time": 1.0,
@@ -45,14 +46,15 @@ class Ledger:
 
     def __init__(self, seed: int, share: float) -> None:
         random = np.random.default_rng(seed)
-        kinds = random.choice(FAULTS, FRAMES, p=[0.18, 0.18, 0.18, 0.18, 0.18, 0.08, 0.02])
-        self.plan = {int(at): (str(kinds[at]),) for at in np.flatnonzero(random.random(FRAMES) < share)}
+        kinds = random.choice(len(FAULTS), FRAMES, p=[0.18, 0.18, 0.18, 0.18, 0.18, 0.08, 0.02])
+        chosen = np.flatnonzero(random.random(FRAMES) < share).tolist()
+        self.plan: dict[int, tuple[Action, ...]] = {at: (FAULTS[kinds[at]],) for at in chosen}
         self.split = bool(random.integers(2))
         aborts = [at for at, (kind,) in self.plan.items() if kind == "abort"]
         self.sent = min(aborts, default=FRAMES)
         self.aborted = bool(aborts)
 
-    def actions(self, number: int) -> tuple[str, ...]:
+    def actions(self, number: int) -> tuple[Action, ...]:
         return self.plan.get(number, ())
 
     def numbers(self) -> Counter[int]:
@@ -70,7 +72,7 @@ class Ledger:
 
     def strays(self) -> int:
         """Images of no series that is in progress; behind an abort nothing is sent any more."""
-        foreign = sum(self.plan.get(at) == ("foreign",) for at in range(self.sent))
+        foreign = sum(self.plan.get(at) == ("second_series",) for at in range(self.sent))
         return foreign + (0 if self.aborted else len(self.behind()))
 
     def bad(self) -> int:
@@ -78,9 +80,9 @@ class Ledger:
         return sum(self.plan.get(at) in (("corrupt",), ("truncate",)) for at in range(self.sent))
 
     def _times(self, at: int) -> int:
-        (kind,) = self.plan.get(at, ("",))
         held = at in self.behind()
-        return {"drop": 0, "corrupt": 0, "truncate": 0, "duplicate": 2}.get(kind, 1 - held)
+        times: dict[str, int] = {"drop": 0, "corrupt": 0, "truncate": 0, "duplicate": 2}
+        return next((times[kind] for kind in self.actions(at) if kind in times), 1 - held)
 
 
 def decoder(form: Form) -> Callable[[list[bytes]], list[Told]]:
@@ -149,7 +151,7 @@ def test_mixtures_of_faults_cost_what_they_must(form: Form, share: float) -> Non
 
 @pytest.mark.parametrize("form", ["legacy", "cbor"])
 @pytest.mark.parametrize("action", ["drop", "duplicate", "reorder", "corrupt", "truncate"])
-def test_a_fault_of_the_start_costs_no_image(form: Form, action: str) -> None:
+def test_a_fault_of_the_start_costs_no_image(form: Form, action: Action) -> None:
     ledger = Ledger(0, 0.0)
     ledger.plan = {HEADER: (action,)}
     for ledger.split in (False, True):

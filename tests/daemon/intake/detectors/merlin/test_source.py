@@ -16,7 +16,8 @@ from livestrain_daemon.intake.detectors.events import Detector, SeriesEnd
 from livestrain_daemon.intake.detectors.merlin.arming import Arming
 from livestrain_daemon.intake.detectors.merlin.connection import KEEPALIVE, connected
 from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
-from livestrain_simulator.emulators.merlin import Action, FaultPlan, MerlinEmulator, PixelKind, from_array, no_faults
+from livestrain_simulator.emulators.faults import Action, FaultPlan, always, no_faults
+from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
 
 KIND = PixelKind("U16", 12, "1x1")
 SCAN = frames_of(KIND, 40)
@@ -28,7 +29,10 @@ def detector_of(emulator: MerlinEmulator, arming: Arming | None = None) -> Detec
 
 def acquired(plan: FaultPlan = no_faults, frames: NDArray[Any] = SCAN, kind: PixelKind = KIND) -> Heard:
     """What is heard of one acquisition."""
-    with MerlinEmulator(from_array(frames), kind, plan=plan) as emulator, listening(detector_of(emulator)) as heard:
+    with (
+        MerlinEmulator(from_array(frames), kind, plans=always(plan)) as emulator,
+        listening(detector_of(emulator)) as heard,
+    ):
         acquire(emulator, NUMFRAMESTOACQUIRE=len(frames))
         wait_until(lambda: heard.ends, what="the end of the acquisition")
     return heard
@@ -65,9 +69,9 @@ def test_every_kind_of_frame_comes_through_to_the_last_bit(kind: PixelKind) -> N
         ((), set(), []),
         (("drop",), {17}, []),
         (("duplicate",), set(), []),
-        (("delay",), set(), []),
+        (("reorder",), set(), []),
         (("truncate",), {17}, [("bad_message", 1)]),
-        (("bad_header",), {17}, [("bad_message", 1)]),
+        (("corrupt",), {17}, [("bad_message", 1)]),
         (("bad_length",), {17}, [("bad_message", 1)]),
         (("stall",), set(), []),
         (("drop", "stall"), {17}, []),
@@ -84,7 +88,7 @@ def test_a_fault_costs_no_more_than_its_frame(
 
 
 @pytest.mark.parametrize(
-    ("action", "lost"), [("truncate", {39}), ("drop", {39}), ("delay", set()), ("duplicate", set())]
+    ("action", "lost"), [("truncate", {39}), ("drop", {39}), ("reorder", set()), ("duplicate", set())]
 )
 def test_a_fault_of_the_last_frame_does_not_keep_the_acquisition_open(action: Action, lost: set[int]) -> None:
     heard = acquired(only(39, action))
@@ -100,7 +104,7 @@ def test_a_late_header_costs_nothing() -> None:
 
 
 def test_an_abort_and_a_new_start_are_two_acquisitions() -> None:
-    emulated = MerlinEmulator(from_array(SCAN), KIND, plan=only(20, "abort"))
+    emulated = MerlinEmulator(from_array(SCAN), KIND, plans=always(only(20, "abort")))
     with emulated as emulator, listening(detector_of(emulator)) as heard:
         acquire(emulator, NUMFRAMESTOACQUIRE=40)
         wait_until(lambda: emulator.acquisitions == 1)
@@ -163,7 +167,7 @@ def test_a_connection_that_is_reset_says_so() -> None:
 
 
 def test_frames_that_nobody_hears_are_missing_and_those_after_are_not() -> None:
-    emulated = MerlinEmulator(from_array(SCAN), KIND, plan=only(10, "disconnect"), frames_per_second=100)
+    emulated = MerlinEmulator(from_array(SCAN), KIND, plans=always(only(10, "disconnect")), frames_per_second=100)
     with emulated as emulator, listening(detector_of(emulator)) as heard:
         acquire(emulator, NUMFRAMESTOACQUIRE=40)
         wait_until(lambda: heard.ends)
