@@ -24,9 +24,9 @@ from livestrain_daemon.metrics import Metrics
 from livestrain_daemon.processes import spawn
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.readings import Readings
-from livestrain_daemon.scan import derived
 from livestrain_daemon.scan.scans import Scans
 from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scan.values import prepare_derived
 from livestrain_daemon.scanfolder import Spool
 from livestrain_daemon.sockets import Sockets
 
@@ -69,7 +69,6 @@ class Daemon:
         self._next_metrics = 0.0
         self._next_patch = 0.0
         given = read_given(config.analysis)
-        derived.warm()
         self._spool = Spool.open(config.spool.folder)
         self._sockets = Sockets(config.publish)
         self._publisher = Publisher(self._sockets.maps)
@@ -101,6 +100,7 @@ class Daemon:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        prepare_derived()
         poller = zmq.Poller()
         for socket in (self._sockets.intake, self._sockets.workers, self._sockets.control):
             poller.register(socket, zmq.POLLIN)

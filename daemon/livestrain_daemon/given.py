@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.errors import NoProbe
-from livestrain_core.vacuum import average_vacuum, measure_pattern
 from livestrain_daemon.analyses import FrameKind, stage_outputs
 from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError, PlanError
@@ -54,8 +53,10 @@ def read_given(config: AnalysisConfig) -> GivenImages:
 def _read_vacuum(config: AnalysisConfig) -> NDArray[np.generic] | None:
     """An image of the probe, or the mean of a scan of them, each moved onto the same place."""
     images = _read("vacuum_probe", config.vacuum_probe, (2, 3, 4), "one image (rows, columns) or one scan of them")
-    if images is None or images.size == 0:
+    if images is None or images.size == 0 or (images.ndim == 2 and config.template != "image"):
         return images
+    from livestrain_core.vacuum import average_vacuum, measure_pattern  # noqa: PLC0415 - numba takes its time to import
+
     probe = images if images.ndim == 2 else average_vacuum(images.reshape(-1, *images.shape[-2:]))
     if config.template == "image":
         try:

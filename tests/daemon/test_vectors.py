@@ -7,7 +7,8 @@ from daemon.scanfolder.scans import new_scan, scan_start
 from daemon.small_scan import known_plan
 from livestrain_daemon.errors import NotAScan
 from livestrain_daemon.scanfolder import Output, ResultsFile, ResultState, create_results, open_results
-from livestrain_daemon.vectors import centre_map, read_vectors, vector_kind, vector_map
+from livestrain_daemon.vector_map import vector_map
+from livestrain_daemon.vectors import centre_map, read_vectors, vector_kind
 
 SHAPE = (4, 5)
 CENTRE = known_plan().calibration.centre

@@ -1,4 +1,8 @@
-"""The analyses, by the name that a plan gives them."""
+"""
+The analyses, by the name that a plan gives them.
+
+The main process only asks what they put out: what computes is imported when a worker prepares one.
+"""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points

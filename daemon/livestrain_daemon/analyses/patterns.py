@@ -1,14 +1,9 @@
 """Summed and largest pattern, kept per block of positions so that a range run twice never counts twice."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from livestrain_core.reduce import block_sum_max
 from livestrain_core.sums import sum_dtype
-from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
+from livestrain_daemon.analyses.protocol import FrameKind, Prepared
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.scanfolder import Output
 
@@ -27,14 +22,6 @@ class SummedPatterns:
     def prepare(self, plan: Plan, kind: FrameKind) -> Prepared:
         """Nothing to precompute."""
         del plan, kind
-        return _Prepared()
+        from livestrain_daemon.analyses.adding import adding  # noqa: PLC0415 - only workers wait for numba
 
-
-class _Prepared:
-    def analyse(self, frames: NDArray[Any], positions: NDArray[np.int64], earlier: Results) -> Results:
-        del positions
-        total, largest = block_sum_max(frames)
-        if earlier:
-            total += earlier["sum"]
-            np.maximum(largest, earlier["largest"], out=largest)
-        return {"sum": total, "largest": largest}
+        return adding()

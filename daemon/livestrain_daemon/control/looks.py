@@ -12,11 +12,11 @@ from livestrain_daemon.dispatch.pool import WorkerPool
 from livestrain_daemon.messages import PatternTask, TaskDone, VectorMapTask
 from livestrain_daemon.plan import REDUCTION
 from livestrain_daemon.publish.feed import little_endian
-from livestrain_daemon.scan.derived import read_maps
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scan.scans import Scans
 from livestrain_daemon.scan.surroundings import Surroundings
+from livestrain_daemon.scan.values import read_maps
 from livestrain_daemon.scanfolder import FrameState, ResultState, runs_of
 from livestrain_daemon.vectors import vector_kind
 from livestrain_wire.messages import (

@@ -11,7 +11,8 @@ from livestrain_daemon.export.errors import NothingToExport
 from livestrain_daemon.export.exported import MapImage
 from livestrain_daemon.export.pieces import refuse_twice
 from livestrain_daemon.plan import Plan
-from livestrain_daemon.scan.derived import DERIVED_NAMES, published_maps, read_maps
+from livestrain_daemon.scan.derived import DERIVED_NAMES, published_maps
+from livestrain_daemon.scan.values import read_maps
 from livestrain_daemon.scanfolder import ResultsFile
 from livestrain_wire.messages import MapInfo, ReferenceInfo
 

@@ -24,7 +24,7 @@ from livestrain_daemon.scanfolder import (
     read_journal,
     revisions,
 )
-from livestrain_daemon.vectors import Vectors, centre_map, read_vectors, vector_kind, vector_map
+from livestrain_daemon.vectors import Vectors, centre_map, read_vectors, vector_kind
 from livestrain_wire.messages import ReferenceInfo
 
 
@@ -114,6 +114,8 @@ def _centres(results: ResultsFile, analysed: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def _bragg_image(folder: Path, revision: int) -> BraggImage:
+    from livestrain_daemon.vector_map import vector_map  # noqa: PLC0415 - numba takes its time to import
+
     about, pixels = vector_map(folder, revision, sampling=1, centred=True)
     return BraggImage(pixels, about.model_dump(mode="json"))
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.runset import RunSet
-from livestrain_daemon.scan.derived import read_maps
 from livestrain_daemon.scan.revision import Revision
+from livestrain_daemon.scan.values import read_maps
 from livestrain_daemon.scanfolder import ResultState, runs_of
 from livestrain_wire.messages import MapInfo, MapPatch, MapWhole, ReferenceInfo, Run
 from livestrain_wire.topics import Topic

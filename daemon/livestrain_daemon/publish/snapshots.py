@@ -6,8 +6,8 @@ import numpy as np
 
 from livestrain_daemon.publish.feed import SLICE, little_endian
 from livestrain_daemon.publish.publisher import Publisher
-from livestrain_daemon.scan.derived import read_maps
 from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.values import read_maps
 from livestrain_daemon.scanfolder import ResultState, runs_of
 from livestrain_wire.messages import MapInfo, Run, SnapshotReply, SnapshotRequest
 from livestrain_wire.topics import Topic

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from livestrain_core.errors import SingularLattice
-from livestrain_core.strain import strain
+from livestrain_core import basis
 from livestrain_wire.messages import Axes, ReferenceInfo
 
 Vectors = tuple[float, float, float, float]
@@ -21,12 +20,8 @@ MOST_STRAIN = 0.5
 
 def spans_area(vectors: Vectors) -> bool:
     """True where strain can be measured against these: two finite vectors that are not parallel."""
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            strain(np.empty((0, 2, 2)), np.array(vectors).reshape(2, 2))
-    except SingularLattice:
-        return False
-    return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        return basis.spans_area(np.array(vectors).reshape(2, 2).T)
 
 
 def why_unfit(vectors: Vectors, lattice: Vectors) -> str:
@@ -40,6 +35,8 @@ def why_unfit(vectors: Vectors, lattice: Vectors) -> str:
     lattice
         The lattice of the plan [px].
     """
+    from livestrain_core.strain import strain  # noqa: PLC0415 - numba takes its time to import
+
     given, planned = np.array(vectors).reshape(2, 2), np.array(lattice).reshape(2, 2)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if np.sign(np.linalg.det(given)) != np.sign(np.linalg.det(planned)):

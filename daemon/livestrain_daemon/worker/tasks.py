@@ -34,7 +34,7 @@ from livestrain_daemon.scanfolder import (
     provenance,
     revisions,
 )
-from livestrain_daemon.vectors import vector_map
+from livestrain_daemon.vector_map import vector_map
 from livestrain_daemon.worker.calibrating import calibration_result
 from livestrain_daemon.worker.carrying import carry_over
 from livestrain_daemon.worker.corrections import load_corrections

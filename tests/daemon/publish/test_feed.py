@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from daemon.desk import Desk
 from daemon.small_scan import LATTICE, POSITIONS
 from livestrain_daemon.publish import feed as module
-from livestrain_daemon.scan.derived import DERIVED_NAMES, read_maps
+from livestrain_daemon.scan.derived import DERIVED_NAMES
 from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.values import read_maps
 from livestrain_daemon.scanfolder import ResultState
 from livestrain_wire.messages import MapPatch, MapWhole, ReferenceInfo, Run
 

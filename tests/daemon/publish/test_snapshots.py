@@ -6,8 +6,8 @@ from daemon.desk import Desk
 from daemon.small_scan import POSITIONS
 from livestrain_daemon.publish import snapshots as module
 from livestrain_daemon.publish.snapshots import Chunk, NoSuchMap, snapshot
-from livestrain_daemon.scan.derived import read_maps
 from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.values import read_maps
 from livestrain_wire.messages import SnapshotRequest
 
 STORED = 300

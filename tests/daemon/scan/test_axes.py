@@ -13,8 +13,9 @@ from livestrain_core.axes import turn
 from livestrain_daemon.geometry import EllipsePlan, ScanAxesPlan
 from livestrain_daemon.messages import Stored
 from livestrain_daemon.plan import Plan
-from livestrain_daemon.scan.derived import COMPONENTS, ERRORS, read_maps
+from livestrain_daemon.scan.derived import COMPONENTS, ERRORS
 from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.values import read_maps
 from livestrain_simulator.patterns import Renderer
 from livestrain_simulator.specimen import uniform
 from livestrain_wire.messages import IDENTITY, MapWhole, ReferenceInfo, ReferenceRequest

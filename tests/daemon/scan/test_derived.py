@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.small_scan import LATTICE, POSITIONS, SCAN, SPECIMEN, known_plan, lay_out, stored_scan
-from livestrain_daemon.scan.derived import COMPONENTS, ERRORS, MISFIT, NOISE, published_maps, read_maps
+from livestrain_daemon.scan.derived import COMPONENTS, ERRORS, MISFIT, NOISE, published_maps
+from livestrain_daemon.scan.values import read_maps
 from livestrain_daemon.scanfolder import Output, ResultsFile, create_results, open_results
 from livestrain_wire.messages import ReferenceInfo
 

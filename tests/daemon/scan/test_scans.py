@@ -58,7 +58,7 @@ def test_the_whole_maps_after_the_last_reference_are_what_the_file_derives(desk:
     newest = desk.scans.newest
     assert newest is not None
     assert newest.scan.revision is not None
-    from livestrain_daemon.scan.derived import read_maps
+    from livestrain_daemon.scan.values import read_maps
 
     expected = read_maps(["e_xx"], newest.scan.revision.results, newest.scan.references.current, 0, POSITIONS)["e_xx"]
     np.testing.assert_array_equal(latest, expected)
