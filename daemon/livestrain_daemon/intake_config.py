@@ -1,5 +1,6 @@
 """Tables of the configuration that say where frames come from, and how a detector's scans run."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -20,8 +21,25 @@ class ScanGeometry(Section):
     """serpentine turns every second row round."""
     flyback_frames: Annotated[int, Field(ge=0, le=1 << 16)] = 0
     """Frames after each row that belong to no position."""
+    flyback_frames_per_scan: Frames = 0
+    """Frames after the last row of each scan, beyond those of the row, that belong to no position."""
     skip_frames: Frames = 0
-    """Frames at the start of each scan that belong to no position."""
+    """Frames at the start of each series that belong to no position."""
+    positions: Path | None = None
+    """A .npy or .csv file with the scan position of every frame in its order, where they are not in rows: flat ones
+    (frames,), or rows and columns (frames, 2). It needs the shape."""
+    repeat: bool = False
+    """One series of the detector holds scan after scan; else what comes after the first is counted and left."""
+
+    @model_validator(mode="after")
+    def _positions_alone(self) -> "ScanGeometry":
+        if self.positions is None:
+            return self
+        if self.shape is None:
+            raise ValueError("positions needs shape, the rows and columns of the scan")
+        if self.flyback_frames or self.order != "raster":
+            raise ValueError("positions says where every frame belongs; leave out order and flyback_frames")
+        return self
 
 
 class DectrisConfig(Section):
@@ -66,7 +84,8 @@ class IntakeConfig(Section):
     merlin: MerlinConfig | None = None
     """A Merlin to take frames from, instead of the endpoint: a table of host and data_port."""
     scan: ScanGeometry = ScanGeometry()
-    """How the frames of such a detector run over the scan: a table of shape, order, flyback_frames and skip_frames."""
+    """How the frames of such a detector run over the scan: a table of shape, order, flyback_frames,
+    flyback_frames_per_scan, skip_frames, positions and repeat."""
 
     @model_validator(mode="after")
     def _one_detector(self) -> "IntakeConfig":

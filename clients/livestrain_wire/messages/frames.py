@@ -44,6 +44,8 @@ class ScanStart(Message):
     """Convergence semi-angle [mrad]."""
     pixel_size_mrad: Known | None = None
     """Angle of one detector pixel [mrad]."""
+    saturation: Positive | None = None
+    """Counts from which on a pixel says nothing [counts]."""
     metadata: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Whatever else the sender knows; kept with the scan, never interpreted."""
 

@@ -12,6 +12,7 @@ from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
+from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.placement import Placement, placement_of
 from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.files import free_bytes, published
@@ -22,6 +23,7 @@ from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import Message, ScanStart
+from livestrain_daemon.scanfolder.unusable import store_unusable
 
 POSITIONS_FILE = "positions.npy"
 """With explicit order: the flat position of every frame, uint32."""
@@ -66,7 +68,9 @@ class ScanFolders:
         self._ring = ring
         self._largest = largest
 
-    def lay_out(self, start: ScanStart, table: Table | None) -> tuple[FrameLayout, Placement]:
+    def lay_out(
+        self, start: ScanStart, table: Table | None, unusable: Block | None = None
+    ) -> tuple[FrameLayout, Placement]:
         """
         The folder of a new scan, with its frames file.
 
@@ -75,6 +79,15 @@ class ScanFolders:
         StorageError
             If there is no space for it, with the numbers.
         ValueError
+        Parameters
+        ----------
+        start
+            What the sender or the detector says of it.
+        table
+            With explicit order: the flat position of every frame.
+        unusable : (1, rows, columns)
+            Not zero where the detector says that a pixel must not be looked at.
+
             If it makes no sense.
         """
         placement = placement_of(start, table)
@@ -90,6 +103,8 @@ class ScanFolders:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         self._spool.remember(folder)
+            if unusable is not None and unusable.any():
+                store_unusable(folder, unusable[0] != 0)
         return layout, placement
 
     def open(self, layout: FrameLayout, placement: Placement, teller: Teller) -> OpenScan:

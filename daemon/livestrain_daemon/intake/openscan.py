@@ -62,6 +62,7 @@ class OpenScan:
         self.start = layout.start
         self.recording = layout.recording
         self.placement = placement
+        self._fillable = placement.fillable
         self.writer = writer
         self.faults = faults
         self.started_ns = time.time_ns()
@@ -98,6 +99,11 @@ class OpenScan:
     def complete(self) -> bool:
         """No position expects a frame."""
         return self._count(EXPECTED) == 0
+
+    @property
+    def filled(self) -> bool:
+        """Every position that frames of the scan belong to has had one."""
+        return self.stored_count >= self._fillable
 
     def conflicts(self, message: Frames) -> bool:
         """Some of these frames are stored already."""

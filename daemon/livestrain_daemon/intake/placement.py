@@ -56,6 +56,11 @@ class Placement:
         return self.scan_shape[0] * self.scan_shape[1]
 
     @property
+    def fillable(self) -> int:
+        """Positions that a frame belongs to."""
+        return self.positions if self.table is None else len(np.unique(self.table))
+
+    @property
     def frames(self) -> int:
         """Frames of the scan, flyback included."""
         if self.table is not None:

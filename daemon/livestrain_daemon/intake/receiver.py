@@ -8,6 +8,7 @@ import zmq
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.events import Trouble
+from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_wire.codec import decode
 from livestrain_wire.errors import WireError
@@ -34,6 +35,9 @@ class Arrival:
     size: int = 0
     """All parts together [bytes]."""
     frames: int = 0
+    unusable: Block | None = None
+    """With the start of a scan: (1, rows, columns) uint8, not zero where the detector says that a pixel must not be
+    looked at."""
 
 
 class ArrivalQueue:

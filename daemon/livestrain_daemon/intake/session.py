@@ -13,6 +13,7 @@ from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.folders import ScanFolders, Table
 from livestrain_daemon.intake.openscan import OpenScan
+from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.receiver import Arrival
 from livestrain_daemon.messages import (
     CloseScan,
@@ -27,6 +28,8 @@ from livestrain_daemon.messages import (
 from livestrain_wire.errors import NewerProtocol, WireError
 from livestrain_wire.messages import Frames, Message, ScanEnd, ScanStart
 
+COMPLETE_SECONDS = 2.0
+"""A scan with all its frames, and no more of them for so long, has ended, whether anybody says so or not [s]."""
 REMEMBERED = 64
 """Scan ids that are remembered as ended or refused."""
 
@@ -66,6 +69,8 @@ class Session:
         self._armed = armed
         self._others: OrderedDict[str, str] = OrderedDict()
         self._interrupted = folders.unfinished()
+        self._unusable: Block | None = None
+        """What the detector said of its pixels at the latest start of a scan."""
         self.scan: OpenScan | None = None
         """The scan in progress."""
         self.stopped = False
@@ -84,7 +89,7 @@ class Session:
             case Frames():
                 self._take_frames(arrival.message, arrival.payload or memoryview(b""))
             case ScanStart():
-                self._take_start(arrival.message, arrival.payload)
+                self._take_start(arrival.message, arrival.payload, arrival.unusable)
             case ScanEnd():
                 self._take_end(arrival.message)
             case WireError() | Trouble():
@@ -100,8 +105,13 @@ class Session:
                 self.stopped = True
 
     def tick(self) -> None:
-        """End a scan that has fallen silent; to be called when nothing waits."""
-        if self.scan and time.monotonic() - self.scan.heard > self._silence_seconds:
+        """End a scan that has all its frames, or has fallen silent; to be called when nothing waits."""
+        if self.scan is None:
+            return
+        silent = time.monotonic() - self.scan.heard
+        if self.scan.filled and silent > COMPLETE_SECONDS:
+            self.close("complete")
+        elif silent > self._silence_seconds:
             self.close("silence")
 
     def suspend(self) -> None:
@@ -157,7 +167,7 @@ class Session:
         if scan.repeated:
             scan.repeated = False
             if scan.conflicts(message):
-                self._open(scan.start, scan.placement.table)
+                self._open(scan.start, scan.placement.table, self._unusable)
                 if self.scan is None:
                     self._count_stray(message.scan_id, message.count)
                     return
@@ -165,7 +175,7 @@ class Session:
         scan.store(message, payload)
         scan.heard = time.monotonic()
 
-    def _take_start(self, start: ScanStart, payload: memoryview | None) -> None:
+    def _take_start(self, start: ScanStart, payload: memoryview | None, unusable: Block | None) -> None:
         if payload is not None and len(payload) % 4:
             self.faults.add("bad_message", f"scan_start: expected uint32 positions, found {len(payload)} bytes")
             return
@@ -175,7 +185,7 @@ class Session:
             # a repeated start does no harm; whether it is a new scan of the same name, its first frames tell
             scan.repeated = bool(scan.stored_count)
             return
-        self._open(start, table)
+        self._open(start, table, unusable)
 
     def _take_end(self, message: ScanEnd) -> None:
         scan = self._scan_of(message.scan_id)
@@ -217,14 +227,15 @@ class Session:
         }[kind]
         self.faults.add(kind, text, frames)
 
-    def _open(self, start: ScanStart, table: Table | None) -> None:
+    def _open(self, start: ScanStart, table: Table | None, unusable: Block | None) -> None:
         """Open a new scan, and close the one in progress if that succeeds."""
         if not self._armed:
             self._remember(start.scan_id, "not_armed")
             self.faults.add("not_armed", f"scan {start.scan_id} is ignored, because the daemon is not armed", 0)
             return
         try:
-            layout, placement = self._folders.lay_out(start, table)
+            self._unusable = unusable
+            layout, placement = self._folders.lay_out(start, table, unusable)
             self.close("superseded")
             scan = self._folders.open(layout, placement, self._teller)
         except (StorageError, ValueError, OSError) as error:

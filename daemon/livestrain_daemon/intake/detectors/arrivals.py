@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from math import isqrt
+from dataclasses import dataclass
+from math import isqrt, prod
 from threading import Event
 
+import numpy as np
+
+from livestrain_daemon.intake.detectors.division import Division, Part, Place
 from livestrain_daemon.intake.detectors.events import (
     Detector,
     DetectorEvent,
@@ -13,12 +17,34 @@ from livestrain_daemon.intake.detectors.events import (
     SeriesStart,
     Trouble,
 )
+from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.receiver import OVERHEAD_BYTES, Arrival, ArrivalQueue
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_wire.messages import Frames, ScanEnd, ScanStart
 
 LONGEST_ID = 58
 """Characters of a scan's id, so that a number fits behind one that is used again."""
+
+
+@dataclass
+class _Series:
+    """The series in progress."""
+
+    start: SeriesStart
+    shape: tuple[int, int]
+    division: Division
+    scan: int | None = None
+    """The scan in progress, from 0; None before the first frame of one."""
+    doubted: int | None = None
+    """A scan that one frame was of, by its number, while more than one before it would have been lost."""
+    over: bool = False
+    """The scan of an endless series has been ended."""
+
+    @property
+    def outlasts_its_scan(self) -> bool:
+        """Nobody knows when it ends, or that is far away."""
+        frames = self.start.frames
+        return frames is None or frames >= 2 * self.division.expected
 
 
 class Scans:
@@ -31,11 +57,18 @@ class Scans:
         Of the detector: the ids of its scans begin with it; empty: the series names them.
     geometry
         How its frames run over the scan.
+
+    Raises
+    ------
+    ConfigError
+        If the geometry names positions that cannot be used.
     """
 
     def __init__(self, name: str, geometry: ScanGeometry) -> None:
         self._name = name
         self._geometry = geometry
+        self._positions = read_positions(geometry)
+        self._series: _Series | None = None
         self._ignored: str | None = None
         """A series whose scan shape nobody knows."""
 
@@ -49,87 +82,180 @@ class Scans:
                     yield from self._frames(event)
             case SeriesEnd():
                 if event.series != self._ignored:
-                    end = ScanEnd(scan_id=self._id(event.series), reason="aborted" if event.aborted else "complete")
-                    yield Arrival(end, size=OVERHEAD_BYTES)
+                    yield from self._ended(event)
             case Trouble():
                 yield Arrival(event, size=OVERHEAD_BYTES)
 
     def _begun(self, start: SeriesStart) -> Iterator[Arrival]:
         shape = self._shape(start)
         self._ignored = None if shape else start.series
+        self._series = None
         if shape is None:
-            text = (
-                f"series {start.series}: expected a scan shape (intake.scan.shape) or a number of frames, found neither"
-            )
-            yield Arrival(Trouble("no_scan_shape", text), size=OVERHEAD_BYTES)
+            instead = "" if self._geometry.repeat else " or a number of frames"
+            text = f"series {start.series}: expected a scan shape (intake.scan.shape){instead}, found none"
+            yield _trouble("no_scan_shape", text)
             return
-        rows, columns = shape
+        series = self._series = _Series(start, shape, self._division(shape))
+        # which scan of many is the first to come, its first frame tells
+        if not self._geometry.repeat:
+            yield from self._scan(series, 0)
+        text = self._wrong_count(series)
+        if text:
+            yield _trouble("wrong_count", f"series {start.series}: {text}")
+
+    def _division(self, shape: tuple[int, int]) -> Division:
         geometry = self._geometry
-        expected = rows * (columns + geometry.flyback_frames) + geometry.skip_frames
-        metadata = dict(start.metadata)
-        if start.saturation is not None:
-            metadata["saturation"] = start.saturation
+        rows, columns = shape
+        in_rows = rows * (columns + geometry.flyback_frames)
+        frames = in_rows if self._positions is None else len(self._positions)
+        return Division(frames, geometry.flyback_frames_per_scan, geometry.skip_frames, geometry.repeat)
+
+    def _scan(self, series: _Series, scan: int) -> Iterator[Arrival]:
+        """The start of a scan, and the end of the one before."""
+        if series.scan is not None:
+            yield self._end(series, series.scan)
+        series.scan, series.doubted = scan, None
+        start, geometry, table = series.start, self._geometry, self._positions
         message = ScanStart(
-            scan_id=self._id(start.series),
-            scan_shape=shape,
+            scan_id=self._id(start.series, scan),
+            scan_shape=series.shape,
             frame_shape=start.frame_shape,
             dtype=start.dtype,
-            order=geometry.order,
+            order=geometry.order if table is None else "explicit",
             flyback_frames=geometry.flyback_frames,
             energy_kev=start.energy_kev,
             semiangle_mrad=start.semiangle_mrad,
             pixel_size_mrad=start.pixel_size_mrad,
             step_nm=start.step_nm,
-            metadata=metadata,
+            saturation=start.saturation,
+            metadata=start.metadata,
         )
-        yield Arrival(message, size=OVERHEAD_BYTES)
-        guessed = not (self._geometry.shape or start.scan_shape)
+        payload = None if table is None else table.data.cast("B")
+        size = OVERHEAD_BYTES + (len(payload) if payload else 0)
+        yield Arrival(message, payload, size, unusable=start.unusable)
+
+    def _end(self, series: _Series, scan: int, aborted: bool = False) -> Arrival:
+        end = ScanEnd(scan_id=self._id(series.start.series, scan), reason="aborted" if aborted else "complete")
+        return Arrival(end, size=OVERHEAD_BYTES)
+
+    def _ended(self, end: SeriesEnd) -> Iterator[Arrival]:
+        series = self._series
+        if series is None or series.start.series != end.series:
+            message = ScanEnd(scan_id=self._id(end.series), reason="aborted" if end.aborted else "complete")
+            yield Arrival(message, size=OVERHEAD_BYTES)
+        elif series.scan is not None and not series.over:
+            yield self._end(series, series.scan, end.aborted)
+            series.scan = None
+
+    def _wrong_count(self, series: _Series) -> str:
+        """What is wrong with the number of frames that is announced."""
+        geometry, division, (rows, columns) = self._geometry, series.division, series.shape
+        announced = series.start.frames
+        if announced is None:
+            return ""
+        guessed = not (geometry.shape or series.start.scan_shape)
         if guessed and rows != columns:
-            text = (
-                f"series {start.series}: expected frames for a square scan, found {start.frames}: taken for "
-                f"{rows} x {columns} positions; intake.scan.shape says it better"
+            return (
+                f"expected frames for a square scan, found {announced}: taken for {rows} x {columns} positions; "
+                "intake.scan.shape says it better"
             )
-            yield Arrival(Trouble("wrong_count", text), size=OVERHEAD_BYTES)
-        elif start.frames is not None and start.frames != expected:
-            text = (
-                f"series {start.series}: expected {expected} frames for {rows} x {columns} positions with "
-                f"{geometry.flyback_frames} flyback frames a row and {geometry.skip_frames} at the start, "
-                f"found {start.frames} announced"
-            )
-            yield Arrival(Trouble("wrong_count", text), size=OVERHEAD_BYTES)
+        if division.fits(announced, spare=geometry.flyback_frames):
+            return ""
+        before = f"{division.skip} at the start" if division.skip else ""
+        flyback = f"{geometry.flyback_frames} flyback frames a row" if geometry.flyback_frames else ""
+        after = f"{division.after} flyback frames a scan" if division.after else ""
+        extra = " and ".join(part for part in (flyback, after, before) if part)
+        many = f"{division.skip} and whole scans of {division.period}" if division.repeat else str(division.expected)
+        return (
+            f"expected {many} frames for {rows} x {columns} positions{' with ' if extra else ''}{extra}, "
+            f"found {announced} announced"
+        )
 
     def _shape(self, start: SeriesStart) -> tuple[int, int] | None:
-        if self._geometry.shape or start.scan_shape:
-            return self._geometry.shape or start.scan_shape
-        if start.frames is None or start.frames <= self._geometry.skip_frames:
+        geometry = self._geometry
+        if geometry.shape or start.scan_shape:
+            return geometry.shape or start.scan_shape
+        flyback = geometry.flyback_frames
+        frames = (start.frames or 0) - geometry.skip_frames - geometry.flyback_frames_per_scan
+        # how many scans there are, nobody knows
+        if frames < 1 or geometry.repeat:
             return None
-        frames, flyback = start.frames - self._geometry.skip_frames, self._geometry.flyback_frames
         # side (side + flyback) = frames; what does not come out even gets rows enough for all, and is said
         side = max((isqrt(flyback * flyback + 4 * frames) - flyback) // 2, 1)
         return -(-frames // (side + flyback)), side
 
     def _frames(self, frames: SeriesFrames) -> Iterator[Arrival]:
-        first = frames.first - self._geometry.skip_frames
-        if first + frames.count <= 0:
-            yield Arrival(Trouble("flyback", "", frames.count), size=frames.size)
+        series = self._series
+        if series is None or series.start.series != frames.series:
+            # the session knows what to say of frames that nobody has announced
+            yield self._message(frames, Part(Place.SCAN, 0, frames.first, 0, frames.count))
             return
-        if first < 0:
-            text = f"series {frames.series}: expected no message with frames before and after the {-first} to skip"
-            yield Arrival(Trouble("wrong_index", text, frames.count), size=frames.size)
+        for part in series.division.parts(frames.first, frames.count):
+            if part.place is Place.SCAN:
+                yield from self._into_scan(series, frames, part)
+            elif part.place is Place.OUTSIDE:
+                yield _trouble("flyback", "", part.frames, frames.size)
+            else:
+                yield from self._beyond(series, frames, part)
+
+    def _into_scan(self, series: _Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
+        current = series.scan
+        if current is None or part.scan == current + 1 or part.scan == series.doubted:
+            yield from self._scan(series, part.scan)
+        elif part.scan > current:
+            series.doubted = part.scan
+            text = (
+                f"series {frames.series}: expected frames of its scan {current + 1} or the next, found frame "
+                f"{frames.first + part.begin} of scan {part.scan + 1}, which begins with the next frame of it"
+            )
+            yield _trouble("wrong_index", text, part.frames, frames.size)
             return
+        else:
+            series.doubted = None
+        yield self._message(frames, part)
+
+    def _beyond(self, series: _Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
+        rows, columns = series.shape
+        text = (
+            f"series {frames.series}: expected {series.division.expected} frames for {rows} x {columns} positions, "
+            "found more, which belong nowhere; intake.scan.repeat = true makes further scans of them"
+        )
+        yield _trouble("wrong_index", text, part.frames, frames.size)
+        if series.outlasts_its_scan and not series.over:
+            series.over = True
+            yield self._end(series, 0)
+
+    def _message(self, frames: SeriesFrames, part: Part) -> Arrival:
+        payload = frames.payload
+        if part.frames != frames.count:
+            found = len(payload)
+            frame_bytes = prod(frames.frame_shape) * np.dtype(frames.dtype).itemsize
+            if frames.encoding != "raw" or found != frames.count * frame_bytes:
+                text = (
+                    f"series {frames.series}: expected no packed message with frames of two scans or with some that "
+                    f"belong nowhere, found frames {frames.first} to {frames.first + frames.count - 1}"
+                )
+                return _trouble("wrong_index", text, part.frames, frames.size)
+            payload = payload[part.begin * frame_bytes : (part.begin + part.frames) * frame_bytes]
         message = Frames(
-            scan_id=self._id(frames.series),
-            first_index=first,
-            count=frames.count,
+            scan_id=self._id(frames.series, part.scan),
+            first_index=part.first,
+            count=part.frames,
             shape=frames.frame_shape,
             dtype=frames.dtype,
             encoding=frames.encoding,
         )
-        yield Arrival(message, frames.payload, frames.size + OVERHEAD_BYTES, frames.count)
+        # each part keeps the whole message in memory
+        return Arrival(message, payload, frames.size + OVERHEAD_BYTES, part.frames)
 
-    def _id(self, series: str) -> str:
+    def _id(self, series: str, scan: int = 0) -> str:
         name = f"{self._name}-{series}" if self._name else series
-        return re.sub("[^A-Za-z0-9._-]", "-", name)[:LONGEST_ID]
+        number = f".{scan + 1}" if self._geometry.repeat else ""
+        return re.sub("[^A-Za-z0-9._-]", "-", name)[: LONGEST_ID - len(number)] + number
+
+
+def _trouble(kind: str, text: str, frames: int = 0, size: int = 0) -> Arrival:
+    return Arrival(Trouble(kind, text, frames), size=size + OVERHEAD_BYTES)
 
 
 def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event) -> None:

@@ -1,5 +1,7 @@
 """Scans made of what a detector tells."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,15 @@ PIXELS = np.arange(6, dtype="<u2").tobytes()
 def begun(geometry: ScanGeometry, **fields: Any) -> list[Any]:
     start = {"series": "7", "frame_shape": (2, 3), "dtype": "uint16", "frames": None, **fields}
     return [arrival.message for arrival in Scans("dectris", geometry).arrivals(SeriesStart(**start))]
+
+
+def series_of(geometry: ScanGeometry, **fields: Any) -> Scans:
+    """Scans of a series that has begun."""
+    scans = Scans("dectris", geometry)
+    list(
+        scans.arrivals(SeriesStart(**{"series": "7", "frame_shape": (2, 3), "dtype": "uint16", "frames": 4, **fields}))
+    )
+    return scans
 
 
 def frames(first: int, count: int = 1) -> SeriesFrames:
@@ -71,16 +82,101 @@ def test_without_a_shape_and_a_count_a_series_is_no_scan_and_its_frames_are_left
 
 
 def test_frames_keep_their_pixels_and_lose_those_to_be_skipped() -> None:
-    scans = Scans("dectris", ScanGeometry(skip_frames=2))
+    scans = series_of(ScanGeometry(skip_frames=2, shape=(2, 2)))
     skipped, kept = (next(scans.arrivals(frames(first))) for first in (1, 2))
     assert isinstance(skipped.message, Trouble)
     assert (skipped.message.kind, skipped.message.frames) == ("flyback", 1)
     assert isinstance(kept.message, Frames)
     assert (kept.message.first_index, kept.message.count, kept.frames) == (0, 1, 1)
     assert bytes(kept.payload or b"") == PIXELS
-    (both,) = scans.arrivals(frames(1, 2))
-    assert isinstance(both.message, Trouble)
-    assert both.message.frames == 2
+    before, behind = scans.arrivals(frames(1, 2))
+    assert isinstance(before.message, Trouble)
+    assert (before.message.kind, before.message.frames) == ("flyback", 1)
+    assert isinstance(behind.message, Frames)
+    assert (behind.message.first_index, bytes(behind.payload or b"")) == (0, PIXELS)
+
+
+def test_a_packed_message_that_cannot_be_split_is_counted_whole() -> None:
+    scans = series_of(ScanGeometry(skip_frames=2, shape=(2, 2)))
+    packed = replace(frames(1, 3), encoding="bslz4")
+    told = [arrival.message for arrival in scans.arrivals(packed)]
+    assert [(one.kind, one.frames) for one in told if isinstance(one, Trouble)] == [("flyback", 1), ("wrong_index", 2)]
+    assert len(told) == 2
+    # one that lies within a scan is not looked into
+    (whole,) = scans.arrivals(replace(frames(3, 3), encoding="bslz4"))
+    assert isinstance(whole.message, Frames)
+
+
+def test_a_series_without_end_ends_its_scan_with_the_first_frame_too_many() -> None:
+    scans = series_of(ScanGeometry(shape=(1, 2)), frames=None)
+    told = [arrival.message for number in range(5) for arrival in scans.arrivals(frames(number))]
+    assert [type(one) for one in told] == [Frames, Frames, Trouble, ScanEnd, Trouble, Trouble]
+    end = told[3]
+    assert isinstance(end, ScanEnd)
+    assert (end.scan_id, end.reason) == ("dectris-7", "complete")
+    assert {one.kind for one in told if isinstance(one, Trouble)} == {"wrong_index"}
+    # where the detector says how many there are, its own end counts
+    scans = series_of(ScanGeometry(shape=(1, 2)), frames=3)
+    told = [arrival.message for number in range(3) for arrival in scans.arrivals(frames(number))]
+    assert [type(one) for one in told] == [Frames, Frames, Trouble]
+
+
+def test_one_frame_far_ahead_ends_no_scan_and_two_do() -> None:
+    scans = series_of(ScanGeometry(shape=(1, 2), repeat=True), frames=None)
+    told = [arrival.message for number in (0, 60, 1, 60, 61) for arrival in scans.arrivals(frames(number))]
+    assert [type(one) for one in told] == [ScanStart, Frames, Trouble, Frames, Trouble, ScanEnd, ScanStart, Frames]
+    assert [one.scan_id for one in told if isinstance(one, ScanStart)] == ["dectris-7.1", "dectris-7.31"]
+
+
+def test_the_end_of_a_series_ends_the_scan_in_progress_only() -> None:
+    scans = series_of(ScanGeometry(shape=(1, 2), repeat=True), frames=None)
+    assert list(scans.arrivals(SeriesEnd("7"))) == []
+    scans = series_of(ScanGeometry(shape=(1, 2), repeat=True), frames=None)
+    told = [arrival.message for number in range(3) for arrival in scans.arrivals(frames(number))]
+    (end,) = [arrival.message for arrival in scans.arrivals(SeriesEnd("7", aborted=True))]
+    assert isinstance(end, ScanEnd)
+    assert (end.scan_id, end.reason) == ("dectris-7.2", "aborted")
+    assert [one.reason for one in told if isinstance(one, ScanEnd)] == ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "announced", "said"),
+    [
+        (ScanGeometry(shape=(2, 3), flyback_frames=1), 8, False),
+        # the flyback frame behind the last row need not come
+        (ScanGeometry(shape=(2, 3), flyback_frames=1), 7, False),
+        (ScanGeometry(shape=(2, 3), flyback_frames=1), 6, True),
+        (ScanGeometry(shape=(2, 3), flyback_frames_per_scan=4), 10, False),
+        (ScanGeometry(shape=(2, 3), flyback_frames_per_scan=4), 6, False),
+        (ScanGeometry(shape=(2, 3), flyback_frames_per_scan=4), 11, True),
+        (ScanGeometry(shape=(2, 3), repeat=True, skip_frames=1), 31, False),
+        (ScanGeometry(shape=(2, 3), repeat=True, skip_frames=1), 30, True),
+        (ScanGeometry(shape=(2, 3), repeat=True, flyback_frames_per_scan=2), 38, False),
+        (ScanGeometry(shape=(2, 3), repeat=True, flyback_frames_per_scan=2), 36, True),
+    ],
+)
+def test_a_number_of_frames_that_makes_no_whole_scan_is_said(
+    geometry: ScanGeometry, announced: int, said: bool
+) -> None:
+    troubles = [one for one in begun(geometry, frames=announced) if isinstance(one, Trouble)]
+    assert [one.kind for one in troubles] == ["wrong_count"] * said
+    assert all(f"found {announced} announced" in one.text for one in troubles)
+
+
+def test_scan_after_scan_needs_a_shape() -> None:
+    (trouble,) = begun(ScanGeometry(repeat=True), frames=16)
+    assert (trouble.kind, "intake.scan.shape" in trouble.text) == ("no_scan_shape", True)
+    assert begun(ScanGeometry(repeat=True), frames=16, scan_shape=(2, 4)) == []
+
+
+def test_a_list_of_positions_goes_with_the_start(tmp_path: Path) -> None:
+    np.save(tmp_path / "list.npy", [[1, 1], [0, 0], [1, 0]])
+    geometry = ScanGeometry(shape=(2, 2), positions=tmp_path / "list.npy", skip_frames=1, repeat=True)
+    scans = series_of(geometry, frames=None)
+    arrivals = [arrival for number in range(5) for arrival in scans.arrivals(frames(number))]
+    starts = [arrival for arrival in arrivals if isinstance(arrival.message, ScanStart)]
+    assert [arrival.message.order for arrival in starts if isinstance(arrival.message, ScanStart)] == ["explicit"] * 2
+    assert [np.frombuffer(arrival.payload or b"", "<u4").tolist() for arrival in starts] == [[3, 0, 2]] * 2
 
 
 @pytest.mark.parametrize(("aborted", "reason"), [(False, "complete"), (True, "aborted")])
