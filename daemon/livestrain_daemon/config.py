@@ -16,6 +16,7 @@ from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.geometry import Axes
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.plan import DetectorPlan, Level
+from livestrain_daemon.retention import Limits
 from livestrain_daemon.section import Endpoint, Seconds, Section
 from livestrain_daemon.template import ProbeValues
 from livestrain_wire.messages.given import GivenValues, KnownValues
@@ -34,8 +35,20 @@ class SpoolConfig(Section):
     sender back until they are analysed. A detector cannot wait; a replay can."""
     reserve_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 512
     """Space that a new scan must leave free on the disk [MiB]."""
+    keep_scans: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    """So many ended scans stay, beside those that somebody has retained; else all do."""
+    keep_mib: Annotated[int, Field(ge=1, le=1 << 34)] | None = None
+    """What all scan folders together may take on the disk [MiB]; else all that is there."""
+    keep_free_mib: Annotated[int, Field(ge=1, le=1 << 34)] | None = None
+    """Space that old scans are removed for, to keep it free on the disk [MiB]; else none is."""
     sync_seconds: Seconds = 1.0
     """How often stored frames are forced to the disk."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the spool may hold; where there is any limit, old scans are also removed for one that would not fit."""
+        size, free = self.keep_mib, self.keep_free_mib
+        return Limits(self.keep_scans, None if size is None else size << 20, None if free is None else free << 20)
 
 
 class WorkersConfig(Section):

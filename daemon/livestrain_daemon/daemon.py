@@ -17,9 +17,10 @@ from livestrain_daemon.dispatch.queue import JobQueue, Source
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.given import read_given
 from livestrain_daemon.health import HealthServer
+from livestrain_daemon.housekeeping import Housekeeper
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_link import IntakeLink
-from livestrain_daemon.messages import CloseScan, IntakeReady, ResumeScan, SetArmed, StopIntake
+from livestrain_daemon.messages import CloseScan, IntakeReady, ResumeScan, RoomWanted, SetArmed, StopIntake
 from livestrain_daemon.metrics import Metrics
 from livestrain_daemon.processes import spawn
 from livestrain_daemon.publish.publisher import Publisher
@@ -79,10 +80,15 @@ class Daemon:
         self._metrics = Metrics()
         self._health = self._serve_health()
         self._pool = WorkerPool(self._sockets.workers, config.workers, self._start_worker)
-        requests = Requests(self._scans, self._pool, surroundings, self._arm, self._stop_from_client)
-        self._control = Control(self._sockets.control, self._publisher.epoch, requests.handle)
         self._intake = IntakeLink(self._sockets.intake, self._start_intake)
-        self._readings = Readings(self._scans, self._pool, self._intake, self._publisher, self._control)
+        self._housekeeper = Housekeeper(
+            self._spool, config.spool.limits, self._scans, self._publisher, self._intake.send
+        )
+        requests = Requests(self._scans, self._pool, surroundings, self._arm, self._stop_from_client, self._housekeeper)
+        self._control = Control(self._sockets.control, self._publisher.epoch, requests.handle)
+        self._readings = Readings(
+            self._scans, self._pool, self._intake, self._publisher, self._control, self._housekeeper
+        )
 
     @property
     def http_port(self) -> int:
@@ -127,12 +133,15 @@ class Daemon:
         self._pool.maintain()
         self._scans.step()
         self._pool.hand_out(self._queue.next_job)
+            elif isinstance(message, RoomWanted):
+                self._housekeeper.make_room(message.bytes)
         self._publish()
         if self._stops and not self._draining:
             self._begin_to_drain()
         if self._draining and self._intake.ended and not self._suspended:
             self._suspended = True
             self._scans.suspend()
+        self._housekeeper.turn()
 
     def _sources(self) -> Iterable[Source]:
         return self._scans.sources()
@@ -188,6 +197,7 @@ class Daemon:
     @property
     def _finished(self) -> bool:
         if self._stops > 1:
+                self._housekeeper.expect(unfinished.name)
             return True
         return self._suspended and self._pool.outstanding == 0 and self._scans.all_drained
 
@@ -227,6 +237,7 @@ class Daemon:
         log.info("stopped")
 
     # --- children and checks ---
+        self._housekeeper.close()
 
     def _free_bytes(self) -> int:
         try:

@@ -97,6 +97,13 @@ class ScanClosed(Message):
     faults: dict[str, Count]
 
 
+class RoomWanted(Message):
+    """A new scan waits for so much free space; answered by `RoomMade` when old scans are removed, or cannot be."""
+
+    type: Literal["room_wanted"] = "room_wanted"
+    bytes: Count
+
+
 # --- main -> intake -------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +133,12 @@ class Released(Message):
     type: Literal["released"] = "released"
     scan_id: ScanId
     runs: tuple[Run, ...]
+
+
+class RoomMade(Message):
+    """All that could be done about `RoomWanted` is done."""
+
+    type: Literal["room_made"] = "room_made"
 
 
 class StopIntake(Message):
@@ -277,9 +290,9 @@ class TaskFailed(Message):
 
 
 FROM_INTAKE = by_type(
-    IntakeReady, ScanOpened, ScanRefused, Stored, Recycled, IntakeCounts, FaultSeen, Synced, ScanClosed
+    IntakeReady, ScanOpened, ScanRefused, Stored, Recycled, IntakeCounts, FaultSeen, Synced, ScanClosed, RoomWanted
 )
-TO_INTAKE = by_type(SetArmed, Released, ResumeScan, CloseScan, StopIntake)
+TO_INTAKE = by_type(SetArmed, Released, ResumeScan, CloseScan, RoomMade, StopIntake)
 TO_WORKER = by_type(
     SyncTask,
     PingTask,

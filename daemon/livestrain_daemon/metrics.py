@@ -47,6 +47,7 @@ DECLARED = (
     Declared("livestrain_published_bytes_total", "counter", "Bytes handed to the publishing socket."),
     Declared("livestrain_control_requests_total", "counter", "Requests taken on the control socket."),
     Declared("livestrain_control_garbage_total", "counter", "Messages on the control socket that were no requests."),
+    Declared("livestrain_scans_removed_total", "counter", "Scans removed from the spool, and why.", "why"),
     Declared("livestrain_spool_free_bytes", "gauge", "Space left on the disk of the spool."),
     Declared("livestrain_loop_longest_step_seconds", "gauge", "Longest turn of the main loop in the last seconds [s]."),
 )

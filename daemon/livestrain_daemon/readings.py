@@ -2,6 +2,7 @@
 
 from livestrain_daemon.control.socket import Control
 from livestrain_daemon.dispatch.pool import WorkerPool
+from livestrain_daemon.housekeeping import Housekeeper
 from livestrain_daemon.intake_link import IntakeLink
 from livestrain_daemon.metrics import Reading
 from livestrain_daemon.publish.publisher import Publisher
@@ -19,18 +20,25 @@ class Readings:
 
     Parameters
     ----------
-    scans, pool, intake, publisher, control
+    scans, pool, intake, publisher, control, housekeeper
         What is counted.
     """
 
     def __init__(
-        self, scans: Scans, pool: WorkerPool, intake: IntakeLink, publisher: Publisher, control: Control
+        self,
+        scans: Scans,
+        pool: WorkerPool,
+        intake: IntakeLink,
+        publisher: Publisher,
+        control: Control,
+        housekeeper: Housekeeper,
     ) -> None:
         self._scans = scans
         self._pool = pool
         self._intake = intake
         self._publisher = publisher
         self._control = control
+        self._housekeeper = housekeeper
 
     def read(self, free_bytes: int, longest_step: float) -> Reading:
         """All values now."""
@@ -56,6 +64,8 @@ class Readings:
         add(values, "livestrain_published_bytes_total", "", self._publisher.bytes_sent)
         add(values, "livestrain_control_requests_total", "", self._control.requests)
         add(values, "livestrain_control_garbage_total", "", self._control.garbage)
+        for why, count in self._housekeeper.removed.items():
+            add(values, "livestrain_scans_removed_total", why, count)
         add(values, "livestrain_spool_free_bytes", "", free_bytes)
         add(values, "livestrain_loop_longest_step_seconds", "", longest_step)
         return Reading(values)

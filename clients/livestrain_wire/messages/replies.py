@@ -191,6 +191,50 @@ class PlanReply(Reply):
     plan: dict[str, Any]
 
 
+class ScanEntry(BaseModel):
+    """One scan of the spool, as its journal tells; a scan in memory as it is now."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    scan_id: ScanId
+    folder: str
+    state: Literal["receiving", "analysing", "ended", "unfinished", "unreadable"]
+    """unfinished: nothing is done for it, and its journal tells of no end. unreadable: its journal cannot be read."""
+    began_ns: Count
+    """[UTC ns]"""
+    recording: bool = True
+    """False where its frames went through a ring."""
+    scan_shape: Shape2 | None = None
+    frame_shape: Shape2 | None = None
+    dtype: str = ""
+    stored: Count = 0
+    missing: Count = 0
+    analysed: Count = 0
+    failed: Count = 0
+    dropped: Count = 0
+    reason: str = ""
+    """Why no more frames were taken; empty while they are."""
+    seconds: float = 0.0
+    """From its start to its last result; 0 until then [s]."""
+    size_bytes: Count = 0
+    """What its folder takes on the disk."""
+    retained: bool = False
+    """True where somebody wants it kept, whatever the limits of the spool are."""
+
+
+class ScansReply(Reply):
+    """Scans of the spool, the newest first."""
+
+    type: Literal["scans_reply"] = "scans_reply"
+    scans: tuple[ScanEntry, ...]
+    total: Count
+    """All scans of the spool."""
+    size_bytes: Count
+    """What all of them take on the disk."""
+    more: bool = False
+    """There are older ones than those told here."""
+
+
 REPLIES = by_type(
     Refused,
     Done,
@@ -202,5 +246,6 @@ REPLIES = by_type(
     CalibrateReply,
     ReferenceReply,
     PlanReply,
+    ScansReply,
 )
 """What the control port answers."""

@@ -162,6 +162,31 @@ class StopRequest(Request):
     what: Literal["scan", "daemon"] = "scan"
 
 
+class ScansRequest(Request):
+    """The scans of the spool, the newest first; replied by `ScansReply`."""
+
+    type: Literal["scans"] = "scans"
+    count: Annotated[int, Field(ge=1, le=256)] = 64
+    """So many at most."""
+    before_ns: Count | None = None
+    """Only those that began before this: the last one of a page asks for the next [UTC ns]."""
+
+
+class RetainRequest(Request):
+    """Keep a scan whatever the limits of the spool are, or (``retained`` false) no longer; replied by `Done`."""
+
+    type: Literal["retain"] = "retain"
+    scan_id: ScanId
+    retained: bool = True
+
+
+class RemoveRequest(Request):
+    """Remove the folder of a scan that is over and not retained; replied by `Done` when it is out of the list."""
+
+    type: Literal["remove"] = "remove"
+    scan_id: ScanId
+
+
 REQUESTS = by_type(
     StatusRequest,
     SnapshotRequest,
@@ -175,5 +200,8 @@ REQUESTS = by_type(
     ReanalyseRequest,
     ArmRequest,
     StopRequest,
+    ScansRequest,
+    RetainRequest,
+    RemoveRequest,
 )
 """What the control port takes."""

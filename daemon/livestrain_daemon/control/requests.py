@@ -5,8 +5,10 @@ from typing import Any
 
 from livestrain_daemon.control import looks
 from livestrain_daemon.control.calibrating import Calibrations
+from livestrain_daemon.control.history import HistoryRequests
 from livestrain_daemon.control.socket import Answer, Refuse
 from livestrain_daemon.dispatch.pool import WorkerPool
+from livestrain_daemon.housekeeping import Housekeeper
 from livestrain_daemon.publish.snapshots import NoSuchMap, snapshot
 from livestrain_daemon.scan.scans import ScanInHand, Scans
 from livestrain_daemon.scan.surroundings import Surroundings
@@ -26,8 +28,11 @@ from livestrain_wire.messages import (
     ReferenceRequest,
     RefusalReason,
     Refused,
+    RemoveRequest,
     Request,
+    RetainRequest,
     ScanId,
+    ScansRequest,
     SnapshotRequest,
     StatusRequest,
     StopRequest,
@@ -46,6 +51,8 @@ class Requests:
         Lets scans in, or not.
     stop
         Ends the scan or the daemon.
+    housekeeper
+        Lists, retains and removes scans.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class Requests:
         surroundings: Surroundings,
         arm: Callable[[bool], None],
         stop: Callable[[str], None],
+        housekeeper: Housekeeper,
     ) -> None:
         self._scans = scans
         self._pool = pool
@@ -62,6 +70,7 @@ class Requests:
         self._epoch = surroundings.publisher.epoch
         self._arm = arm
         self._stop = stop
+        self._history = HistoryRequests(housekeeper, self._epoch)
         self._armed = True
         self._calibrations = Calibrations(surroundings)
 
@@ -83,6 +92,8 @@ class Requests:
             case StopRequest():
                 self._stop(request.what)
                 answer(Done(id=request.id, epoch=self._epoch))
+            case ScansRequest() | RetainRequest() | RemoveRequest():
+                self._history.handle(request, answer, refuse)
             case _:
                 scan_id: ScanId | None = getattr(request, "scan_id", None)
                 hand = self._scans.find(scan_id)

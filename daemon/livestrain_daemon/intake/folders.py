@@ -14,6 +14,7 @@ from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
 from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.placement import Placement, placement_of
+from livestrain_daemon.intake.room import Room
 from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.files import free_bytes, published
 from livestrain_daemon.scanfolder.frames import FrameWriter
@@ -50,6 +51,8 @@ class ScanFolders:
         Decides when a slot of the ring may be overwritten.
     tell
         Sends a message to main.
+    room
+        Has old scans removed for one that does not fit; None: it is refused.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class ScanFolders:
         largest: int,
         gate: Gate,
         tell: Callable[[Message], None],
+        room: Room | None = None,
     ) -> None:
         self._config = config
+        self._room = room
         self._gate = gate
         self._tell = tell
         self._spool = spool
@@ -154,14 +159,16 @@ class ScanFolders:
 
     def _name(self, sender_id: str) -> str:
         """The id, cut where a number behind it would make it too long."""
-        taken = self._spool.folder_of(sender_id).exists()
-        return sender_id[:LONGEST_NUMBERED] if taken else sender_id
+        return sender_id[:LONGEST_NUMBERED] if self._spool.is_taken(sender_id) else sender_id
 
     def _check_space(self, start: ScanStart) -> None:
         frames, others = bytes_needed(start)
         needed = others + (frames if self._ring is None else 0)
         reserve = self._config.reserve_mib * MIB
         free = free_bytes(self._config.folder)
+        if needed + reserve > free and self._room is not None:
+            self._room.make(needed + reserve)
+            free = free_bytes(self._config.folder)
         if needed + reserve > free:
             raise StorageError(
                 f"{self._config.folder}: scan {start.scan_id} needs {needed} bytes with its results, "

@@ -20,12 +20,13 @@ from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
 from livestrain_daemon.intake.recorded_file import RecordedFile
+from livestrain_daemon.intake.room import Room
 from livestrain_daemon.intake.session import Session
 from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.logs import configure_logs
-from livestrain_daemon.messages import IntakeReady, Released, StopIntake
+from livestrain_daemon.messages import IntakeReady, Released, RoomMade, StopIntake
 from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
@@ -114,7 +115,8 @@ def _run(settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes]) -> 
     queue = ArrivalQueue(config.queue_mib * MIB)
     gate = RingGate() if spool.when_full == "wait" else OpenGate()
     largest = config.max_message_mib * MIB
-    folders = ScanFolders(spool, Spool.joined(spool.folder), ring, largest, gate, outbox.put)
+    room = Room(outbox.put) if spool.limits.any else None
+    folders = ScanFolders(spool, Spool.joined(spool.folder), ring, largest, gate, outbox.put, room)
     syncer = Syncer(lambda: session.scan, outbox.put, spool.sync_seconds)
     session = Session(folders, outbox.put, syncer.retire, config.silence_seconds, settings.armed)
     reporter = Reporter(session, queue, outbox.put)
@@ -143,6 +145,12 @@ def _run(settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes]) -> 
                 return
             if isinstance(message, StopIntake):
                 gate.stop()
+        if room is not None:
+            if isinstance(message, RoomMade):
+                room.made()
+                return
+            if isinstance(message, StopIntake):
+                room.stop()
         queue.put_command(message)
 
     with _whole_or_not_at_all("main"):

@@ -256,6 +256,11 @@ class Scans:
         log.error(name, scan=opened.scan_id, reason=str(error))
         self._surroundings.publisher.event("", name, f"{opened.scan_id}: {error}", "error")
 
+    def forget(self, scan_id: str) -> None:
+        """Its folder has been removed."""
+        if scan_id in self._scans:
+            self._forget(scan_id)
+
     def _forget_finished(self) -> None:
         for scan_id in [scan_id for scan_id, hand in self._scans.items() if hand.scan.final]:
             self._forget(scan_id)

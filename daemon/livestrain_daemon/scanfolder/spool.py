@@ -17,6 +17,7 @@ from livestrain_daemon.errors import NotAScan, StorageError, Unavailable
 from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.journal import JOURNAL_FILE, read_journal
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE
+from livestrain_daemon.scanfolder.removal import removed_names
 
 LOCK_FILE = ".lock"
 
@@ -105,9 +106,10 @@ class Spool:
         StorageError
             If it cannot be made.
         """
+        taken = self._used | removed_names(self.folder)
         for number in count(1):
             folder = self.folder_of(scan_id if number == 1 else f"{scan_id}-{number}")
-            if folder.name in self._used:
+            if folder.name in taken:
                 continue
             try:
                 folder.mkdir()
@@ -124,9 +126,22 @@ class Spool:
         """A scan has been made there: even if it is deleted, its name is not given again, because others know it."""
         self._used.add(folder.name)
 
+    def is_taken(self, scan_id: str) -> bool:
+        """
+        Whether a scan has this id, or had it.
+
+        Raises
+        ------
+        StorageError
+            If the id cannot be the name of a folder.
+        """
+        folder = self.folder_of(scan_id)
+        return folder.exists() or folder.name in self._used | removed_names(self.folder)
+
     def scans(self) -> list[str]:
         """The ids of all scans that have frames, newest first."""
-        found = [entry for entry in self.folder.iterdir() if (entry / FRAMES_FILE).is_file()]
+        entries = (entry for entry in self.folder.iterdir() if _SCAN_ID.fullmatch(entry.name))
+        found = [entry for entry in entries if (entry / FRAMES_FILE).is_file()]
         return [entry.name for entry in sorted(found, key=_began_ns, reverse=True)]
 
     def unfinished(self) -> Path | None:

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1 << 30
 """A vacuum probe or a summed pattern is the largest thing that comes or goes [bytes]."""
 
+IDLE_MS = 1000
+"""A worker that has had nothing to do for so long lets go of scans that were removed [ms]."""
+
 
 class WorkerSettings(BaseModel):
     """What a worker needs to know."""
@@ -47,6 +50,8 @@ def main(settings: WorkerSettings) -> None:
     socket.send(encode(WorkerReady(pid=os.getpid())))
     tasks = Tasks()
     while True:
+        while not socket.poll(IDLE_MS):
+            tasks.let_go()
         packed, *payload = socket.recv_multipart()
         message: Message = decode(packed, TO_WORKER)
         if isinstance(message, StopWorker):

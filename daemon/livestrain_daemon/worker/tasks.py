@@ -76,6 +76,11 @@ class Tasks:
             case _:
                 return ONCE[type(task)](task)
 
+    def let_go(self) -> None:
+        """Closes what is open of scans that were removed: their space is not free before."""
+        for key in [key for key in self._open if not Path(key[0]).exists()]:
+            self._open.pop(key).close()
+
     def close(self) -> None:
         """Closes what is open."""
         while self._open:

@@ -10,7 +10,11 @@ from livestrain_daemon.config import WorkersConfig
 from livestrain_daemon.control.requests import Requests
 from livestrain_daemon.control.socket import Control
 from livestrain_daemon.dispatch.pool import WorkerPool
+from livestrain_daemon.housekeeping import Housekeeper
+from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.processes import spawn
+from livestrain_daemon.retention import Limits
+from livestrain_daemon.scanfolder import Spool
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import PlanRequest, Refused, Reply, Request
 
@@ -26,7 +30,12 @@ class Window:
         self.stopped: list[str] = []
         socket = desk.context.socket(zmq.ROUTER)
         pool = WorkerPool(socket, WorkersConfig(), lambda identity: spawn("never", {}))
-        self.requests = Requests(desk.scans, pool, desk.around, self.armed.append, self.stopped.append)
+        spool = Spool.joined(desk.folder)
+        self.told_intake: list[RoomMade] = []
+        self.housekeeper = Housekeeper(spool, Limits(), desk.scans, desk.publisher, self.told_intake.append)
+        self.requests = Requests(
+            desk.scans, pool, desk.around, self.armed.append, self.stopped.append, self.housekeeper
+        )
         self.counter = Counter(self.requests.handle)
         self.control: Control = self.counter.control
         self.client = self.counter.client()
@@ -38,6 +47,7 @@ class Window:
         for _ in range(2000):
             self.control.turn()
             self.desk.work()
+            self.housekeeper.turn()
             if self.client.poll(5):
                 reply, rest = reply_of(self.client.recv_multipart())
                 assert reply.id == request.id

@@ -1,0 +1,266 @@
+"""The spool within its limits: what is in it is listed, kept or removed, beside the main loop."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from livestrain_daemon.background import Background
+from livestrain_daemon.errors import StorageError
+from livestrain_daemon.messages import RoomMade
+from livestrain_daemon.publish.publisher import Publisher
+from livestrain_daemon.retention import Limits, Why, decide
+from livestrain_daemon.scan.scans import ScanInHand, Scans
+from livestrain_daemon.scanfolder import Journal, Spool
+from livestrain_daemon.scanfolder.history import RELEASED, RETAINED, History
+from livestrain_daemon.scanfolder.layout import FRAMES_FILE
+from livestrain_daemon.scanfolder.removal import Remains, delete, forget_oldest_names, leftovers, set_aside
+from livestrain_wire.messages import ScanEntry
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 30.0
+"""How often the spool is looked at where nothing has happened in it [s]."""
+REMAINS_SECONDS = 0.2
+"""How often it is asked whether a removed file is still open in a program [s]."""
+FREED_SECONDS = 3.0
+"""How long workers may keep open what was deleted, and a file system may take to give it back [s]."""
+
+REASONS: dict[Why, str] = {
+    "count": "more scans than spool.keep_scans",
+    "size": "more bytes than spool.keep_mib",
+    "free": "less space free than spool.keep_free_mib",
+    "room": "a new scan needs the space",
+    "asked": "as asked for",
+}
+
+Entries = list[ScanEntry]
+
+
+class Housekeeper:
+    """
+    Lists, retains and removes the scans of a spool; the one that removes.
+
+    Parameters
+    ----------
+    spool
+        Locked by this process.
+    limits
+        What it may hold.
+    scans
+        Those in memory: nothing is removed that one of them still works on.
+    publisher
+        Where events go.
+    tell_intake
+        Sends a message to the intake.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        limits: Limits,
+        scans: Scans,
+        publisher: Publisher,
+        tell_intake: Callable[[RoomMade], None],
+    ) -> None:
+        self._spool = spool
+        self._limits = limits
+        self._scans = scans
+        self._publisher = publisher
+        self._tell_intake = tell_intake
+        self._history = History(spool.folder)
+        self._reader, self._remover = Background("history"), Background("remove")
+        self._changes = 0
+        self._seen: object = None
+        self._looking = False
+        self._next_look = self._next_remains = 0.0
+        self._unmet: set[Why] = set()
+        self._stuck: set[str] = set()
+        self._expected: set[str] = set()
+        self._wanted = 0
+        self._room_until: float | None = None
+        self._remains: list[Remains] = []
+        self._open_elsewhere = 0
+        self.removed: Counter[str] = Counter()
+        """Scans removed since the start of the daemon, by reason."""
+        forget_oldest_names(spool.folder)
+        for aside in leftovers(spool.folder):
+            self._remover.submit(partial(delete, aside), partial(self._deleted, aside.name))
+
+    def turn(self) -> None:
+        """Takes what the threads have done, and starts what is due."""
+        self._reader.turn()
+        self._remover.turn()
+        if self._remains and not self._remover.waiting and time.monotonic() >= self._next_remains:
+            self._next_remains = time.monotonic() + REMAINS_SECONDS
+            self._remover.submit(self._look_at_remains, lambda outcome: None)
+        if self._limits.any and not self._looking and not self._remover.waiting and self._due():
+            self._look()
+        self._tell_of_room()
+
+    def close(self) -> None:
+        """Ends the threads; what is not deleted yet the next daemon deletes."""
+        self._reader.close()
+        self._remover.close()
+        for remains in self._remains:
+            remains.close()
+
+    def expect(self, scan_id: str) -> None:
+        """The intake has been asked to go on with this unfinished scan."""
+        self._expected.add(scan_id)
+
+    def make_room(self, wanted_bytes: int) -> None:
+        """The intake needs so much free space for a new scan, and waits for `RoomMade`."""
+        self._wanted, self._room_until = wanted_bytes, None
+        self._next_look = 0.0
+
+    def entries(self, done: Callable[[Entries], None], refuse: Callable[[str], None]) -> None:
+        """All scans as they are now, the newest first, given to ``done`` later."""
+
+        def listed(outcome: Entries | Exception) -> None:
+            if isinstance(outcome, Exception):
+                refuse(f"the spool cannot be looked at: {outcome}")
+            else:
+                done(self._as_they_are(outcome))
+
+        self._reader.submit(self._history.entries, listed)
+
+    def retain(self, scan_id: str, retained: bool) -> None:
+        """
+        Keep a scan whatever the limits are, or no longer.
+
+        Raises
+        ------
+        StorageError
+            If there is no such scan, or it cannot be noted in its journal.
+        """
+        folder = self._spool.folder_of(scan_id)
+        if not (folder / FRAMES_FILE).is_file():
+            raise StorageError(f"no scan {scan_id} in {self._spool.folder}")
+        with Journal(folder) as journal:
+            journal.append(RETAINED if retained else RELEASED)
+            journal.sync()
+        self._changes += 1
+        self._next_look = 0.0
+
+    def remove(self, scan_id: str, done: Callable[[], None], refuse: Callable[[str], None]) -> None:
+        """Removes a scan that is over because somebody wants it, and calls one of the two, later."""
+        changes = self._changes
+
+        def found(entries: Entries) -> None:
+            if changes != self._changes:
+                self.remove(scan_id, done, refuse)
+                return
+            entry = next((entry for entry in entries if entry.scan_id == scan_id), None)
+            reason = _why_not(entry) if entry else f"no scan {scan_id} in {self._spool.folder}"
+            if entry is not None and not reason and not self._remove(entry, "asked"):
+                reason = f"{entry.folder} cannot be removed: the log says why"
+            refuse(reason) if reason else done()
+
+        self.entries(found, refuse)
+
+    # --- within the limits ---
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        state = (self._scans.opened_total, tuple(hand.scan.final for hand in self._scans.all()))
+        if state == self._seen and now < self._next_look:
+            return False
+        self._seen, self._next_look = state, now + LOOK_SECONDS
+        return True
+
+    def _look(self) -> None:
+        self._looking = True
+        changes, wanted = self._changes, self._wanted
+        self._reader.submit(
+            lambda: (self._history.entries(), self._spool.free_bytes()), partial(self._looked, changes, wanted)
+        )
+
+    def _looked(self, changes: int, wanted: int, outcome: tuple[Entries, int] | Exception) -> None:
+        self._looking = False
+        if isinstance(outcome, Exception):
+            log.error("the spool cannot be looked at", reason=str(outcome))
+            self._room_until = time.monotonic()
+            return
+        if changes != self._changes or wanted != self._wanted:
+            self._next_look = 0.0
+            return
+        listed, free = outcome
+        entries = [entry for entry in self._as_they_are(listed) if entry.scan_id not in self._stuck]
+        verdict = decide(entries, self._expected, self._limits, free + self._open_elsewhere, wanted)
+        removed = [why for entry, why in verdict.remove if self._remove(entry, why)]
+        self._tell_unmet(dict(verdict.unmet))
+        if wanted:
+            self._room_until = time.monotonic() + (FREED_SECONDS if removed else 0.0)
+
+    def _as_they_are(self, entries: Sequence[ScanEntry]) -> Entries:
+        """What journals cannot tell of scans in memory."""
+        return [_as_it_is(entry, self._scans.find(entry.scan_id)) for entry in entries]
+
+    def _tell_unmet(self, unmet: dict[Why, str]) -> None:
+        for why in unmet.keys() - self._unmet:
+            log.warning(unmet[why], what="spool_over_limit")
+            self._publisher.event("", "spool_over_limit", unmet[why], "warning")
+        self._unmet = set(unmet)
+
+    def _tell_of_room(self) -> None:
+        if not self._wanted or self._room_until is None or self._remover.waiting:
+            return
+        if time.monotonic() >= self._room_until or self._spool.free_bytes() >= self._wanted:
+            self._wanted, self._room_until = 0, None
+            self._unmet.discard("room")
+            self._tell_intake(RoomMade())
+
+    # --- removing ---
+
+    def _remove(self, entry: ScanEntry, why: Why) -> bool:
+        try:
+            aside = set_aside(self._spool.folder_of(entry.scan_id))
+        except StorageError as error:
+            self._stuck.add(entry.scan_id)
+            log.error("a scan cannot be removed", scan=entry.scan_id, reason=str(error))
+            return False
+        self._scans.forget(entry.scan_id)
+        self.removed[why] += 1
+        given_up = "" if entry.state == "ended" else ", though it was never analysed to its end"
+        text = f"scan {entry.scan_id} of {entry.size_bytes / 1e6:.1f} MB is removed: {REASONS[why]}{given_up}"
+        log.info(text, what="scan_removed", scan=entry.scan_id, bytes=entry.size_bytes, why=why)
+        self._publisher.event("", "scan_removed", text)
+        self._remover.submit(partial(delete, aside), partial(self._deleted, entry.scan_id))
+        return True
+
+    def _deleted(self, name: str, outcome: Remains | Exception) -> None:
+        if isinstance(outcome, Exception):
+            log.error("files of a removed scan are left until the next start", scan=name, reason=str(outcome))
+        elif outcome.size_bytes:
+            self._remains.append(outcome)
+            self._open_elsewhere += outcome.size_bytes
+            log.debug("a removed scan is open in a program", scan=name, bytes=outcome.size_bytes)
+
+    def _look_at_remains(self) -> None:
+        for remains in self._remains:
+            remains.look()
+        self._remains = [remains for remains in self._remains if remains.size_bytes]
+        self._open_elsewhere = sum(remains.size_bytes for remains in self._remains)
+
+
+def _as_it_is(entry: ScanEntry, hand: ScanInHand | None) -> ScanEntry:
+    if hand is None:
+        return entry
+    scan = hand.scan
+    state = "ended" if scan.final else "analysing" if scan.stopped_coming else "receiving"
+    update: dict[str, object] = {"state": state, "stored": scan.seen.stored, "missing": scan.seen.missing}
+    progress = scan.announcer.progress
+    if progress is not None and "diffraction" in progress.stages:
+        counts = progress.stages["diffraction"]
+        update |= {"analysed": counts.analysed, "failed": counts.failed, "dropped": counts.dropped}
+    return entry.model_copy(update=update)
+
+
+def _why_not(entry: ScanEntry) -> str:
+    """Why a scan cannot be removed now; empty where it can."""
+    if entry.state in {"receiving", "analysing"}:
+        return f"scan {entry.scan_id} is not over: {entry.state}"
+    return f"scan {entry.scan_id} is retained: release it first" if entry.retained else ""
