@@ -12,7 +12,6 @@ from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
-from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.placement import Placement, placement_of
 from livestrain_daemon.intake.room import Room
 from livestrain_daemon.scanfolder.creation import create_frames
@@ -24,7 +23,6 @@ from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import Message, ScanStart
-from livestrain_daemon.scanfolder.unusable import store_unusable
 
 POSITIONS_FILE = "positions.npy"
 """With explicit order: the flat position of every frame, uint32."""
