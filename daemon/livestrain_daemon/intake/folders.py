@@ -12,6 +12,7 @@ from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
+from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.placement import Placement, placement_of
 from livestrain_daemon.intake.room import Room
 from livestrain_daemon.scanfolder.creation import create_frames
@@ -22,6 +23,7 @@ from livestrain_daemon.scanfolder.provenance import provenance
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
+from livestrain_daemon.scanfolder.unusable import store_unusable
 from livestrain_wire.messages import Message, ScanStart
 
 POSITIONS_FILE = "positions.npy"
@@ -77,11 +79,6 @@ class ScanFolders:
         """
         The folder of a new scan, with its frames file.
 
-        Raises
-        ------
-        StorageError
-            If there is no space for it, with the numbers.
-        ValueError
         Parameters
         ----------
         start
@@ -91,6 +88,11 @@ class ScanFolders:
         unusable : (1, rows, columns)
             Not zero where the detector says that a pixel must not be looked at.
 
+        Raises
+        ------
+        StorageError
+            If there is no space for it, with the numbers.
+        ValueError
             If it makes no sense.
         """
         placement = placement_of(start, table)
@@ -101,13 +103,13 @@ class ScanFolders:
         try:
             if table is not None:
                 _write_positions(folder, table)
+            if unusable is not None and unusable.any():
+                store_unusable(folder, unusable[0] != 0)
             layout = create_frames(folder, start, provenance(), self._ring)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         self._spool.remember(folder)
-            if unusable is not None and unusable.any():
-                store_unusable(folder, unusable[0] != 0)
         return layout, placement
 
     def open(self, layout: FrameLayout, placement: Placement, teller: Teller) -> OpenScan:
