@@ -95,6 +95,11 @@ class Daemon:
         """Where metrics and health are served."""
         return self._health.port
 
+    @property
+    def worker_seconds(self) -> float:
+        """That workers have been busy, all together [s]."""
+        return self._pool.busy_seconds
+
     def run(self, done: Callable[[Scans], bool] = lambda scans: False) -> None:
         """
         Turns the loop until told to stop, then drains and closes everything.
@@ -102,7 +107,7 @@ class Daemon:
         Parameters
         ----------
         done
-            Looks at the scans after every turn; once it returns true the daemon ends.
+            Looks at the scans after every turn; once it returns true the daemon drains and ends.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -112,12 +117,14 @@ class Daemon:
             poller.register(socket, zmq.POLLIN)
         log.info("serving", spool=str(self._spool.folder), http_port=self.http_port, epoch=self._publisher.epoch)
         try:
-            while not self._finished and not done(self._scans):
+            while not self._finished:
                 poller.poll(max(1, round(1000 * self._config.publish.patch_seconds / 2)))
                 began = time.monotonic()
                 self.turn()
                 self._last_turn = time.monotonic()
                 self._longest_step = max(self._longest_step, self._last_turn - began)
+                if done(self._scans):
+                    self._stops = max(self._stops, 1)
         finally:
             self._close()
 
@@ -126,22 +133,22 @@ class Daemon:
         for message in self._intake.messages():
             if isinstance(message, IntakeReady):
                 self._welcome_intake()
+            elif isinstance(message, RoomWanted):
+                self._housekeeper.make_room(message.bytes)
             self._scans.take(message)
         self._take_acknowledgements()
         self._control.turn()
         self._intake.maintain()
         self._pool.maintain()
         self._scans.step()
+        self._housekeeper.turn()
         self._pool.hand_out(self._queue.next_job)
-            elif isinstance(message, RoomWanted):
-                self._housekeeper.make_room(message.bytes)
         self._publish()
         if self._stops and not self._draining:
             self._begin_to_drain()
         if self._draining and self._intake.ended and not self._suspended:
             self._suspended = True
             self._scans.suspend()
-        self._housekeeper.turn()
 
     def _sources(self) -> Iterable[Source]:
         return self._scans.sources()
@@ -190,6 +197,7 @@ class Daemon:
             unfinished = self._spool.unfinished()
             if unfinished is not None:
                 log.info("an unfinished scan was found", folder=str(unfinished))
+                self._housekeeper.expect(unfinished.name)
                 self._intake.send(ResumeScan(folder=str(unfinished)))
 
     # --- stopping ---
@@ -197,7 +205,6 @@ class Daemon:
     @property
     def _finished(self) -> bool:
         if self._stops > 1:
-                self._housekeeper.expect(unfinished.name)
             return True
         return self._suspended and self._pool.outstanding == 0 and self._scans.all_drained
 
@@ -230,6 +237,7 @@ class Daemon:
         self._pool.stop()
         self._pool.kill()
         self._intake.kill()
+        self._housekeeper.close()
         self._scans.close()
         self._health.close()
         self._sockets.close()
@@ -237,7 +245,6 @@ class Daemon:
         log.info("stopped")
 
     # --- children and checks ---
-        self._housekeeper.close()
 
     def _free_bytes(self) -> int:
         try:
