@@ -7,3 +7,7 @@ class UnusableRecording(ValueError):
 
 class NoFrames(UnusableRecording):
     """A file that holds no frames."""
+
+
+class ExtraMissing(UnusableRecording):
+    """A file that takes a library which is not installed: says which extra has it."""

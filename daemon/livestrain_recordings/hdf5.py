@@ -1,7 +1,8 @@
 """Frames in HDF5 files."""
 
-import json
+from collections.abc import Callable
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,94 +11,132 @@ import hdf5plugin  # noqa: F401 - registers the compression filters with HDF5
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_recordings.errors import NoFrames
+from livestrain_recordings.dectris import detector_of, is_master, open_master
+from livestrain_recordings.errors import NoFrames, UnusableRecording
+from livestrain_recordings.hdf5_facts import facts_of
 from livestrain_recordings.pieces import SLAB_BYTES
-from livestrain_recordings.recording import Fact, Recording, given_type
+from livestrain_recordings.recording import LARGEST_CHUNK_BYTES, Recording, checked_shape, given_type
 
 LEDGER_STORED = 1
-START_FACTS = ("step_nm", "energy_kev", "semiangle_mrad", "pixel_size_mrad")
 SMALLEST_SIDE = 8
 """What has fewer pixels along an axis is not taken for frames unless it is named."""
-LONGEST_TEXT = 200
-"""Longest text attribute that is carried along [characters]."""
+VELOX_IMAGES = "Data/Image"
+"""Group of a Velox file, whose stacks have their frames along the last axis."""
+
+
+def is_velox(path: Path) -> bool:
+    """Whether a file is an HDF5 file of Velox, which needs a reader of its own."""
+    if path.suffix.lower() != ".emd" or not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return VELOX_IMAGES in file
+    except OSError:
+        # the reader of HDF5 says why
+        return False
 
 
 def open_hdf5(path: Path, dataset: str | None) -> Recording:
-    """Frames of a dataset; errors as `livestrain_recordings.opening.open_recording`."""
+    """Frames of a dataset, or those that a DECTRIS master links; errors as `livestrain_recordings.opening`."""
     with ExitStack() as stack:
         # one row of chunks must fit, else each would be unpacked many times
         try:
             file = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=SLAB_BYTES))
-        except OSError as error:
+            if not dataset and is_master(file):
+                return open_master(path, file)
+            found = _found(path, file, dataset)
+            shape = checked_shape(path, found.name, _scan_axes(found.shape))
+            given = given_type(path, found.name, found.dtype)
+            _check_stored(path, found)
+            detector = detector_of(path, file, shape[-2:], found.dtype)
+            return Recording(
+                path=path,
+                name=found.name,
+                shape=shape,
+                dtype=given,
+                read=_reading(found),
+                chunks=(found.chunks or (1,) * found.ndim)[: len(shape) - 2],
+                facts={**detector.facts, **facts_of(found)},
+                absent=_absent(found),
+                unusable=detector.unusable if detector.unusable is not None else _unusable(found),
+                saturation=detector.saturation,
+                resources=stack.pop_all(),
+            )
+        except (RuntimeError, KeyError, TypeError) as error:
             raise OSError(f"{path}: not a readable HDF5 file: {error}") from error
-        if "ring_path" in file.attrs and not dataset:
-            raise NoFrames(f"{path}: this scan was not recorded, its frames lived in a ring")
-        found = file.get(dataset) if dataset else _largest(file)
-        if not isinstance(found, h5py.Dataset) or found.ndim not in (3, 4) or not found.size:
-            what = f"no dataset {dataset} of frames" if dataset else "no dataset with three or four axes"
-            raise NoFrames(f"{path}: {what}, which would be (scan_rows, scan_columns, rows, columns)")
-        dtype = given_type(path, found.name, found.dtype)
-        chunks = (found.chunks or (1,) * found.ndim)[:-2]
-        return Recording(
-            path,
-            found.name,
-            found.shape,
-            dtype,
-            found.__getitem__,
-            chunks,
-            _facts(found),
-            _absent(found),
-            stack.pop_all(),
-        )
+        except OSError as error:
+            # ours name the file already
+            named = str(error).startswith(str(path))
+            raise OSError(str(error) if named else f"{path}: not a readable HDF5 file: {error}") from error
+
+
+def _found(path: Path, file: Any, dataset: str | None) -> Any:
+    if "ring_path" in file.attrs and not dataset:
+        raise NoFrames(f"{path}: this scan was not recorded, its frames lived in a ring")
+    found = file.get(dataset) if dataset else _largest(file)
+    if isinstance(found, h5py.Dataset) and found.shape is not None:
+        return found
+    what = f"no dataset {dataset} of frames" if dataset else "no dataset with three or four axes"
+    raise NoFrames(f"{path}: {what}, which would be (scan_rows, scan_columns, rows, columns)")
 
 
 def _largest(file: Any) -> Any:
     candidates: list[Any] = []
 
     def collect(_: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or item.ndim not in (3, 4) or item.dtype.kind not in "buif":
+        if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "buif":
             return
-        if item.size and min(item.shape[-2:]) >= SMALLEST_SIDE:
+        if len(_scan_axes(item.shape)) in {3, 4} and item.size and min(item.shape[-2:]) >= SMALLEST_SIDE:
             candidates.append(item)
 
     file.visititems(collect)
-    return max(candidates, key=lambda item: (item.ndim, item.size), default=None)
+    return max(candidates, key=lambda item: (len(_scan_axes(item.shape)), item.size), default=None)
 
 
-def _facts(dataset: Any) -> dict[str, Fact]:
-    """Scalar attributes of the dataset, of the groups above it and of the file; the nearest wins."""
-    facts: dict[str, Fact] = {}
-    item = dataset
-    while True:
-        if item.name == "/" and "start" in item.attrs:
-            # livestrain's own file: its other attributes are about the file, not the scan
-            return {**_recorded_start(item), **facts}
-        for name, value in item.attrs.items():
-            plain = value.item() if isinstance(value, np.generic) else value
-            if isinstance(plain, (str, int, float, bool)) and len(str(plain)) <= LONGEST_TEXT:
-                facts.setdefault(name, plain)
-        if item.name == "/":
-            return facts
-        item = item.parent
+def _scan_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without the axis of channels of five, if there is only one channel."""
+    return (*shape[:2], *shape[3:]) if len(shape) == 5 and shape[2] == 1 else shape
 
 
-def _recorded_start(file: Any) -> dict[str, Fact]:
-    """What the start message of a scan said that livestrain itself has recorded."""
-    try:
-        start = json.loads(file.attrs["start"])
-    except (TypeError, ValueError):
-        return {}
-    if not isinstance(start, dict):
-        return {}
-    metadata = start.pop("metadata", {})
-    kept = {name: start[name] for name in START_FACTS if start.get(name) is not None}
-    return {**(metadata if isinstance(metadata, dict) else {}), **kept}
+def _reading(dataset: Any) -> Callable[[Any], NDArray[Any]]:
+    if dataset.ndim < 5:
+        return dataset.__getitem__  # type: ignore[no-any-return]
+    return lambda piece: dataset[piece[0], piece[1], 0]
+
+
+def _check_stored(path: Path, dataset: Any) -> None:
+    """HDF5 gives zeros where a linked file is not there, and takes any amount of memory for a chunk."""
+    for name in _linked(dataset):
+        if not (path.parent / name).is_file():
+            raise OSError(f"{path}: {dataset.name}: expected the linked file {path.parent / name}, found none")
+    chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    if chunk > LARGEST_CHUNK_BYTES:
+        raise UnusableRecording(
+            f"{path}: {dataset.name}: expected chunks of at most {LARGEST_CHUNK_BYTES} bytes, found {chunk}"
+        )
+
+
+def _linked(dataset: Any) -> set[str]:
+    if not dataset.is_virtual:
+        return set()
+    names = {source.file_name for source in dataset.virtual_sources()}
+    # "." is the file itself, and "%b" stands for any number of files
+    return {name for name in names if name != "." and "%b" not in name}
 
 
 def _absent(frames: Any) -> NDArray[np.bool_] | None:
     """Where livestrain's own ledger beside the frames says that one was not stored."""
     ledger = frames.file.get("ledger")
-    if not isinstance(ledger, h5py.Dataset) or ledger.shape != (int(np.prod(frames.shape[:-2])),):
+    if not isinstance(ledger, h5py.Dataset) or ledger.shape != (prod(frames.shape[:-2]),):
         return None
     absent: NDArray[np.bool_] = ledger[()] != LEDGER_STORED
     return absent if absent.any() else None
+
+
+def _unusable(frames: Any) -> NDArray[np.bool_] | None:
+    """Where an image ``usable_pixels`` beside the frames is zero."""
+    usable = frames.parent.get("usable_pixels")
+    if not isinstance(usable, h5py.Dataset) or usable.shape != frames.shape[-2:] or usable.dtype.kind not in "bui":
+        return None
+    unusable: NDArray[np.bool_] = usable[()] == 0
+    return unusable

@@ -1,13 +1,55 @@
 """Which reader a file needs."""
 
+import stat
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 
-from livestrain_recordings.hdf5 import open_hdf5
+from livestrain_recordings import formats, hdf5
+from livestrain_recordings.errors import UnusableRecording
+from livestrain_recordings.merlin.header import ACQUISITION_HEADER, FRAME_HEADER
+from livestrain_recordings.merlin.recording import open_mib
 from livestrain_recordings.npy import open_npy
-from livestrain_recordings.recording import Recording
+from livestrain_recordings.recording import Recording, with_negative_counts
 from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
+
+FOLDERS = {".zspy"}
+"""Suffixes of files that are folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file."""
+
+    is_one: Callable[[Path, bytes], bool]
+    """Whether a file is of this kind, from its path and its first `LOOKED_AT_BYTES` bytes."""
+    open: Callable[[Path, str | None], Recording]
+    """Its frames, of the dataset of that name if one is named."""
+
+
+def _single(opened: Callable[[Path], Recording]) -> Callable[[Path, str | None], Recording]:
+    """Of a kind whose files hold one array."""
+
+    def open_single(path: Path, dataset: str | None) -> Recording:
+        if dataset is not None:
+            raise UnusableRecording(f"{path}: expected no dataset for a file that holds one array, found {dataset}")
+        return opened(path)
+
+    return open_single
+
+
+KINDS = {
+    ".npy": Kind(lambda _, begin: begin.startswith(NPY), _single(open_npy)),
+    "Merlin .mib": Kind(lambda _, begin: begin.startswith(FRAME_HEADER), _single(open_mib)),
+    "Velox .emd": Kind(lambda path, _: hdf5.is_velox(path), formats.open_format),
+    # may have a block of something else before it
+    "HDF5": Kind(lambda path, _: path.is_file() and h5py.is_hdf5(path), hdf5.open_hdf5),
+    ", ".join(formats.READERS): Kind(lambda path, _: path.suffix.lower() in formats.READERS, formats.open_format),
+}
+"""What can be read; the first that fits reads a file."""
 
 
 def open_recording(path: Path, dataset: str | None = None) -> Recording:
@@ -17,24 +59,46 @@ def open_recording(path: Path, dataset: str | None = None) -> Recording:
     Parameters
     ----------
     path
-        An HDF5 or a .npy file.
+        A file of one of `KINDS`: what it holds decides, and its suffix where that does not tell.
     dataset
-        Path of the dataset within an HDF5 file; None takes the largest with four axes, else with three.
+        Path of the dataset within an HDF5 file, or title of the signal in a file that holds several; None takes the
+        largest with four axes, else with three.
 
     Raises
     ------
     NoFrames
         If nothing in it has the form of frames.
+    ExtraMissing
+        If a library that it takes is not installed.
     UnusableRecording
-        If they are of a type that cannot be sent.
+        If they are of a type or a size that cannot be used.
     OSError
         If it cannot be read.
     """
+    beginning = _beginning(path)
+    for kind in KINDS.values():
+        if kind.is_one(path, beginning):
+            return _checked(kind.open(path, dataset))
+    if beginning.startswith(ACQUISITION_HEADER):
+        raise OSError(f"{path}: expected a Merlin .mib, found the header that lies beside one")
+    raise OSError(f"{path}: expected {', '.join(KINDS)}, found {form_of(beginning)}")
+
+
+def _checked(recording: Recording) -> Recording:
+    """What cannot be read is found out before a scan has begun."""
+    with ExitStack() as closing:
+        closing.enter_context(recording)
+        checked = with_negative_counts(recording)
+        closing.pop_all()
+        return checked
+
+
+def _beginning(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode) and path.suffix.lower() in FOLDERS:
+        return b""
+    # a pipe would be waited for, a device never ends
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path}: expected a file, found a {'folder' if stat.S_ISDIR(mode) else 'device or pipe'}")
     with path.open("rb") as file:
-        beginning = file.read(LOOKED_AT_BYTES)
-    if beginning.startswith(NPY):
-        return open_npy(path)
-    # HDF5 may have a block of something else before it
-    if not h5py.is_hdf5(path):
-        raise OSError(f"{path}: expected a .npy or HDF5 file, found {form_of(beginning)}")
-    return open_hdf5(path, dataset)
+        return file.read(LOOKED_AT_BYTES)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_recordings.errors import UnusableRecording
+from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.pieces import pieces
 
 CASTS = {
@@ -27,6 +28,15 @@ CASTS = {
     "float16": "float32",
 }
 """What each pixel type is given as; values that the new type cannot hold are refused."""
+EXACT = 1 << 24
+"""Whole numbers up to this are the same as float32."""
+MOST_PIXELS = 1 << 26
+"""Of a frame."""
+MOST_FRAMES = 1 << 26
+LARGEST_CHUNK_BYTES = 1 << 30
+"""A chunk is unpacked as a whole [bytes]."""
+LONGEST_TEXT = 200
+"""Longest text that is carried along as a fact [characters]."""
 Fact = str | int | float | bool
 
 
@@ -49,6 +59,10 @@ class Recording:
     """Scalar attributes."""
     absent: NDArray[np.bool_] | None = None
     """(frames,) true where the file has room for a frame that was never taken; None: all are there."""
+    unusable: NDArray[np.bool_] | None = None
+    """(rows, columns) true where the file says that a pixel must not be looked at; None: it says nothing."""
+    saturation: float | None = None
+    """Counts from which on a pixel says nothing, where the file tells [counts]."""
     resources: AbstractContextManager[Any] = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -67,7 +81,19 @@ class Recording:
     @property
     def frames(self) -> int:
         """Frames in the file."""
-        return int(np.prod(self.shape[:-2]))
+        return prod(self.shape[:-2])
+
+    def first_frame(self) -> NDArray[Any]:
+        """
+        The first frame as the file has it, (rows, columns).
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        frame: NDArray[Any] = self._read((slice(0, 1),) * (len(self.shape) - 2), 0)[0]
+        return frame
 
     def blocks(self) -> Iterator[NDArray[Any]]:
         """
@@ -82,17 +108,26 @@ class Recording:
         ------
         UnusableRecording
             At a value that the type cannot hold.
+        OSError
+            If frames cannot be read; names the first of them.
         """
         first = 0
         for piece in pieces(self.shape, self.chunks, np.dtype(self.dtype).itemsize):
-            block = self.read(piece).reshape(-1, *self.frame_shape)
+            block = self._read(piece, first)
             yield self._converted(block, first)
             first += len(block)
+
+    def _read(self, piece: tuple[slice, ...], first: int) -> NDArray[Any]:
+        try:
+            return self.read(piece).reshape(-1, *self.frame_shape)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise OSError(f"{self.path}: {self.name}: cannot read the frames from {first} on: {error}") from error
 
     def _converted(self, block: NDArray[Any], first: int) -> NDArray[Any]:
         target = np.dtype(self.dtype)
         if block.dtype.kind in "iu" and (block.dtype.kind == "i" or block.dtype.itemsize > target.itemsize):
-            bad = (block < 0) | (block > np.iinfo(target).max)
+            least, most = (-EXACT, EXACT) if target.kind == "f" else (0, int(np.iinfo(target).max))
+            bad = (block < least) | (block > most)
             if bad.any():
                 frame = int(np.flatnonzero(bad.any(axis=(1, 2)))[0])
                 raise UnusableRecording(
@@ -100,6 +135,23 @@ class Recording:
                     f"{self.dtype} cannot; convert the file first"
                 )
         return np.ascontiguousarray(block, dtype=target.newbyteorder("<"))
+
+
+def with_negative_counts(recording: Recording) -> Recording:
+    """
+    The same recording, given as float32 if its first frame has counts below zero.
+
+    They are there where a camera has subtracted its dark counts.
+
+    Raises
+    ------
+    OSError
+        If the first frame cannot be read.
+    """
+    first = recording.first_frame()
+    if first.dtype.kind == "i" and (first < 0).any():
+        return replace(recording, dtype="float32")
+    return recording
 
 
 def given_type(path: Path, name: str, dtype: np.dtype[Any]) -> str:
@@ -117,3 +169,51 @@ def given_type(path: Path, name: str, dtype: np.dtype[Any]) -> str:
             "convert it to uint8, uint16, uint32 or float32"
         )
     return CASTS[dtype.name]
+
+
+def checked_shape(path: Path, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """
+    A shape that frames can have.
+
+    Raises
+    ------
+    NoFrames
+        If it is none.
+    UnusableRecording
+        If it is larger than any scan.
+    """
+    if len(shape) not in {3, 4} or not all(shape):
+        raise NoFrames(f"{path}: {name}: expected (scan_rows, scan_columns, rows, columns), found {shape}")
+    frames, pixels = prod(shape[:-2]), prod(shape[-2:])
+    if frames > MOST_FRAMES or pixels > MOST_PIXELS:
+        raise UnusableRecording(
+            f"{path}: {name}: expected at most {MOST_FRAMES} frames of at most {MOST_PIXELS} pixels, found {shape}"
+        )
+    return shape
+
+
+def by_number(shape: tuple[int, ...], frames: Callable[[int, int], NDArray[Any]]) -> Callable[[Any], NDArray[Any]]:
+    """
+    Pieces of an array whose frames are read by number.
+
+    Parameters
+    ----------
+    shape
+        (scan_rows, scan_columns, rows, columns), or (frames, rows, columns).
+    frames
+        Gives consecutive frames, as many as asked: the number of the first, and how many.
+
+    Returns
+    -------
+    Callable
+        As `Recording.read`; a piece is one of `pieces`, so its frames follow each other.
+    """
+
+    def read(piece: tuple[slice, ...]) -> NDArray[Any]:
+        if len(shape) == 3:
+            return frames(piece[0].start, piece[0].stop - piece[0].start)
+        rows, columns = piece
+        left, right, _ = columns.indices(shape[1])
+        return frames(rows.start * shape[1] + left, (rows.stop - rows.start - 1) * shape[1] + right - left)
+
+    return read

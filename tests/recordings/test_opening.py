@@ -23,7 +23,7 @@ def test_files_without_frames_are_told_from_files_that_cannot_be_read(tmp_path: 
     for name in ("text.h5", "short.npy", "absent.h5"):
         with pytest.raises(OSError, match=name):
             open_recording(tmp_path / name)
-    with pytest.raises(OSError, match=r"expected a \.npy or HDF5 file, found text that begins with 'not HDF5'"):
+    with pytest.raises(OSError, match=r"expected \.npy, .*HDF5, .*, found text that begins with 'not HDF5'"):
         open_recording(tmp_path / "text.h5")
     with pytest.raises(NoFrames, match="no dataset elsewhere"):
         open_recording(tmp_path / "maps.h5", "elsewhere")

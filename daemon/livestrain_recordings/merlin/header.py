@@ -51,6 +51,13 @@ class AcquisitionHeader:
     values: Mapping[str, str] = field(default_factory=dict)
     """All lines."""
 
+    @property
+    def saturation(self) -> float | None:
+        """The largest count of the counter; with one bit every count is, and still says what it can."""
+        if self.corrected or self.depth is None or not 1 < self.depth <= 24:
+            return None
+        return float((1 << self.depth) - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from livestrain_recordings.merlin.errors import NotAMib, WrongMessage
 from livestrain_recordings.merlin.header import (
@@ -61,6 +62,11 @@ class MibFile:
     def scan_shape(self) -> tuple[int, int] | None:
         """Scan positions (rows, columns), if the ``.hdr`` tells them."""
         return self.header.scan_shape if self.header else None
+
+    @property
+    def unusable(self) -> NDArray[np.uint8] | None:
+        """(rows, columns), not zero where no chip is; None without a gap."""
+        return self._layout.unusable()
 
     @property
     def leftover_bytes(self) -> int:

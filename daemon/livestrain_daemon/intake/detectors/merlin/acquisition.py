@@ -222,7 +222,7 @@ class Acquisitions:
                 frames=frames,
                 scan_shape=header.scan_shape if header else None,
                 unusable=None if gap is None else gap[np.newaxis],
-                saturation=_saturation(header),
+                saturation=header.saturation if header else None,
                 metadata=_metadata(header),
             )
         )
@@ -261,13 +261,6 @@ def _number(message: bytes) -> int:
 
 def _described(layout: PixelFormat) -> str:
     return f"{layout.frame_shape[0]} x {layout.frame_shape[1]} {layout.dtype.name}"
-
-
-def _saturation(header: AcquisitionHeader | None) -> float | None:
-    """The largest count of the counter; with one bit every count is, and still says what it can."""
-    if header is None or header.corrected or header.depth is None or not 1 < header.depth <= 24:
-        return None
-    return float((1 << header.depth) - 1)
 
 
 def _metadata(header: AcquisitionHeader | None) -> dict[str, str | int | float | bool]:
