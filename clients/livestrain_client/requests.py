@@ -32,8 +32,12 @@ from livestrain_wire.messages import (
     ReferenceReply,
     ReferenceRequest,
     Refused,
+    RemoveRequest,
     Reply,
     Request,
+    RetainRequest,
+    ScansReply,
+    ScansRequest,
     StatusReply,
     StatusRequest,
     StopRequest,
@@ -271,6 +275,27 @@ class Control:
     def stop(self, what: Literal["scan", "daemon"] = "scan") -> None:
         """End the scan in progress, or the daemon."""
         self._one(Done, StopRequest(id=new_id(), what=what))
+
+    def scans(self, count: int = 64, before_ns: int | None = None) -> ScansReply:
+        """
+        The scans of the spool, the newest first.
+
+        Parameters
+        ----------
+        count
+            So many at most, up to 256.
+        before_ns
+            Only those that began before this; all if not given [UTC ns].
+        """
+        return self._one(ScansReply, ScansRequest(id=new_id(), count=count, before_ns=before_ns))
+
+    def retain(self, scan_id: str, retained: bool = True) -> None:
+        """Keep a scan whatever the limits of the spool are, or no longer."""
+        self._one(Done, RetainRequest(id=new_id(), scan_id=scan_id, retained=retained))
+
+    def remove(self, scan_id: str) -> None:
+        """Delete the folder of a scan that is over and not retained."""
+        self._one(Done, RemoveRequest(id=new_id(), scan_id=scan_id))
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -10,6 +10,7 @@ HELP = {
     "demo": "Stream a simulated strained specimen through a daemon, and watch.",
     "watch": "Show a scan while it is measured, save its maps, or wait for a condition.",
     "status": "Tell what the daemon is doing.",
+    "scans": "List the scans of the spool; retain or delete some.",
     "stop": "End the scan in progress, or the daemon.",
     "calibrate": "Find the centre, disk radius and lattice again.",
     "reference": "Choose what strain is measured against.",

@@ -92,11 +92,11 @@ def scans_in(spool: Path) -> list[ScanEntry]:
 
     Raises
     ------
-    NotAScan
+    NotADirectoryError
         If there is no such folder.
     """
     if not spool.is_dir():
-        raise NotAScan(f"{spool}: is no folder")
+        raise NotADirectoryError(f"{spool} is no folder")
     return History(spool.absolute()).entries()
 
 
