@@ -1,4 +1,4 @@
-"""The data connection of a Merlin."""
+"""The data connection of a detector that is connected to."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket
     family, kind, address = _address(host, port)
     connection = socket.socket(family, kind)
     try:
-        _keep_alive(connection)
+        keep_alive(connection)
         connection.setblocking(False)
         error = connection.connect_ex(address)
         deadline = time.monotonic() + CONNECT_SECONDS
@@ -61,12 +61,13 @@ def _address(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise
-        text = f"Merlin: expected the name or address of a host, found {host!r}: {error.strerror}"
+        text = f"expected the name or address of a host, found {host!r}: {error.strerror}"
         raise Unavailable(text) from error
     return family, kind, (str(address[0]), int(address[1]))
 
 
-def _keep_alive(connection: socket.socket) -> None:
+def keep_alive(connection: socket.socket) -> None:
+    """Let a connection end when the other side has gone without a word."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE.items():
         connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,81 @@
+"""Sparse frames to dense ones."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
+from livestrain_daemon.intake.detectors.asi.tpx3 import AcquisitionStart, Chunk
+
+BLOCK_BYTES = 1 << 22
+"""A block of dense frames grows no further than this, unless it is a single frame."""
+
+Counts = NDArray[Any]
+"""(frames, rows, columns), little-endian."""
+
+
+def dense_frames(start: AcquisitionStart, chunk: Chunk, body: memoryview, dtype: np.dtype[Any]) -> Iterator[Counts]:
+    """
+    The frames of a chunk, in blocks.
+
+    Parameters
+    ----------
+    start
+        Of the acquisition.
+    chunk
+        What its header says.
+    body
+        What follows it.
+    dtype
+        Of the dense counts; larger ones become the largest one.
+
+    Raises
+    ------
+    WrongMessage
+        Before the first block, if the chunk contradicts itself.
+    """
+    pointers = np.frombuffer(body, start.pointers, chunk.frames + 1)
+    indices = np.frombuffer(body, start.indices, chunk.length, chunk.indices_offset)
+    values = np.frombuffer(body, chunk.values, chunk.length, chunk.values_offset)
+    _check(start, chunk, pointers, indices)
+    bounds = pointers.astype(np.int64)
+    at_once = max(BLOCK_BYTES // (start.pixels * dtype.itemsize), 1)
+    return (
+        _block(start, bounds[first : first + at_once + 1], indices, values, dtype)
+        for first in range(0, chunk.frames, at_once)
+    )
+
+
+def _check(start: AcquisitionStart, chunk: Chunk, pointers: NDArray[Any], indices: NDArray[Any]) -> None:
+    if pointers[0] != 0 or pointers[-1] != chunk.length or (pointers[1:] < pointers[:-1]).any():
+        text = f"expected {chunk.frames} frames to begin in order from 0 to {chunk.length}, found {pointers[:6]}..."
+        raise WrongMessage("bad_encoding", text)
+    if chunk.length and (largest := int(indices.max())) >= start.pixels:
+        raise WrongMessage("bad_encoding", f"expected pixels 0 to {start.pixels - 1} in a frame, found {largest}")
+
+
+def _block(
+    start: AcquisitionStart,
+    bounds: NDArray[np.int64],
+    indices: NDArray[Any],
+    values: NDArray[Any],
+    dtype: np.dtype[Any],
+) -> Counts:
+    frames = len(bounds) - 1
+    block = np.zeros((frames, *start.frame_shape), dtype)
+    first, last = int(bounds[0]), int(bounds[-1])
+    places = np.repeat(np.arange(frames, dtype=np.int64) * start.pixels, np.diff(bounds))
+    places += indices[first:last].astype(np.int64)
+    counts = values[first:last]
+    if counts.dtype.itemsize > dtype.itemsize:
+        counts = np.minimum(counts, np.iinfo(dtype).max)
+    flat = block.reshape(-1)
+    if (places[1:] > places[:-1]).all():
+        flat[places] = counts
+    else:
+        # a pixel that is listed twice has both
+        sums = np.bincount(places, counts)
+        flat[: len(sums)] = np.minimum(sums, np.iinfo(dtype).max)
+    return block

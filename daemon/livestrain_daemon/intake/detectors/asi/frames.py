@@ -1,0 +1,269 @@
+"""Series of the images that Serval sends: when one begins, which image belongs to which, and when one is over."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+
+from livestrain_daemon.intake.detectors.asi.batch import Batch
+from livestrain_daemon.intake.detectors.asi.image import ImageHeader
+from livestrain_daemon.intake.detectors.asi.images import Image, ImageSplitter, Junk
+from livestrain_daemon.intake.detectors.asi.inbox import Inbox
+from livestrain_daemon.intake.detectors.asi.naming import Names
+from livestrain_daemon.intake.detectors.asi.patience import Patience
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.merlin.counting import Counted
+from livestrain_wire.messages import FrameDtype
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What Serval says of the measurement in progress, or of the last one."""
+
+    name: str = ""
+    """When it began, as Serval writes it; empty if it does not say."""
+    frames: int | None = None
+    """How many it will send; None if that is not known or there is no end."""
+    recording: bool | None = None
+    """It goes on; None if that is not known."""
+    dropped: int = 0
+    """Frames that the detector could not send."""
+
+
+class Inquiry(Protocol):
+    """Somebody who can be asked what the image stream does not say."""
+
+    def measurement(self) -> Measurement:
+        """As it is now; all unknown if nobody answers."""
+        ...
+
+
+@dataclass(slots=True)
+class _Open:
+    """The series in progress."""
+
+    name: str
+    header: ImageHeader
+    measurement: Measurement
+    frames: int | None
+    heard: float
+    asked: float
+    counted: Counted
+    next: int = 0
+    """Number of the next frame, where the stream has no numbers."""
+
+    @property
+    def numbered(self) -> bool:
+        """The stream has numbers."""
+        return self.header.number is not None
+
+    @property
+    def seen(self) -> int:
+        """One more than the number of the last frame."""
+        return self.counted.latest if self.numbered else self.next
+
+    @property
+    def complete(self) -> bool:
+        """Nothing more is to come."""
+        # with numbers, frames may still come that others have overtaken
+        return self.counted.complete if self.numbered else self.next == self.frames
+
+
+class FrameReading:
+    """
+    Makes events of the bytes of an image stream.
+
+    Parameters
+    ----------
+    inquiry
+        Asked at the beginning of a series, and when one falls silent.
+    patience
+        What silence means.
+    frames
+        In a series, where nobody else knows.
+    stamp
+        The time, as the name of a series.
+    largest
+        An image of more bytes is none [bytes].
+    """
+
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        patience: Patience,
+        frames: int | None,
+        stamp: Callable[[], str],
+        largest: int,
+    ) -> None:
+        self._inquiry = inquiry
+        self._patience = patience
+        self._frames = frames
+        self._stamp = stamp
+        self._largest = largest
+        self._inbox = Inbox()
+        self._splitter = ImageSplitter(self._inbox, largest)
+        self._batch = Batch()
+        self._names = Names()
+        self._open: _Open | None = None
+        self._last: Measurement | None = None
+        """The measurement of the series before: none of its frames is looked for any more."""
+        self._lead = 0
+        self._heard = 0.0
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where bytes are to be put."""
+        return self._inbox
+
+    @property
+    def cut_by_closing(self) -> bool:
+        """A series is in progress that needs its connection."""
+        return self._open is not None and self._open.frames is not None
+
+    def events(self, now: float, quiet: bool) -> Iterator[DetectorEvent]:
+        """What has come in says; ``quiet`` if nothing has come for a while."""
+        if len(self._inbox) and not quiet:
+            self._heard = now
+        while (found := self._splitter.next(quiet)) is not None:
+            yield from self._junk(found) if isinstance(found, Junk) else self._image(found, now)
+        yield from self._flushed()
+        yield from self._tick(now)
+
+    def closed(self, now: float) -> Iterator[DetectorEvent]:
+        """The connection has ended; with it the series, unless its frames have numbers and more of them may come."""
+        yield from self.events(now, quiet=True)
+        yield from self._given_up()
+        if self._open and not (self._open.numbered and self._open.frames is not None):
+            self._last = self._open.measurement
+            yield from self._end()
+        self._lead = 0
+
+    def _tick(self, now: float) -> Iterator[DetectorEvent]:
+        if self._splitter.lost and now - self._heard > self._patience.settle_seconds:
+            yield from self._given_up()
+        current = self._open
+        if current is None:
+            if now - self._heard > self._patience.settle_seconds:
+                self._lead = 0
+            return
+        if now - current.heard > self._patience.silence_seconds:
+            yield from self._given_up()
+            yield from self._end()
+        elif now - max(current.heard, current.asked) > self._patience.settle_seconds:
+            current.asked = now
+            if current.counted.last_seen or self._inquiry.measurement().recording is False:
+                yield from self._given_up()
+                yield from self._end()
+
+    def _junk(self, junk: Junk) -> Iterator[DetectorEvent]:
+        yield from self._flushed()
+        yield Trouble(junk.kind, junk.text, junk.frames)
+        if self._open is None:
+            self._lead += junk.frames
+            return
+        self._open.next += junk.frames
+        yield from self._end_if_all_came(self._open)
+
+    def _image(self, image: Image, now: float) -> Iterator[DetectorEvent]:
+        header = image.header
+        current = self._open
+        if current and header.measurement and header.measurement != current.header.measurement:
+            yield from self._end()
+            current = None
+        if current is None:
+            measurement = self._inquiry.measurement()
+            if self._is_surplus(header, measurement):
+                text = f"expected a new measurement, found another image of the one that began at {measurement.name}"
+                yield Trouble("wrong_count", text, 1)
+                return
+            current = self._begun(header, measurement, now)
+            yield self._start(current)
+        yield from self._add(current, image, now)
+
+    def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
+        """Whether it is one more of a measurement whose series is over: nobody knows which."""
+        same = self._last is not None and bool(measurement.name) and measurement.name == self._last.name
+        return same and header.number is None
+
+    def _begun(self, header: ImageHeader, measurement: Measurement, now: float) -> _Open:
+        frames = self._frames if measurement.frames is None else measurement.frames
+        name = self._names.next(self._stamp())
+        self._open = _Open(name, header, measurement, frames, now, now, Counted(frames), self._lead)
+        self._lead, self._last = 0, None
+        return self._open
+
+    def _start(self, current: _Open) -> SeriesStart:
+        metadata: dict[str, str | int | float | bool] = {}
+        if current.header.measurement:
+            metadata["measurement"] = current.header.measurement
+        if current.measurement.name:
+            metadata["started"] = current.measurement.name
+        return SeriesStart(
+            series=current.name,
+            frame_shape=current.header.shape,
+            dtype=cast("FrameDtype", current.header.dtype.name),
+            frames=current.frames,
+            metadata=metadata,
+        )
+
+    def _add(self, current: _Open, image: Image, now: float) -> Iterator[DetectorEvent]:
+        header = image.header
+        index = current.next if header.number is None else header.number
+        current.next = index + 1
+        if (header.shape, header.dtype) != (current.header.shape, current.header.dtype):
+            yield from self._flushed()
+            expected, found = _described(current.header), _described(header)
+            yield Trouble("wrong_size", f"expected images of {expected} in {current.name}, found {found}", 1)
+            return
+        if current.frames is not None and index >= current.frames:
+            yield from self._flushed()
+            text = f"expected images 0 to {current.frames - 1} in {current.name}, found {index}"
+            yield Trouble("wrong_index", text, 1)
+            return
+        current.heard = now
+        current.counted.add(index)
+        if not self._batch.fits(index, header):
+            yield from self._flushed()
+        self._batch.add(index, header, image.pixels)
+        yield from self._end_if_all_came(current)
+
+    def _end_if_all_came(self, current: _Open) -> Iterator[DetectorEvent]:
+        if current.complete:
+            self._last = current.measurement
+            yield from self._end()
+
+    def _flushed(self) -> Iterator[DetectorEvent]:
+        if self._batch and self._open:
+            yield self._batch.frames(self._open.name)
+
+    def _given_up(self) -> Iterator[DetectorEvent]:
+        junk = self._splitter.reset()
+        if junk:
+            yield from self._junk(junk)
+
+    def _end(self) -> Iterator[DetectorEvent]:
+        current = self._open
+        if current is None:
+            return
+        yield from self._flushed()
+        self._open = None
+        short = current.frames is not None and current.seen < current.frames
+        if short and not current.numbered:
+            yield Trouble("wrong_count", _short(current), 0)
+        dropped = self._inquiry.measurement().dropped if short else 0
+        if dropped > current.measurement.dropped:
+            lost = dropped - current.measurement.dropped
+            yield Trouble("lost", f"expected every frame from the detector, found that it dropped {lost}", lost)
+        yield SeriesEnd(current.name, aborted=short)
+
+
+def _short(current: _Open) -> str:
+    return (
+        f"{current.name}: expected {current.frames} images, found {current.seen}; they have no numbers, so if one was "
+        f"lost before the last, those behind it are stored too early"
+    )
+
+
+def _described(header: ImageHeader) -> str:
+    return f"{header.shape[0]} x {header.shape[1]} {np.dtype(header.dtype).name}"

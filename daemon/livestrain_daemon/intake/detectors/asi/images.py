@@ -1,0 +1,162 @@
+"""
+Images in a stream of bytes, one after the other with nothing between them.
+
+Nothing says how long an image is but its header. A stream in which bytes are missing or too many is taken up again at
+the next header.
+"""
+
+from dataclasses import dataclass
+
+from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
+from livestrain_daemon.intake.detectors.asi.image import (
+    BEGINNING,
+    LONGEST_HEADER,
+    SHORTEST_BEGINNING,
+    ImageHeader,
+    image_header,
+)
+from livestrain_daemon.intake.detectors.asi.inbox import Inbox
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One frame; `pixels` last until the next bytes are taken."""
+
+    header: ImageHeader
+    pixels: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """Bytes that are no image."""
+
+    kind: str
+    text: str
+    frames: int
+    """Images that were there, judging by the number of bytes."""
+
+
+class ImageSplitter:
+    """
+    Cuts what comes in into images, in bounded memory.
+
+    An image is handed out once the beginning of the next one has been seen behind it, or once nothing more comes: if
+    bytes of it are missing, the next one begins inside of it.
+
+    Parameters
+    ----------
+    inbox
+        What has come in.
+    largest
+        Images that announce more are none [bytes].
+    """
+
+    def __init__(self, inbox: Inbox, largest: int) -> None:
+        self._inbox = inbox
+        self._largest = largest
+        self._lost: WrongMessage | None = None
+        self._skipped = 0
+        self._usual = 0
+
+    @property
+    def lost(self) -> bool:
+        """What comes in is no image; the next header is looked for."""
+        return self._lost is not None
+
+    def reset(self) -> Junk | None:
+        """Nothing more comes of what has begun; what it was, if anything."""
+        begun, self._skipped = self._skipped + self._inbox.clear(), 0
+        wrong, self._lost = self._lost, None
+        if wrong:
+            return Junk(wrong.kind, str(wrong), self._images_in(begun))
+        text = f"expected a whole image, found that nothing came after {begun} bytes of it"
+        return Junk("bad_message", text, 1) if begun else None
+
+    def next(self, quiet: bool = False) -> Image | Junk | None:
+        """
+        The next image, or what is there instead; None if more bytes are needed.
+
+        Parameters
+        ----------
+        quiet
+            Nothing has come for a while.
+        """
+        if self._lost is not None:
+            return self._found(self._lost)
+        try:
+            header = self._header(0)
+        except WrongMessage as error:
+            self._lost = error
+            self._skip(1)
+            return self._found(error)
+        if header is None:
+            return None
+        after = header.length + header.size
+        if len(self._inbox) < after:
+            # an image larger than those before it may be one whose header is damaged
+            return self._cut_short(header) if quiet or 0 < self._usual < after else None
+        follows = self._follows(after, quiet)
+        if follows is None:
+            return None
+        cut = None if follows else self._cut_short(header)
+        return cut or self._whole(header)
+
+    def _header(self, at: int) -> ImageHeader | None:
+        return image_header(bytes(self._inbox.view(at, at + LONGEST_HEADER)), self._largest)
+
+    def _follows(self, after: int, quiet: bool) -> bool | None:
+        """Whether a header is what follows an image; None if it cannot be told yet."""
+        behind = len(self._inbox) - after
+        if behind < SHORTEST_BEGINNING:
+            return False if quiet else None
+        try:
+            self._header(after)
+        except WrongMessage:
+            return False
+        return True
+
+    def _whole(self, header: ImageHeader) -> Image:
+        self._usual = header.length + header.size
+        image = Image(header, self._inbox.view(header.length, self._usual))
+        self._inbox.skip(self._usual)
+        return image
+
+    def _cut_short(self, header: ImageHeader) -> Junk | None:
+        """The image, if the next one begins inside of it."""
+        at = self._search(header.length)
+        if at is None or at >= header.length + header.size:
+            return None
+        self._inbox.skip(at)
+        text = f"expected an image of {header.size} bytes, found the next one after {at - header.length} of them"
+        return Junk("bad_message", text, 1)
+
+    def _found(self, wrong: WrongMessage) -> Junk | None:
+        """Move to the next header; what cannot be the beginning of one is thrown away."""
+        at = self._search(0)
+        if at is None:
+            self._skip(max(len(self._inbox) - LONGEST_HEADER, 0))
+            return None
+        self._skip(at)
+        header = self._header(0)
+        self._usual = self._usual or (header.length + header.size if header else 0)
+        skipped, self._skipped, self._lost = self._skipped, 0, None
+        return Junk(wrong.kind, str(wrong), self._images_in(skipped))
+
+    def _search(self, first: int) -> int | None:
+        """Where a whole header begins."""
+        at = self._inbox.find(BEGINNING, first)
+        while at is not None:
+            try:
+                if self._header(at):
+                    return at
+            except WrongMessage:
+                pass
+            at = self._inbox.find(BEGINNING, at + 1)
+        return None
+
+    def _images_in(self, size: int) -> int:
+        return -(-size // self._usual) if self._usual else 1
+
+    def _skip(self, count: int) -> None:
+        self._inbox.skip(count)
+        self._skipped += count

@@ -1,0 +1,96 @@
+"""Questions to Serval's REST interface."""
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+
+from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.asi.frames import Measurement
+
+LARGEST_REPLY_BYTES = 1 << 20
+RECORDING = frozenset({"DA_PREPARING", "DA_RECORDING", "DA_STOPPING"})
+
+
+class NobodyAsked:
+    """Where there is no REST interface: nothing is known."""
+
+    def measurement(self) -> Measurement:
+        """All unknown."""
+        return Measurement()
+
+
+class Serval:
+    """
+    Asks Serval; every reply is bounded in size and time.
+
+    Parameters
+    ----------
+    host
+        Name or address.
+    port
+        Usually 8080.
+    seconds
+        So long may an answer take; the stream waits for it [s].
+    """
+
+    def __init__(self, host: str, port: int, seconds: float = 1.0) -> None:
+        self._host = host
+        self._port = port
+        self._seconds = seconds
+        self.trouble = ""
+        """Why the last question was not answered; empty if it was."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people."""
+        return f"http://{self._host}:{self._port}"
+
+    def measurement(self) -> Measurement:
+        """
+        The measurement in progress or the last one; all unknown if it does not answer.
+
+        Raises
+        ------
+        Unavailable
+            If there is no such host.
+        """
+        config, dashboard = self._asked("/detector/config"), self._asked("/dashboard")
+        told = dashboard.get("Measurement")
+        values: Mapping[str, object] = told if isinstance(told, dict) else {}
+        frames, status = _whole(config.get("nTriggers")), values.get("Status")
+        began = values.get("StartDateTime")
+        return Measurement(
+            name=str(began) if isinstance(began, int | str) and began else "",
+            frames=frames or None,
+            recording=status in RECORDING if isinstance(status, str) else None,
+            dropped=_whole(values.get("DroppedFrames")) or 0,
+        )
+
+    def _asked(self, path: str) -> Mapping[str, object]:
+        """The object at a path; empty if there is none."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
+        try:
+            connection.request("GET", path)
+            with connection.getresponse() as reply:
+                content = reply.read(LARGEST_REPLY_BYTES)
+            told = json.loads(content) if reply.status == http.client.OK else None
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_NONAME:
+                raise Unavailable(f"{self.url}: expected the name or address of a host: {error.strerror}") from error
+            self.trouble = f"{self.url}{path}: {error!s:.120}"
+            return {}
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+            self.trouble = f"{self.url}{path}: expected an answer, found {type(error).__name__}: {error!s:.120}"
+            return {}
+        finally:
+            connection.close()
+        if not isinstance(told, dict):
+            self.trouble = f"{self.url}{path}: expected an object, found {reply.status} {content[:60]!r}"
+            return {}
+        self.trouble = ""
+        return told
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 48 else None

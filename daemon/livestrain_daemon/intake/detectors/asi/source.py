@@ -1,0 +1,195 @@
+"""An ASI detector as a source of frames: one TCP connection, and Serval's REST interface beside it."""
+
+import socket
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from typing import Literal, Protocol
+
+from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading
+from livestrain_daemon.intake.detectors.asi.inbox import Inbox
+from livestrain_daemon.intake.detectors.asi.patience import Patience
+from livestrain_daemon.intake.detectors.asi.scans import ScanReading
+from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
+from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.merlin.connection import POLL_SECONDS, connected, keep_alive
+from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+
+DATA_PORTS = {"frames": 8088, "tpx3": 8283}
+
+
+@dataclass(frozen=True, slots=True)
+class AsiSettings:
+    """Where a detector is and what it sends."""
+
+    host: str
+    """Name or address of the computer that runs Serval or Accos."""
+    form: Literal["frames", "tpx3"] = "frames"
+    """Images, or sparse frames of a CheeTah TPX3."""
+    data_port: int | None = None
+    """None: the usual one, 8088 or 8283."""
+    listen: str | None = None
+    """The own address that the detector connects to; None: it is connected to."""
+    rest_port: int | None = None
+    """Of Serval; None: it is not asked."""
+    frames: int | None = None
+    """In a series, where nobody else knows."""
+    largest_bytes: int = 256 << 20
+    """Of an image or a message [bytes]."""
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def port(self) -> int:
+        """Where frames come from, or are taken."""
+        return DATA_PORTS[self.form] if self.data_port is None else self.data_port
+
+
+class Reading(Protocol):
+    """What makes events of bytes."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where bytes are to be put."""
+        ...
+
+    @property
+    def cut_by_closing(self) -> bool:
+        """A series is in progress that needs its connection."""
+        ...
+
+    def events(self, now: float, quiet: bool) -> Iterator[DetectorEvent]:
+        """What has come in says; ``quiet`` if nothing has come for a while."""
+        ...
+
+    def closed(self, now: float) -> Iterator[DetectorEvent]:
+        """The connection has ended."""
+        ...
+
+
+class AsiDetector:
+    """
+    A `Detector` of Amsterdam Scientific Instruments.
+
+    Parameters
+    ----------
+    settings
+        Where it is and what it sends.
+    """
+
+    def __init__(self, settings: AsiSettings) -> None:
+        self._settings = settings
+        self._serval = None if settings.rest_port is None else Serval(settings.host, settings.rest_port)
+        self._told = ""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is, or where it is awaited, for people."""
+        return f"tcp://{self._settings.listen or self._settings.host}:{self._settings.port}"
+
+    def events(self, stop: Event) -> Generator[DetectorEvent | None, None, None]:
+        """
+        What it tells, one thing after the other, until ``stop`` is set.
+
+        Raises
+        ------
+        Unavailable
+            If there is no such host, or nobody can listen at that address.
+        """
+        reading, pauses = self._reading(), Pauses()
+        with closing(self._server()) as server:
+            while not stop.is_set():
+                try:
+                    connection = yield from self._connected(server, stop)
+                except OSError as error:
+                    reason = str(error)
+                else:
+                    pauses.reset()
+                    with connection:
+                        reason = yield from self._received(connection, reading, stop)
+                if stop.is_set():
+                    return
+                pause = pauses.next()
+                if reason:
+                    text = f"expected frames from {self.endpoint}, found: {reason}; trying again in {pause:g} s"
+                    yield Trouble("connection", text)
+                yield from _waited(pause, reading, stop)
+
+    def _reading(self) -> Reading:
+        settings = self._settings
+        if settings.form == "tpx3":
+            return ScanReading(settings.patience, settings.largest_bytes)
+        inquiry = self._serval or NobodyAsked()
+        return FrameReading(inquiry, settings.patience, settings.frames, _stamp, settings.largest_bytes)
+
+    def _server(self) -> socket.socket:
+        """The socket that listens; one that does not where the detector is connected to."""
+        settings = self._settings
+        if settings.listen is None:
+            return socket.socket()
+        try:
+            server = socket.create_server((settings.listen, settings.port), backlog=1)
+        except OSError as error:
+            raise Unavailable(f"expected to listen at {self.endpoint}, found: {error}") from error
+        server.settimeout(POLL_SECONDS)
+        return server
+
+    def _connected(self, server: socket.socket, stop: Event) -> Generator[None, None, socket.socket]:
+        if self._settings.listen is None:
+            return (yield from connected(self._settings.host, self._settings.port, stop))
+        while True:
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                if stop.is_set():
+                    raise
+                yield
+                continue
+            keep_alive(connection)
+            connection.settimeout(POLL_SECONDS)
+            return connection
+
+    def _received(
+        self, connection: socket.socket, reading: Reading, stop: Event
+    ) -> Generator[DetectorEvent | None, None, str]:
+        """Events of one connection; why it has ended, empty if it ended as it should."""
+        reason = None
+        while reason is None and not stop.is_set():
+            quiet = False
+            try:
+                count = connection.recv_into(reading.inbox.space())
+                reading.inbox.filled(count)
+                if not count:
+                    reason = "the connection was closed before the end" if reading.cut_by_closing else ""
+            except OSError as error:
+                # a connection that has gone is a time-out, too, but of the kernel's
+                quiet = isinstance(error, TimeoutError) and error.errno is None
+                reason = None if quiet else str(error)
+            now = time.monotonic()
+            yield from reading.events(now, quiet) if reason is None else reading.closed(now)
+            yield from self._silence_of_serval()
+            if quiet:
+                yield None
+        return reason or ""
+
+    def _silence_of_serval(self) -> Iterator[Trouble]:
+        """Say so when Serval does not answer any more."""
+        trouble = self._serval.trouble if self._serval else ""
+        if trouble and not self._told:
+            yield Trouble("connection", trouble)
+        self._told = trouble
+
+
+def _waited(seconds: float, reading: Reading, stop: Event) -> Iterator[DetectorEvent | None]:
+    """What happens while nobody is connected: series may end by silence."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, POLL_SECONDS)):
+        yield from reading.events(time.monotonic(), quiet=True)
+        yield None
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
