@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from livestrain_client.cli import run
+from livestrain_client.cli.command import run
 from livestrain_client.cli.exits import NO_DATA, OK, USAGE
 
 FIELDS = {

@@ -9,7 +9,7 @@ import pytest
 from livestrain_bench.case import Case, Given, Truth, read_case
 from livestrain_bench.detect import bench_detect
 from livestrain_bench.finding import DETECTABLE, compare, detectable
-from livestrain_client.cli import run
+from livestrain_client.cli.command import run
 from livestrain_client.cli.exits import OK
 
 PLACES = np.array([[20.0, 20.0], [20.0, 50.0], [50.0, 20.0], [50.0, 50.0]])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from docs.pages import read, rows, section, snippets
-from livestrain_client.cli import run
+from livestrain_client.cli.command import run
 
 
 def test_accuracy_is_measured_as_the_page_says(

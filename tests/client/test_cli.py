@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from helpers.wire_daemon import WireDaemon
-from livestrain_client.cli import calibrate, exits, reference, run, status, stop, verbs, watch
+from livestrain_client.cli import calibrate, exits, reference, status, stop, verbs, watch
 from livestrain_client.cli.calibrate import parse_positions
+from livestrain_client.cli.command import run
 from livestrain_client.cli.found import calibration_rows
 from livestrain_client.cli.reference import parse_region
 from livestrain_client.errors import BadRegion
@@ -198,7 +199,7 @@ def test_calibrate_changes_nothing_without_a_word_of_a_person(daemon: WireDaemon
 @pytest.mark.parametrize(("answer", "applied"), [("y\n", 1), ("\n", 0)])
 def test_calibrate_asks_a_person_at_a_terminal(daemon: WireDaemon, answer: str, applied: int) -> None:
     person, terminal = pty.openpty()
-    code = "from livestrain_client.cli import run; raise SystemExit(run(['calibrate']))"
+    code = "from livestrain_client.cli.command import run; raise SystemExit(run(['calibrate']))"
     with subprocess.Popen([sys.executable, "-c", code], stdin=terminal, stdout=terminal, stderr=terminal) as process:
         os.close(terminal)
         shown = b""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from helpers.waiting import wait_until
-from livestrain_client.cli import exits, run
+from livestrain_client.cli import exits
+from livestrain_client.cli.command import run
 from livestrain_client.rig import asked
 from livestrain_client.rig.processes import livestrain
 from livestrain_client.writable import check_writable

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from helpers.wire_daemon import WireDaemon
-from livestrain_client.cli import exits, run
+from livestrain_client.cli import exits
+from livestrain_client.cli.command import run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from docs.pages import snippets
 from helpers.rig import RenderedScan, Rig
 from helpers.waiting import wait_until
-from livestrain_client.cli import run
+from livestrain_client.cli.command import run
 from livestrain_client.rig.processes import livestrain
 from livestrain_daemon.config import load_config
 from livestrain_daemon.plan import read_plan
