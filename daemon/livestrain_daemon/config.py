@@ -79,13 +79,14 @@ class AnalysisConfig(Section):
     probe: ProbeValues | None = None
     """Radius and edge of the disks where they are known: a table of radius_px and edge_px; else they are measured."""
     usable_pixels: Path | None = None
-    """A .npy file, true where a pixel can be used; else all are used."""
+    """A .npy file, true where a pixel can be used; else all are. What the detector marks is never used."""
     dark: Path | None = None
     """A .npy or HDF5 file with an image of counts without a beam, subtracted from every frame; else nothing is."""
     gain: Path | None = None
     """A .npy or HDF5 file with an image of factors, multiplied to every frame after that; else nothing is."""
     saturation: Level | None = None
-    """Stored counts from which on a pixel is saturated: it is left out of its frame, and counted; else none is."""
+    """Stored counts from which on a pixel is saturated: it is left out of its frame, and counted; else what the
+    detector says, and where it says nothing no pixel is."""
     plan: Path | None = None
     """A recorded plan (JSON) to use as it is, without a calibration: gives the same bits again."""
     calibration_positions: Annotated[int, Field(ge=16, le=256)] = 64

@@ -129,7 +129,8 @@ class CorrectionsPlan(PlanPart):
     gain: Digest | None = None
     """Digest of the image of factors that is multiplied after that; the scan folder has it."""
     saturation: Level | None = None
-    """Stored counts from which on a pixel says nothing and is left out of its frame; None: no pixel saturates."""
+    """Stored counts from which on a pixel says nothing and is left out of its frame: of the configuration, else as the
+    detector says; None: no pixel saturates."""
 
     @property
     def saturation_seen(self) -> float | None:
@@ -144,7 +145,8 @@ class Plan(PlanPart):
     calibration: CalibrationPlan
     detectors: tuple[DetectorPlan, ...] = ()
     unusable: tuple[Run, ...] = ()
-    """Pixels that no analysis may use, as runs over the flat frame."""
+    """Pixels that no analysis may use, as runs over the flat frame: those of the configuration, and those that the
+    detector marks."""
     corrections: CorrectionsPlan = CorrectionsPlan()
     """Dark, gain and saturation."""
     stages: dict[str, tuple[str, ...]]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from helpers.dectris import emulated, rest_of
 from helpers.rig import RenderedScan, follow, maps_of, running
 from helpers.waiting import wait_until
 from livestrain_client.live import Live
+from livestrain_daemon.plan import unusable_runs
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
 
 SHAPE = (16, 16)
@@ -97,3 +99,36 @@ def test_a_merlin_scan_gives_the_bits_of_the_native_one(
             follow(live, scan_id)
             assert maps_of(live) == expected
             assert np.array_equal(stored(tmp_path, scan_id).reshape(small.frames.shape), small.frames)
+
+
+def test_pixels_that_a_dectris_marks_are_left_out_as_if_the_configuration_said_so(
+    tmp_path: Path, small: RenderedScan
+) -> None:
+    mask = np.zeros((128, 128), np.uint32)
+    mask[[10, 64, 64, 90], [20, 66, 67, 5]] = 2
+    usable = tmp_path / "usable.npy"
+    np.save(usable, mask == 0)
+    frames = np.where(mask == 0, small.frames, np.uint16(0xFFFF))
+    with emulated(frames, mask=mask) as server:
+        table = {
+            "host": "127.0.0.1",
+            "stream_port": server.emulator.outlet.port("cbor"),
+            "rest_port": server.port,
+        }
+        with running(tmp_path / "detector", intake__dectris=json.dumps(table), **QUIET) as rig, rig.live() as live:
+            rest_of(server).arm()
+            scan_id = next_scan(live, "dectris-")
+            follow(live, scan_id)
+            assert live.plan is not None
+            found, plan = maps_of(live), live.plan.plan
+    assert tuple(map(tuple, plan["unusable"])) == unusable_runs(mask == 0)
+    saturation = plan["corrections"]["saturation"]
+    told = {"analysis__usable_pixels": str(usable), "analysis__saturation": str(saturation)}
+    with running(tmp_path / "native", **told, **QUIET) as rig, rig.live() as live:
+        masked = copy(small)
+        masked.frames = frames
+        masked.send(rig, "scan")
+        follow(live, "scan")
+        assert live.plan is not None
+        assert live.plan.plan == plan
+        assert maps_of(live) == found

@@ -17,12 +17,12 @@ from livestrain_daemon.plan import (
     only_derives_otherwise,
     parse_plan,
     stages_for,
-    unusable_runs,
 )
 from livestrain_daemon.scan.calibration import CalibrationSchedule, Proposals, Wish, nominal_calibration
 from livestrain_daemon.scan.calibrator import Calibrator, Refuse
 from livestrain_daemon.scan.corrections import GivenCorrections
 from livestrain_daemon.scan.live import LiveScan
+from livestrain_daemon.scan.pixels import pixel_limits
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scanfolder.detector_images import DetectorImage
 
@@ -60,10 +60,8 @@ class Planner:
         self._why_not = ""
         self._probe = self._matching("vacuum_probe", surroundings.given.vacuum_probe)
         usable = self._matching("usable_pixels", surroundings.given.usable_pixels)
-        self._unusable = () if usable is None else unusable_runs(usable)
-        self.given_corrections = GivenCorrections(
-            scan, self._matching_images(), surroundings.config.analysis.saturation
-        )
+        self._unusable, saturation = pixel_limits(scan, usable, surroundings.config.analysis.saturation)
+        self.given_corrections = GivenCorrections(scan, self._matching_images(), saturation)
         """What is done to frames while no plan says otherwise."""
         self.calibrator = Calibrator(scan, surroundings, self._unusable, self.given_corrections)
         """Makes the calibrations that may be proposed."""
