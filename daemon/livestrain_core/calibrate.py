@@ -10,10 +10,11 @@ from livestrain_core.contrast import USUAL, Contrast
 from livestrain_core.disks import track
 from livestrain_core.errors import NoProbe, NoVacuumProbe
 from livestrain_core.first_lattice import LEAST_VISIBLE, Beam, as_lattice, first_lattice
-from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, lattice_points, predict
+from livestrain_core.lattice import Lattice, LatticeFit, fit_lattice, lattice_points, predict
 from livestrain_core.learning import learn_contrast
 from livestrain_core.own_probe import probe_of_disks
 from livestrain_core.probe import MeasuredProbe, Probe
+from livestrain_core.reason import Reason
 from livestrain_core.survey import closed, find_peaks
 from livestrain_core.target import Target, miller
 from livestrain_core.types import Disks, Float64, Frames, Image, Point, Template, Usable

@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numba import njit
@@ -13,7 +12,6 @@ from livestrain_core.types import Disks, Float32, Float64, Indices, Point
 __all__ = [
     "Lattice",
     "LatticeFit",
-    "Reason",
     "fit_lattice",
     "lattice_points",
     "predict",
@@ -21,20 +19,6 @@ __all__ = [
     "refuse_singular",
     "shortest",
 ]
-
-
-class Reason(IntEnum):
-    """Why a position has a lattice, or has none."""
-
-    FITTED = 0
-    NO_SIGNAL = 1
-    """No disk was found."""
-    TOO_FEW_DISKS = 2
-    """One disk or two."""
-    COLLINEAR = 3
-    """All disks lie on one line."""
-    LOST = 4
-    """The disks do not lie on one lattice, or all at one place."""
 
 
 # fading out what lies far away makes normal scatter look smaller by this factor in variance

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from livestrain_core.contrast import SHELLS, USUAL, Contrast
 from livestrain_core.dynamical import disk_mean, mode_values, reduction, shell_terms
-from livestrain_core.lattice import LatticeFit, Reason, lattice_points, shortest
+from livestrain_core.lattice import LatticeFit, lattice_points, shortest
 from livestrain_core.probe import Probe
 from livestrain_core.probe_disk import disk, disk_slopes
 from livestrain_core.products import inner, leverages, normals
+from livestrain_core.reason import Reason
 from livestrain_core.shot_noise import counts_per_electron
 from livestrain_core.templates import SHIFTS, clear_reach, window_half, within
 from livestrain_core.types import Float64, Frames, Indices, Usable

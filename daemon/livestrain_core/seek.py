@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from livestrain_core.corrections import in_electrons
 from livestrain_core.disks import track
 from livestrain_core.indexing import LOUDEST, deformation, deformations, explained
-from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice, refuse_singular, shortest
+from livestrain_core.lattice import Lattice, LatticeFit, fit_lattice, refuse_singular, shortest
 from livestrain_core.probe import Probe
+from livestrain_core.reason import Reason
 from livestrain_core.recover import LARGEST_ROTATION, LARGEST_STRAIN, Recovered, recover, tolerance_px
 from livestrain_core.target import Target
 from livestrain_core.types import Disks, Float64, Frames, Point, Usable

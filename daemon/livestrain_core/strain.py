@@ -5,7 +5,7 @@ import numpy as np
 from numba import njit
 
 from livestrain_core.basis import spans_area
-from livestrain_core.errors import NoReference, SingularLattice
+from livestrain_core.errors import SingularLattice
 from livestrain_core.types import Float64, Vectors
 
 
@@ -73,31 +73,6 @@ def frame_matrices(reference: Float64, distortion: Float64 | None) -> tuple[Floa
         raise SingularLattice(f"the distortion {bend.tolist()} spans no area")
     left, right = np.linalg.inv(bend), np.linalg.inv(columns) @ bend
     return np.ascontiguousarray(left, np.float64), np.ascontiguousarray(right, np.float64)
-
-
-def median_reference(g: Vectors) -> Float64:
-    """
-    Median lattice of the positions that have one.
-
-    Parameters
-    ----------
-    g : (n, 2, 2)
-        Lattice vectors [px], NaN where there is none.
-
-    Returns
-    -------
-    (2, 2)
-        Component-wise median of g1, g2 [px].
-
-    Raises
-    ------
-    NoReference
-        No position is finite.
-    """
-    good = np.isfinite(g).all(axis=(1, 2))
-    if not good.any():
-        raise NoReference(f"none of {len(g)} positions has a lattice")
-    return np.asarray(np.median(g[good], axis=0), np.float64)
 
 
 @njit(cache=True, nogil=True)

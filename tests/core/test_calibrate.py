@@ -8,8 +8,9 @@ from core.patterns import HEXAGONAL, OBLIQUE, SHAPE, SQUARE, Scan, draw_disk, sc
 from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
 from livestrain_core.errors import NoProbe, NoVacuumProbe
-from livestrain_core.lattice import Lattice, Reason, fit_lattice
+from livestrain_core.lattice import Lattice, fit_lattice
 from livestrain_core.probe import Probe
+from livestrain_core.reason import Reason
 from livestrain_core.target import Target, miller
 from livestrain_core.types import Template
 

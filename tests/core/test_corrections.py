@@ -8,7 +8,8 @@ from livestrain_core.contrast import USUAL
 from livestrain_core.corrections import corrected, in_electrons
 from livestrain_core.detect import detect
 from livestrain_core.disks import track
-from livestrain_core.lattice import Reason, fit_lattice
+from livestrain_core.lattice import fit_lattice
+from livestrain_core.reason import Reason
 from livestrain_core.target import Target, miller
 
 

@@ -9,10 +9,11 @@ from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_d
 from livestrain_core import coarse
 from livestrain_core.contrast import USUAL
 from livestrain_core.disks import track
-from livestrain_core.lattice import Lattice, LatticeFit, Reason, fit_lattice
+from livestrain_core.lattice import Lattice, LatticeFit, fit_lattice
 from livestrain_core.layout import task_for, work_for
 from livestrain_core.probe import Probe
 from livestrain_core.probe_disk import disk
+from livestrain_core.reason import Reason
 from livestrain_core.target import Target, miller
 from livestrain_core.templates import CLASSES, disk_model, estimator, filters, pixel_variance
 from livestrain_core.types import Disks

@@ -4,7 +4,8 @@ import pytest
 from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE
 from livestrain_core.disks import track
 from livestrain_core.errors import SingularLattice
-from livestrain_core.lattice import Lattice, Reason, fit_lattice, predict, primitive_basis, refuse_singular
+from livestrain_core.lattice import Lattice, fit_lattice, predict, primitive_basis, refuse_singular
+from livestrain_core.reason import Reason
 from livestrain_core.seek import find_lattices
 from livestrain_core.target import Target, miller
 from livestrain_core.types import Disks

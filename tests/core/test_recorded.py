@@ -8,7 +8,8 @@ import pytest
 
 from livestrain_core.calibrate import calibrate
 from livestrain_core.disks import track
-from livestrain_core.lattice import Reason, fit_lattice
+from livestrain_core.lattice import fit_lattice
+from livestrain_core.reason import Reason
 from livestrain_core.strain import strain
 from livestrain_core.target import Target, miller
 

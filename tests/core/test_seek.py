@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.patterns import HEXAGONAL, OBLIQUE, PROBE, SHAPE, SQUARE, Scan, draw_disk, indices, scan
-from livestrain_core.lattice import Lattice, Reason
+from livestrain_core.lattice import Lattice
+from livestrain_core.reason import Reason
 from livestrain_core.recover import Outcome, recover, recover_lattice
 from livestrain_core.seek import Sought, Tracking, find_lattices
 from livestrain_core.target import Target, miller

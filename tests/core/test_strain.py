@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livestrain_core.errors import NoReference, SingularLattice
-from livestrain_core.strain import median_reference, strain
+from livestrain_core.errors import SingularLattice
+from livestrain_core.strain import strain
 
 REFERENCE = np.array([[21.0, 4.0], [-4.0, 21.5]])
 
@@ -71,13 +71,3 @@ def test_no_strain_comes_out_of_no_lattice(bad: NDArray[np.float64]) -> None:
 def test_a_singular_reference_is_refused(reference: NDArray[np.float64]) -> None:
     with pytest.raises(SingularLattice, match="span no area"):
         strain(REFERENCE[None], np.asarray(reference))
-
-
-def test_the_median_reference_ignores_positions_without_lattice() -> None:
-    g = np.stack([REFERENCE, np.full((2, 2), np.nan), REFERENCE + 1, REFERENCE - 1])
-    np.testing.assert_allclose(median_reference(g), REFERENCE)
-
-
-def test_a_median_of_nothing_is_refused() -> None:
-    with pytest.raises(NoReference, match="none of 3"):
-        median_reference(np.full((3, 2, 2), np.nan))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.errors import NoReference
-from livestrain_core.strain import median_reference
+from livestrain_core.reference import median_reference
 from livestrain_daemon.errors import NotAScan
 from livestrain_daemon.export.errors import BadChoice, NothingToExport
 from livestrain_daemon.export.exported import Choice

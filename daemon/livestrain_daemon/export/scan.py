@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_core.lattice import Reason
+from livestrain_core.reason import Reason
 from livestrain_daemon.export.errors import NothingToExport
 from livestrain_daemon.export.exported import AXES, CONVENTION, PY4DSTEM, BraggImage, Choice, Exported, PixelSizes
 from livestrain_daemon.export.maps import Source, chosen_maps

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_core.errors import NoReference
-from livestrain_core.strain import median_reference
+from livestrain_core.reference import median_reference
 from livestrain_daemon.analyses import stage_outputs
 from livestrain_daemon.messages import (
     AnalyseTask,

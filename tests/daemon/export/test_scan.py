@@ -13,7 +13,8 @@ from daemon.export.scans import PIXEL_MRAD, STEP_NM, recorded
 from daemon.small_scan import CAMERA, LATTICE, POSITIONS, SCAN, SPECIMEN, known_plan
 from livestrain_core.along_axes import along
 from livestrain_core.axes import g1_axes
-from livestrain_core.strain import median_reference, strain
+from livestrain_core.reference import median_reference
+from livestrain_core.strain import strain
 from livestrain_daemon.errors import NotAScan
 from livestrain_daemon.export import BadChoice, Choice, Exported, ExportError, NothingToExport, read_scan, write_scan
 from livestrain_daemon.plan import DetectorPlan
