@@ -100,6 +100,11 @@ class Daemon:
         """That workers have been busy, all together [s]."""
         return self._pool.busy_seconds
 
+    @property
+    def workers_warm(self) -> bool:
+        """True when the workers can begin."""
+        return self._pool.warm
+
     def run(self, done: Callable[[Scans], bool] = lambda scans: False) -> None:
         """
         Turns the loop until told to stop, then drains and closes everything.
@@ -148,7 +153,10 @@ class Daemon:
             self._begin_to_drain()
         if self._draining and self._intake.ended and not self._suspended:
             self._suspended = True
-            self._scans.suspend()
+            if self._recorded is None:
+                self._scans.suspend()
+            else:
+                self._scans.finish()
 
     def _sources(self) -> Iterable[Source]:
         return self._scans.sources()

@@ -175,6 +175,12 @@ class Scans:
             if not hand.scan.stopped_coming:
                 self._guarded(hand.scan, hand.scan.suspend)
 
+    def finish(self) -> None:
+        """Every scan ends as it is: what is not analysed now never will be."""
+        for hand in self.all():
+            if not hand.scan.final:
+                self._guarded(hand.scan, hand.scan.finish)
+
     def _abandon(self, refused: ScanRefused) -> None:
         scan = self._scans[refused.scan_id].scan
         if not scan.stopped_coming:

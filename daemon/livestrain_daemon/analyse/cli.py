@@ -1,0 +1,176 @@
+"""The verb ``analyse``; what is heavy is imported when it runs."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from livestrain_daemon.analyse.run import Outcome
+    from livestrain_daemon.config import Config
+    from livestrain_daemon.intake.recorded_file import RecordedFile
+    from livestrain_daemon.intake_config import ScanGeometry
+    from livestrain_wire.messages import Progress
+
+USAGE, NO_DATA, UNAVAILABLE, IO, CONFIG, INTERRUPTED = 2, 3, 69, 74, 78, 130
+SIDES = re.compile(r"(\d{1,5})x(\d{1,5})", re.ASCII)
+
+analyse_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+
+
+class OrderName(StrEnum):
+    """How stored frames run."""
+
+    RASTER = "raster"
+    SERPENTINE = "serpentine"
+
+
+@analyse_app.command()
+def analyse(
+    file: Annotated[Path, typer.Argument(help="A recorded scan: HDF5, .npy, .mib, and what the extra formats reads.")],
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file, as for serve.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset in an HDF5 file; default: the largest.")] = None,
+    scan_shape: Annotated[
+        str | None, typer.Option(help="Scan positions, ROWSxCOLUMNS; else what the file tells.")
+    ] = None,
+    order: Annotated[OrderName | None, typer.Option(help="How the stored frames run; else as configured.")] = None,
+    flyback: Annotated[
+        int | None, typer.Option(min=0, max=1 << 16, help="Frames after each scan row that belong nowhere.")
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(help="A recorded plan (JSON) to use as it is: the same bits.")] = None,
+    spool: Annotated[Path | None, typer.Option(help="Where the scan folder goes; else as configured.")] = None,
+    scan_id: Annotated[str | None, typer.Option("--scan-id", help="Its name; else that of the file.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes; else as configured, else one for each core.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end.")] = False,
+) -> None:
+    """Analyse a recorded scan at full speed, as if a detector had just sent it; writes the same scan folder."""
+    with _exit_codes():
+        from livestrain_daemon.analyse.run import analyse
+        from livestrain_daemon.config import load_config
+        from livestrain_daemon.intake.detectors.recorded import named_after
+        from livestrain_daemon.intake.recorded_file import RecordedFile
+        from livestrain_daemon.logs import configure_logs
+
+        loaded = _with_options(load_config(config), plan, spool)
+        geometry = _geometry(loaded, scan_shape, order, flyback)
+        recorded = RecordedFile(path=file.absolute(), dataset=dataset, scan_id=scan_id or named_after(file))
+        _check(recorded, geometry)
+        configure_logs(loaded.log)
+        with _shown() as tell:
+            outcome = analyse(loaded, recorded, geometry, workers, tell)
+    _say(outcome, as_json)
+
+
+def _with_options(config: "Config", plan: Path | None, spool: Path | None) -> "Config":
+    log = config.log if "level" in config.log.model_fields_set else config.log.model_copy(update={"level": "warning"})
+    analysis = config.analysis.model_copy(update={"plan": plan}) if plan else config.analysis
+    folder = config.spool.model_copy(update={"folder": spool}) if spool else config.spool
+    return config.model_copy(update={"log": log, "analysis": analysis, "spool": folder})
+
+
+def _geometry(config: "Config", shape: str | None, order: OrderName | None, flyback: int | None) -> "ScanGeometry":
+    from livestrain_daemon.intake_config import ScanGeometry
+
+    asked: dict[str, object] = {}
+    if shape is not None:
+        match = SIDES.fullmatch(shape.lower())
+        if match is None or not all(1 <= int(side) <= 1 << 16 for side in match.groups()):
+            text = f"expected ROWSxCOLUMNS of 1 to {1 << 16} each, found {shape:.60}"
+            raise typer.BadParameter(text, param_hint="--scan-shape")
+        asked["shape"] = (int(match[1]), int(match[2]))
+    if order is not None:
+        asked["order"] = order.value
+    if flyback is not None:
+        asked["flyback_frames"] = flyback
+    return ScanGeometry.model_validate(config.intake.scan.model_dump() | asked)
+
+
+def _check(recorded: "RecordedFile", geometry: "ScanGeometry") -> None:
+    """Complain of a file before anything is started for it."""
+    from livestrain_daemon.intake.detectors.recorded import start_of
+    from livestrain_recordings.opening import open_recording
+
+    with open_recording(recorded.path, recorded.dataset) as recording:
+        start_of(recording, recorded.scan_id, geometry)
+
+
+@contextmanager
+def _shown() -> "Iterator[Callable[[Progress], None]]":
+    """A bar where there is a person to see it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(progress: "Progress") -> None:
+            done = progress.stages["diffraction"].analysed if "diffraction" in progress.stages else 0
+            text = f"{progress.analysed_per_second:,.0f} frames/s" if done else "calibrating"
+            bar.update(task, description=text, completed=done, total=progress.positions)
+
+        yield tell
+
+
+def _say(outcome: "Outcome", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(outcome)))
+    else:
+        left = {"missing": outcome.missing, "failed": outcome.failed, "dropped": outcome.dropped}
+        left["not looked at"] = outcome.pending
+        typer.echo(
+            f"analysed {outcome.analysed} of {outcome.positions} positions in {outcome.seconds:.1f} s "
+            f"({outcome.frames_per_second:,.0f} frames/s)"
+            + "".join(f", {count} {name}" for name, count in left.items() if count)
+            + f": {outcome.folder}"
+        )
+        if outcome.analysed and not outcome.lattice:
+            typer.echo("livestrain analyse: no lattice was found, so there is no strain", err=True)
+    if outcome.reason == "aborted":
+        typer.echo("livestrain analyse: the file could not be read to its end", err=True)
+        raise typer.Exit(IO)
+    if outcome.reason == "stopped" or outcome.pending:
+        typer.echo("livestrain analyse: interrupted; what there is of the scan is in its folder", err=True)
+        raise typer.Exit(INTERRUPTED)
+    if not outcome.analysed:
+        raise typer.Exit(NO_DATA)
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn what can go wrong into one line and an exit code."""
+    from pydantic import ValidationError
+
+    from livestrain_daemon.errors import ConfigError, DaemonError, StorageError
+    from livestrain_recordings.errors import NoFrames, UnusableRecording
+
+    codes: tuple[tuple[type[Exception], int], ...] = (
+        (ConfigError, CONFIG),
+        (StorageError, IO),
+        (DaemonError, UNAVAILABLE),
+        (NoFrames, NO_DATA),
+        (UnusableRecording, USAGE),
+        (ValidationError, USAGE),
+        (OSError, IO),
+    )
+    try:
+        yield
+    except tuple(kind for kind, _ in codes) as error:
+        text = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            text = f"{error.filename}: {error.strerror}"
+        typer.echo(f"livestrain analyse: {' '.join(text.split())}", err=True)
+        sys.exit(next(code for kind, code in codes if isinstance(error, kind)))

@@ -1,0 +1,128 @@
+"""A recorded file tells what a detector tells."""
+
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.recorded import MESSAGE_BYTES, RecordedDetector, named_after
+from livestrain_daemon.intake.recorded_file import RecordedFile
+from livestrain_daemon.intake_config import ScanGeometry
+
+RANDOM = np.random.default_rng(5)
+
+
+def told(path: Path, geometry: ScanGeometry | None = None, dataset: str | None = None) -> list[DetectorEvent]:
+    """All events up to the end of the series."""
+    stop = Event()
+    detector = RecordedDetector(RecordedFile(path=path, dataset=dataset, scan_id="s"), geometry or ScanGeometry())
+    events: list[DetectorEvent] = []
+    for event in detector.events(stop):
+        if event is not None:
+            events.append(event)
+        if isinstance(event, SeriesEnd):
+            stop.set()
+    return events
+
+
+def frames_in(events: list[DetectorEvent], start: SeriesStart) -> dict[int, NDArray[Any]]:
+    """Frames by their numbers."""
+    found: dict[int, NDArray[Any]] = {}
+    for event in events:
+        if isinstance(event, SeriesFrames):
+            block = np.frombuffer(event.payload, start.dtype).reshape(event.count, *event.frame_shape)
+            assert not found.keys() & set(range(event.first, event.first + event.count))
+            found |= {event.first + number: frame for number, frame in enumerate(block)}
+    return found
+
+
+def started(events: list[DetectorEvent]) -> SeriesStart:
+    assert isinstance(events[0], SeriesStart)
+    return events[0]
+
+
+@pytest.fixture
+def scan() -> NDArray[np.uint16]:
+    return RANDOM.integers(0, 60000, (3, 4, 20, 24), dtype=np.uint16)
+
+
+def test_every_frame_comes_once_with_its_number(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    np.save(tmp_path / "scan.npy", scan)
+    events = told(tmp_path / "scan.npy")
+    start = started(events)
+    assert (start.scan_shape, start.frame_shape, start.dtype, start.frames) == ((3, 4), (20, 24), "uint16", 12)
+    found = frames_in(events, start)
+    assert np.array_equal(np.stack([found[number] for number in range(12)]), scan.reshape(12, 20, 24))
+    assert events[-1] == SeriesEnd("s")
+
+
+def test_large_files_come_in_pieces(tmp_path: Path) -> None:
+    scan = RANDOM.integers(0, 255, (5, 7, 512, 512), dtype=np.uint8)
+    np.save(tmp_path / "scan.npy", scan)
+    events = told(tmp_path / "scan.npy")
+    pieces = [event for event in events if isinstance(event, SeriesFrames)]
+    assert len(pieces) > 1
+    assert max(piece.size for piece in pieces) <= MESSAGE_BYTES
+    found = frames_in(events, started(events))
+    assert np.array_equal(np.stack([found[number] for number in range(35)]), scan.reshape(35, 512, 512))
+
+
+def test_what_the_file_knows_of_the_optics_is_told(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        data = file.create_dataset("scan", data=scan)
+        data.attrs.update({"energy_kev": 200.0, "step_angstrom": 15.0, "semiangle_mrad": 2.5, "operator": "Ada"})
+    start = started(told(tmp_path / "scan.h5"))
+    assert (start.energy_kev, start.step_nm, start.semiangle_mrad, start.pixel_size_mrad) == (200.0, 1.5, 2.5, None)
+    assert start.metadata == {"operator": "Ada", "recorded_in": "scan.h5:/scan"}
+
+
+def test_a_flat_square_number_of_frames_makes_a_square_scan(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    np.save(tmp_path / "flat.npy", scan.reshape(12, 20, 24)[:9])
+    assert started(told(tmp_path / "flat.npy")).scan_shape == (3, 3)
+
+
+def test_another_number_of_frames_needs_a_shape(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    np.save(tmp_path / "flat.npy", scan.reshape(12, 20, 24))
+    with pytest.raises(Unavailable, match="has 12 frames, which does not tell the shape"):
+        told(tmp_path / "flat.npy")
+    assert started(told(tmp_path / "flat.npy", ScanGeometry(shape=(2, 6)))).scan_shape == (2, 6)
+
+
+def test_flyback_frames_are_no_columns(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    np.save(tmp_path / "scan.npy", scan)
+    assert started(told(tmp_path / "scan.npy", ScanGeometry(flyback_frames=1))).scan_shape == (3, 3)
+    with pytest.raises(Unavailable, match="expected more than 4 frames in a row"):
+        told(tmp_path / "scan.npy", ScanGeometry(flyback_frames=4))
+
+
+def test_a_value_that_does_not_fit_ends_the_scan_and_is_told(tmp_path: Path) -> None:
+    scan = np.zeros((40, 30, 128, 128), np.int32)
+    scan[39, 29, 5, 5] = -1
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("scan", data=scan, chunks=(1, 30, 128, 128), compression="lzf")
+    events = told(tmp_path / "scan.h5")
+    start = started(events)
+    trouble = next(event for event in events if isinstance(event, Trouble))
+    assert trouble.kind == "unreadable"
+    assert "frame 1199 holds -1" in trouble.text
+    assert trouble.frames + len(frames_in(events, start)) == 1200
+    assert events[-1] == SeriesEnd("s", aborted=True)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scan.h5").write_text("no frames here")
+    with pytest.raises(Unavailable, match=r"scan\.h5: expected"):
+        told(tmp_path / "scan.h5")
+
+
+def test_a_scan_is_named_after_its_file() -> None:
+    assert named_after(Path("/data/Si SiGe (3).h5")) == "Si-SiGe-3"
+    assert named_after(Path("/data/_x_master.h5")) == "x_master"
+    assert named_after(Path("/data/...h5")) == "recording"
+    assert len(named_after(Path("a" * 200 + ".h5"))) == 58
