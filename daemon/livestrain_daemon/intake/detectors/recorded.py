@@ -117,6 +117,8 @@ def start_of(recording: Recording, scan_id: str, geometry: ScanGeometry) -> Seri
         semiangle_mrad=told.optics.get("semiangle_mrad"),
         pixel_size_mrad=told.optics.get("pixel_size_mrad"),
         step_nm=told.optics.get("step_nm"),
+        unusable=None if recording.unusable is None else recording.unusable[np.newaxis].astype(np.uint8),
+        saturation=recording.saturation,
         metadata={**told.rest, "recorded_in": f"{recording.path.name}:{recording.name}"},
     )
 

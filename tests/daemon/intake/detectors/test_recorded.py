@@ -82,6 +82,19 @@ def test_what_the_file_knows_of_the_optics_is_told(tmp_path: Path, scan: NDArray
     assert start.metadata == {"operator": "Ada", "recorded_in": "scan.h5:/scan"}
 
 
+def test_pixels_that_the_file_marks_are_told(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    with h5py.File(tmp_path / "scan_master.h5", "w") as file:
+        file["entry/data/data_000001"] = scan.reshape(12, 20, 24)
+        mask = file.create_dataset(
+            "entry/instrument/detector/detectorSpecific/pixel_mask", data=np.zeros((20, 24), np.uint32)
+        )
+        mask[3, 4] = 2
+    start = started(told(tmp_path / "scan_master.h5", ScanGeometry(shape=(3, 4))))
+    assert start.unusable is not None
+    assert np.argwhere(start.unusable).tolist() == [[0, 3, 4]]
+    assert frames_in(told(tmp_path / "scan_master.h5", ScanGeometry(shape=(3, 4))), start).keys() == set(range(12))
+
+
 def test_a_flat_square_number_of_frames_makes_a_square_scan(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
     np.save(tmp_path / "flat.npy", scan.reshape(12, 20, 24)[:9])
     assert started(told(tmp_path / "flat.npy")).scan_shape == (3, 3)
