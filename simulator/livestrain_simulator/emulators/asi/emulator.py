@@ -1,0 +1,237 @@
+"""A detector of Amsterdam Scientific Instruments that is not there."""
+
+import time
+from dataclasses import dataclass
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Self
+
+from livestrain_simulator.emulators.asi.calling import Caller
+from livestrain_simulator.emulators.asi.forms import Form, Kind
+from livestrain_simulator.emulators.asi.places import Places
+from livestrain_simulator.emulators.asi.script import FrameSource, Script, Step
+from livestrain_simulator.emulators.asi.tpx3 import acquisition_end, acquisition_start, scan_end, scan_start
+from livestrain_simulator.emulators.faults import Action, Plans, no_plans
+from livestrain_simulator.emulators.merlin.serving import Audience, Listener
+from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.pacing import Pacer
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class AsiSettings:
+    """How the emulator behaves."""
+
+    form: Form = "pgm"
+    scan_shape: tuple[int, int] = (16, 16)
+    """Scan positions (rows, columns); only the TPX3 tells it, the others tell its product."""
+    scans: int = 1
+    """Scans in an acquisition of the TPX3."""
+    chunk_frames: int = 16
+    """Frames in a chunk of the TPX3."""
+    frames_per_second: float | None = None
+    """None: as fast as frames are taken."""
+    burst: int = 1
+    """So many frames leave at once, and then a pause keeps the rate."""
+    stall_seconds: float = 0.3
+    """How long a stall lasts [s]."""
+    hang_up: bool = False
+    """Close the data connections at the end of each measurement."""
+    host: str = LOOPBACK
+    data_port: int = 0
+    """Where it listens; 0 for any that is free."""
+    connect_to: tuple[str, int] | None = None
+    """Who listens instead, and is connected to."""
+
+    @property
+    def frames(self) -> int:
+        """In a scan."""
+        return self.scan_shape[0] * self.scan_shape[1]
+
+
+class AsiEmulator:
+    """
+    Sends frames on data connections when a measurement is started.
+
+    Parameters
+    ----------
+    frames
+        What it sees.
+    settings
+        How it behaves.
+    plans
+        What it does wrong in which scan, counted from 0.
+    """
+
+    def __init__(self, frames: FrameSource, settings: AsiSettings, plans: Plans = no_plans) -> None:
+        first = frames(0)
+        if first is None:
+            raise ValueError("expected frames, found none")
+        self.settings = settings
+        self.record: list[ScanRecord] = []
+        """What has been sent of each scan."""
+        self.places: list[dict[int, int]] = []
+        """The number of the frame that a receiver must have at a place of a scan, scan by scan."""
+        self.measurements = 0
+        """Measurements that have ended."""
+        self.started_ms = 0
+        """When the last measurement began [ms]."""
+        self.n_triggers = settings.frames
+        """Frames that the next measurement of images has."""
+        self.clipped = 0
+        """Pixels that held more than the detector can count."""
+        self._frames = frames
+        self._kind = Kind.of(settings.form, first)
+        self._plans = plans
+        self._changed = Condition()
+        self._acquiring = self._stopping = self._closed = False
+        self._audience = Audience()
+        self._door: Listener | Caller
+        if settings.connect_to is None:
+            self._door = Listener(settings.host, settings.data_port, self._audience.serve)
+        else:
+            self._door = Caller(settings.connect_to, self._audience.serve)
+        self._thread = Thread(target=self._run, name="asi emulator", daemon=True)
+        self._thread.start()
+
+    @property
+    def data_port(self) -> int:
+        """Where it sends frames, or whom to."""
+        return self._door.port
+
+    @property
+    def listeners(self) -> int:
+        """Data connections."""
+        return len(self._audience)
+
+    @property
+    def recording(self) -> bool:
+        """A measurement is in progress."""
+        return self._acquiring
+
+    @property
+    def done(self) -> list[tuple[int, Action]]:
+        """What went wrong, with the number of the frame, in this order."""
+        return [done for record in self.record for done in record.done]
+
+    @property
+    def unheard(self) -> list[int]:
+        """Numbers of frames that were sent while nobody listened."""
+        return [number for record in self.record for number in sorted(record.unheard)]
+
+    def start(self) -> bool:
+        """Begin a measurement; false if one is in progress."""
+        with self._changed:
+            if self._acquiring:
+                return False
+            self._acquiring, self._stopping = True, False
+            self._changed.notify_all()
+        return True
+
+    def stop(self) -> None:
+        """End the measurement in progress."""
+        with self._changed:
+            self._stopping = self._acquiring
+            self._changed.notify_all()
+
+    def send(self, message: bytes) -> int:
+        """Send bytes of any kind on the data connections; how many there are."""
+        return self._audience.send(message, lambda: self._closed)
+
+    def dismiss(self) -> None:
+        """Close the data connections."""
+        self._audience.dismiss()
+
+    def close(self) -> None:
+        """End everything."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._door.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        again = False
+        while again or self._started():
+            self.started_ms = max(time.time_ns() // 1_000_000, self.started_ms + 1)
+            again = self._measure() and not self._is_over()
+            if self.settings.hang_up and not again:
+                self.dismiss()
+            with self._changed:
+                self._acquiring = again
+                self.measurements += 1
+                self._changed.notify_all()
+
+    def _started(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._acquiring or self._closed)
+            return not self._closed
+
+    def _measure(self) -> bool:
+        """Send a measurement; true if the next one is to follow at once."""
+        if self.settings.form != "tpx3":
+            return self._scan(self.n_triggers, b"", b"") == "rearm"
+        sequence = self.measurements + 1
+        self.send(acquisition_start(sequence, self.settings.scan_shape, self._kind.shape))
+        for scan in range(self.settings.scans):
+            start = scan_start(scan, {"measurement": sequence, "scan": scan})
+            ended = self._scan(self.settings.frames, start, scan_end(scan))
+            if ended == "rearm":
+                return True
+            if ended == "abort" or self._is_over():
+                break
+        self.send(acquisition_end(sequence))
+        return False
+
+    def _scan(self, frames: int, start: bytes, end: bytes) -> Action | None:
+        """Send a scan; what cut it short."""
+        record = ScanRecord(len(self.record), frames)
+        places = Places(self.settings.form, record)
+        self.record.append(record)
+        self.places.append(places.frames)
+        plan = self._plans(record.scan, frames)
+        script = Script(self._kind, self._frames, plan, str(self.started_ms), self.settings.chunk_frames)
+        pacer = Pacer(self.settings.frames_per_second, burst=self.settings.burst)
+        cut: Action | None = None
+        for step in script.steps(frames):
+            pacer.wait_for(step.number)
+            record.do(step.number, step.actions)
+            if start and "late_header" not in step.actions:
+                record.started, start = bool(self.send(start)), b""
+            cut = self._before(step, places)
+            if cut or self._is_over():
+                break
+            self._send_pieces(step, record, places)
+        else:
+            self.send(start + end)
+            record.ended = True
+        record.started = record.started or not start
+        self.clipped += script.clipped
+        return cut
+
+    def _before(self, step: Step, places: Places) -> Action | None:
+        """Do what happens before a frame; what ends the scan."""
+        if "stall" in step.actions:
+            with self._changed:
+                self._changed.wait_for(self._is_over, self.settings.stall_seconds)
+        if "disconnect" in step.actions:
+            self.dismiss()
+            places.cut()
+        return next((action for action in step.actions if action in ("abort", "rearm")), None)
+
+    def _send_pieces(self, step: Step, record: ScanRecord, places: Places) -> None:
+        for piece in step.pieces:
+            if self.send(piece.data):
+                places.left(piece)
+            else:
+                record.unheard.update(piece.numbers)
+
+    def _is_over(self) -> bool:
+        return self._stopping or self._closed
