@@ -1,6 +1,5 @@
 """Frames in HDF5 files."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
@@ -16,6 +15,7 @@ from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import facts_of
 from livestrain_recordings.pieces import SLAB_BYTES
 from livestrain_recordings.recording import LARGEST_CHUNK_BYTES, Recording, checked_shape, given_type
+from livestrain_recordings.stored import stored
 
 LEDGER_STORED = 1
 SMALLEST_SIDE = 8
@@ -45,7 +45,8 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             if not dataset and is_master(file):
                 return open_master(path, file)
             found = _found(path, file, dataset)
-            shape = checked_shape(path, found.name, _scan_axes(found.shape))
+            laid = stored(found)
+            shape = checked_shape(path, found.name, laid.shape)
             given = given_type(path, found.name, found.dtype)
             _check_stored(path, found)
             detector = detector_of(path, file, shape[-2:], found.dtype)
@@ -54,11 +55,11 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
                 name=found.name,
                 shape=shape,
                 dtype=given,
-                read=_reading(found),
-                chunks=(found.chunks or (1,) * found.ndim)[: len(shape) - 2],
+                read=laid.read,
+                chunks=laid.chunks,
                 facts={**detector.facts, **facts_of(found)},
-                absent=_absent(found),
-                unusable=detector.unusable if detector.unusable is not None else _unusable(found),
+                absent=_absent(file, shape),
+                unusable=detector.unusable if detector.unusable is not None else _unusable(found, shape),
                 saturation=detector.saturation,
                 resources=stack.pop_all(),
             )
@@ -86,22 +87,12 @@ def _largest(file: Any) -> Any:
     def collect(_: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "buif":
             return
-        if len(_scan_axes(item.shape)) in {3, 4} and item.size and min(item.shape[-2:]) >= SMALLEST_SIDE:
+        shape = stored(item).shape
+        if len(shape) in {3, 4} and item.size and min(shape[-2:]) >= SMALLEST_SIDE:
             candidates.append(item)
 
     file.visititems(collect)
-    return max(candidates, key=lambda item: (len(_scan_axes(item.shape)), item.size), default=None)
-
-
-def _scan_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without the axis of channels of five, if there is only one channel."""
-    return (*shape[:2], *shape[3:]) if len(shape) == 5 and shape[2] == 1 else shape
-
-
-def _reading(dataset: Any) -> Callable[[Any], NDArray[Any]]:
-    if dataset.ndim < 5:
-        return dataset.__getitem__  # type: ignore[no-any-return]
-    return lambda piece: dataset[piece[0], piece[1], 0]
+    return max(candidates, key=lambda item: (len(stored(item).shape), item.size), default=None)
 
 
 def _check_stored(path: Path, dataset: Any) -> None:
@@ -124,19 +115,19 @@ def _linked(dataset: Any) -> set[str]:
     return {name for name in names if name != "." and "%b" not in name}
 
 
-def _absent(frames: Any) -> NDArray[np.bool_] | None:
+def _absent(file: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     """Where livestrain's own ledger beside the frames says that one was not stored."""
-    ledger = frames.file.get("ledger")
-    if not isinstance(ledger, h5py.Dataset) or ledger.shape != (prod(frames.shape[:-2]),):
+    ledger = file.get("ledger")
+    if not isinstance(ledger, h5py.Dataset) or ledger.shape != (prod(shape[:-2]),):
         return None
     absent: NDArray[np.bool_] = ledger[()] != LEDGER_STORED
     return absent if absent.any() else None
 
 
-def _unusable(frames: Any) -> NDArray[np.bool_] | None:
+def _unusable(dataset: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
     """Where an image ``usable_pixels`` beside the frames is zero."""
-    usable = frames.parent.get("usable_pixels")
-    if not isinstance(usable, h5py.Dataset) or usable.shape != frames.shape[-2:] or usable.dtype.kind not in "bui":
+    usable = dataset.parent.get("usable_pixels")
+    if not isinstance(usable, h5py.Dataset) or usable.shape != shape[-2:] or usable.dtype.kind not in "bui":
         return None
     unusable: NDArray[np.bool_] = usable[()] == 0
     return unusable

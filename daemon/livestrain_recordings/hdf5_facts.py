@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from livestrain_recordings.recording import LONGEST_TEXT, Fact
-from livestrain_recordings.units import Axis, axis_facts
+from livestrain_recordings.units import Axis, axis_facts, is_frequency, is_length
 
 START_FACTS = ("step_nm", "energy_kev", "semiangle_mrad", "pixel_size_mrad")
 TEM = "metadata/Acquisition_instrument/TEM"
@@ -36,6 +36,18 @@ def facts_of(dataset: Any) -> dict[str, Fact]:
         if item.name == "/":
             return {**_described(dataset), **facts}
         item = item.parent
+
+
+def is_turned(dataset: Any) -> bool:
+    """
+    Whether the axes of the frame come first, and those of the scan last, each the other way round.
+
+    HyperSpy writes EMD files like that; the units of their axes tell.
+    """
+    axes = _axes(dataset)
+    return len(axes) == 4 and all(
+        axis is not None and unit(axis) for axis, unit in zip(axes, (is_frequency,) * 2 + (is_length,) * 2, strict=True)
+    )
 
 
 def plain(value: object) -> Fact | None:
@@ -77,10 +89,14 @@ def _described(dataset: Any) -> dict[str, Fact]:
         value = _attribute(tem, name)
         if isinstance(value, (int, float)):
             facts[ours] = value
-    axes = [_axis(dataset.parent, number) for number in range(dataset.ndim)]
+    axes = _axes(dataset)[:: -1 if is_turned(dataset) else 1]
     scan, frame = ([axis for axis in some if axis] for some in (axes[:-2], axes[-2:]))
     energy = facts.get("energy_kev")
     return {**axis_facts(scan, frame, energy if isinstance(energy, (int, float)) else None), **facts}
+
+
+def _axes(dataset: Any) -> list[Axis | None]:
+    return [_axis(dataset.parent, number) for number in range(dataset.ndim)]
 
 
 def _axis(group: Any, number: int) -> Axis | None:

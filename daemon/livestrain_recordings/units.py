@@ -51,6 +51,16 @@ def axis_facts(scan: Sequence[Axis], frame: Sequence[Axis], energy_kev: float | 
     return {name: value for name, value in facts.items() if value is not None}
 
 
+def is_length(axis: Axis) -> bool:
+    """Whether an axis is one of places."""
+    return _scale(axis, NANOMETRES, False) is not None
+
+
+def is_frequency(axis: Axis) -> bool:
+    """Whether an axis is one of spatial frequencies or of angles."""
+    return _scale(axis, NANOMETRES, True) is not None or _scale(axis, MILLIRADIANS, False) is not None
+
+
 def _common(axes: Sequence[Axis], units: Mapping[str, float], reciprocal: bool = False) -> float | None:
     """The scale that all axes have; None if it is in other units, or they differ."""
     found = [_scale(axis, units, reciprocal) for axis in axes]
