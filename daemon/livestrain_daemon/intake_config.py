@@ -42,6 +42,37 @@ class ScanGeometry(Section):
         return self
 
 
+Setting = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+Value = bool | int | float | str
+
+
+class DectrisArmConfig(Section):
+    """The daemon begins series of a DECTRIS detector by itself. What is not set stays as the detector has it."""
+
+    detector: dict[Setting, Value] = {}
+    """Keys of the detector's configuration with their values, set in this order before each series: trigger_mode,
+    ntrigger, nimages, count_time, frame_time, compression and all others. Where intake.scan says how many frames a scan
+    has, ntrigger and nimages follow from it."""
+    stream: dict[Setting, Value] = {}
+    """Keys of its stream, likewise, such as header_detail."""
+    repeat: bool = False
+    """Begin the next series when one has ended; else there is one each time that the daemon is armed."""
+
+
+class MerlinArmConfig(Section):
+    """The daemon starts acquisitions of a Merlin by itself. What is not set stays as the detector has it."""
+
+    control_port: Port = 6341
+    """Where it takes commands."""
+    settings: dict[Setting, Value] = {}
+    """Names with their values, set in this order before each start: TRIGGERSTART, COUNTERDEPTH, ACQUISITIONTIME and all
+    others. Where intake.scan says how many frames a scan has, NUMFRAMESTOACQUIRE follows from it."""
+    soft_trigger: bool = False
+    """Trigger each acquisition, too."""
+    repeat: bool = False
+    """Start the next acquisition when one has ended; else there is one each time that the daemon is armed."""
+
+
 class DectrisConfig(Section):
     """A DECTRIS detector that speaks SIMPLON."""
 
@@ -57,6 +88,8 @@ class DectrisConfig(Section):
     """Of the REST interface; else it is asked for."""
     channel: str = ""
     """Which threshold makes the frames: its name, `sum`, or empty for the first."""
+    arm: DectrisArmConfig | None = None
+    """Begin series by itself: a table of detector, stream and repeat; else the daemon waits for somebody else to."""
 
 
 class MerlinConfig(Section):
@@ -66,6 +99,25 @@ class MerlinConfig(Section):
     """Name or address of the computer that runs its software."""
     data_port: Port = 6342
     """Where it sends frames."""
+    arm: MerlinArmConfig | None = None
+    """Start acquisitions by itself: a table of control_port, settings, soft_trigger and repeat; else the daemon waits for
+    somebody else to."""
+
+
+class AsiConfig(Section):
+    """A detector of Amsterdam Scientific Instruments."""
+
+    host: str
+    """Name or address of the computer that runs Serval (frames) or Accos (tpx3)."""
+    form: Literal["frames", "tpx3"] = "frames"
+    """frames: images from Serval, as `pgm` or `jsonimage`. tpx3: the sparse frames of a CheeTah TPX3."""
+    data_port: Port | None = None
+    """Where frames come from, or are taken; else 8088 for frames and 8283 for tpx3."""
+    listen: str | None = None
+    """An address of this computer that Serval connects to (`tcp://connect@`); else it is connected to
+    (`tcp://listen@`)."""
+    rest_port: Port | None = None
+    """Of Serval, usually 8080; else it is not asked how many images a measurement has and when it is over."""
 
 
 class IntakeConfig(Section):
@@ -80,15 +132,20 @@ class IntakeConfig(Section):
     max_message_mib: Annotated[int, Field(ge=1, le=2047)] = 256
     """A larger message is refused by the socket [MiB]."""
     dectris: DectrisConfig | None = None
-    """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel and ports."""
+    """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel, ports
+    and arm."""
     merlin: MerlinConfig | None = None
-    """A Merlin to take frames from, instead of the endpoint: a table of host and data_port."""
+    """A Merlin to take frames from, instead of the endpoint: a table of host, data_port and arm."""
+    asi: AsiConfig | None = None
+    """A detector of Amsterdam Scientific Instruments to take frames from, instead of the endpoint: a table of host,
+    form, data_port, listen and rest_port."""
     scan: ScanGeometry = ScanGeometry()
     """How the frames of such a detector run over the scan: a table of shape, order, flyback_frames,
     flyback_frames_per_scan, skip_frames, positions and repeat."""
 
     @model_validator(mode="after")
     def _one_detector(self) -> "IntakeConfig":
-        if self.dectris is not None and self.merlin is not None:
-            raise ValueError("dectris and merlin both say where frames come from; give one of them")
+        given = [name for name in ("dectris", "merlin", "asi") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both say where frames come from; give one of them")
         return self
