@@ -1,0 +1,280 @@
+"""The spool within its limits, with scans in memory that must not be touched."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from daemon.desk import EVERYTHING, Desk, entries, only
+from helpers.waiting import wait_until
+from livestrain_daemon import housekeeping
+from livestrain_daemon.errors import StorageError
+from livestrain_daemon.housekeeping import Housekeeper
+from livestrain_daemon.messages import RoomMade
+from livestrain_daemon.retention import Limits
+from livestrain_daemon.scanfolder import Spool
+from livestrain_daemon.scanfolder.files import free_bytes
+from livestrain_daemon.scanfolder.removal import NAMES_FILE, leftovers, set_aside
+from livestrain_wire.messages import Event, ScanEntry
+
+HUGE = 1 << 60
+
+
+class Kept:
+    """A desk with a housekeeper."""
+
+    def __init__(self, desk: Desk, limits: Limits) -> None:
+        self.desk = desk
+        self.told: list[RoomMade] = []
+        self.spool = Spool.joined(desk.folder)
+        self.keeper = Housekeeper(self.spool, limits, desk.scans, desk.publisher, self.told.append)
+
+    def scan(self, scan_id: str) -> None:
+        """A scan that begins, is analysed and ends."""
+        self.desk.planned(scan_id=scan_id)
+        self.desk.store(*EVERYTHING, scan_id=scan_id)
+        self.desk.end(scan_id)
+        self.desk.finish()
+
+    def settle(self) -> None:
+        """Turns until there is nothing to do."""
+
+        def idle() -> bool:
+            self.keeper.turn()
+            return not (self.keeper._looking or self.keeper._reader.waiting or self.keeper._remover.waiting)
+
+        # what one look has removed another one sees
+        for _ in range(2):
+            wait_until(idle, 20, "the housekeeper")
+
+    def answer(self) -> None:
+        """Turns until the intake has been answered."""
+
+        def told() -> bool:
+            self.keeper.turn()
+            return bool(self.told)
+
+        wait_until(told, 20, "the answer")
+
+    def left(self) -> list[str]:
+        """The scans that there are."""
+        return sorted(path.name for path in self.desk.folder.iterdir() if (path / "frames.h5").exists())
+
+    def listed(self) -> list[ScanEntry]:
+        """The list that a client gets."""
+        found: list[list[ScanEntry]] = []
+        self.keeper.entries(found.append, lambda text: None)
+        self.settle()
+        return found[0]
+
+    def removed_by_hand(self, scan_id: str) -> str:
+        """Empty where it was removed, else why not."""
+        said: list[str] = []
+        self.keeper.remove(scan_id, lambda: said.append(""), said.append)
+        self.settle()
+        assert len(said) == 1
+        return said[0]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
+    with _desk(tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def _desk(folder: Path) -> Iterator[Callable[..., Kept]]:
+    made: list[Kept] = []
+    with Desk(folder) as desk:
+
+        def make(**limits: int) -> Kept:
+            made.append(Kept(desk, Limits(**limits)))
+            return made[-1]
+
+        yield make
+        for one in made:
+            one.keeper.close()
+
+
+def test_the_oldest_scan_goes_when_there_is_one_too_many(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=2)
+    for name in "abc":
+        spool.scan(name)
+        spool.settle()
+    assert spool.left() == ["b", "c"]
+    assert spool.keeper.removed == {"count": 1}
+    (event,) = [event for event in only(spool.desk.heard(), Event) if event.name == "scan_removed"]
+    assert event.text.startswith("scan a of ")
+    assert event.text.endswith(" MB is removed: more scans than spool.keep_scans")
+
+
+def test_without_limits_all_stay(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    for name in "abc":
+        spool.scan(name)
+        spool.settle()
+    assert spool.left() == ["a", "b", "c"]
+    assert spool.keeper.removed == {}
+
+
+def test_a_scan_whose_analysis_lags_stays_until_it_is_done(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    spool.desk.planned(scan_id="a")
+    spool.desk.store(*EVERYTHING, scan_id="a")
+    spool.desk.end("a")
+    spool.desk.planned(scan_id="b")
+    spool.settle()
+    states = {entry.scan_id: entry.state for entry in spool.listed()}
+    assert states == {"a": "analysing", "b": "receiving"}
+    assert spool.left() == ["a", "b"]
+    spool.desk.store(*EVERYTHING, scan_id="b")
+    spool.desk.end("b")
+    spool.desk.finish()
+    spool.settle()
+    assert spool.left() == ["b"]
+    assert spool.desk.scans.find("a") is None
+
+
+def test_a_retained_scan_stays_until_it_is_released(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    spool.scan("a")
+    spool.keeper.retain("a", True)
+    spool.scan("b")
+    spool.scan("c")
+    spool.settle()
+    assert spool.left() == ["a", "c"]
+    assert [entry.retained for entry in spool.listed()] == [False, True]
+    spool.keeper.retain("a", False)
+    spool.settle()
+    assert spool.left() == ["c"]
+    with pytest.raises(StorageError, match="no scan b in "):
+        spool.keeper.retain("b", True)
+
+
+def test_retaining_while_the_spool_is_looked_at_is_not_too_late(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    for name in "ab":
+        spool.scan(name)
+    spool.keeper.turn()
+    wait_until(lambda: spool.keeper._reader._outcomes, 20, "the look")
+    spool.keeper.retain("a", True)
+    spool.settle()
+    assert spool.left() == ["a", "b"]
+
+
+def test_room_is_made_for_a_scan_that_needs_it(kept: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch) -> None:
+    # the desk keeps its files open, so that their space does not come back
+    monkeypatch.setattr(housekeeping, "FREED_SECONDS", 0.05)
+    spool = kept(scans=9)
+    for name in "abc":
+        spool.scan(name)
+    spool.settle()
+    size = spool.listed()[0].size_bytes
+    # other programs use the same disk, by less than this
+    spool.keeper.make_room(free_bytes(spool.desk.folder) + size // 2)
+    spool.answer()
+    assert spool.keeper.removed["room"] >= 1
+    assert "c" in spool.left()
+
+
+def test_where_there_can_be_no_room_nothing_is_removed_and_the_intake_hears_of_it(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=9)
+    for name in "abc":
+        spool.scan(name)
+    spool.keeper.make_room(HUGE)
+    spool.answer()
+    assert spool.told == [RoomMade()]
+    assert spool.left() == ["a", "b", "c"]
+    (event,) = [event for event in only(spool.desk.heard(), Event) if event.name == "spool_over_limit"]
+    assert event.text.startswith("the new scan needs ")
+
+
+def test_a_limit_that_cannot_be_kept_is_told_once(kept: Callable[..., Kept]) -> None:
+    spool = kept(size_bytes=1)
+    for name in "abc":
+        spool.scan(name)
+        spool.settle()
+    assert spool.left() == ["c"]
+    events = [event for event in only(spool.desk.heard(), Event) if event.name == "spool_over_limit"]
+    assert len(events) == 1
+    assert "must stay take" in events[0].text
+
+
+def test_a_scan_is_removed_by_hand_once_it_is_over_and_released(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    spool.scan("a")
+    spool.desk.planned(scan_id="b")
+    assert spool.removed_by_hand("b") == "scan b is not over: receiving"
+    spool.keeper.retain("a", True)
+    assert spool.removed_by_hand("a") == "scan a is retained: release it first"
+    spool.keeper.retain("a", False)
+    assert spool.removed_by_hand("a") == ""
+    assert spool.removed_by_hand("a").startswith("no scan a in ")
+    assert spool.left() == ["b"]
+    assert spool.keeper.removed == {"asked": 1}
+
+
+def test_the_newest_scan_can_be_removed_by_hand_while_it_is_shown(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    spool.scan("a")
+    assert spool.removed_by_hand("a") == ""
+    assert spool.desk.scans.newest is None
+    spool.scan("b")
+    assert spool.left() == ["b"]
+
+
+def test_a_scan_that_goes_on_after_a_restart_is_expected(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    spool.desk.planned(scan_id="a")
+    spool.desk.store(*EVERYTHING, scan_id="a")
+    spool.desk.scans.forget("a")
+    spool.keeper.expect("a")
+    spool.scan("b")
+    spool.settle()
+    assert [entry.state for entry in spool.listed()] == ["ended", "unfinished"]
+    assert spool.left() == ["a", "b"]
+
+
+def test_a_scan_that_nobody_goes_on_with_is_given_up_and_that_is_said(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    spool.desk.planned(scan_id="a")
+    spool.desk.store(*EVERYTHING, scan_id="a")
+    spool.desk.scans.forget("a")
+    spool.scan("b")
+    spool.settle()
+    assert spool.left() == ["b"]
+    (event,) = [event for event in only(spool.desk.heard(), Event) if event.name == "scan_removed"]
+    assert event.text.endswith("though it was never analysed to its end")
+
+
+def test_what_an_earlier_daemon_has_not_deleted_is_deleted_at_the_start(kept: Callable[..., Kept]) -> None:
+    first = kept()
+    first.scan("a")
+    first.desk.scans.forget("a")
+    set_aside(first.desk.folder / "a")
+    assert len(leftovers(first.desk.folder)) == 1
+    kept().settle()
+    assert leftovers(first.desk.folder) == []
+
+
+def test_a_scan_that_cannot_be_removed_is_told_and_left(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    for name in "ab":
+        spool.scan(name)
+    # the ids of removed scans cannot be noted
+    (spool.desk.folder / NAMES_FILE).mkdir()
+    spool.settle()
+    assert spool.left() == ["a", "b"]
+    assert spool.removed_by_hand("a").endswith("cannot be removed: the log says why")
+    (spool.desk.folder / NAMES_FILE).rmdir()
+    spool.scan("c")
+    spool.settle()
+    assert spool.left() == ["a", "c"]
+
+
+def test_a_retained_scan_has_it_in_its_journal(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    spool.scan("a")
+    spool.keeper.retain("a", True)
+    assert len(entries(spool.desk, "retained", "a")) == 1
