@@ -16,3 +16,5 @@ LOWEST_RATE = 1e-3
 """Frames per second: a frame in a quarter of an hour."""
 BLOCK_BYTES = 128 << 20
 """Frames that are rendered at a time, and so the largest message, unless one frame is larger [bytes]."""
+MOST_SCANS = 1_000_000
+"""That follow each other."""

@@ -1,13 +1,15 @@
 """A recorded scan as the messages of a scan that is being taken."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from livestrain_recordings.opening import open_recording
 from livestrain_recordings.optics import sorted_facts
 from livestrain_recordings.recording import Recording
-from livestrain_simulator.delivery import Delivery, Report, deliver, new_scan_id
+from livestrain_simulator.delivery import Acquisition, Delivery, Report, Tell, new_scan_id, no_news
+from livestrain_simulator.emulators.choice import deliver
 from livestrain_simulator.errors import NotReplayable
 from livestrain_simulator.pacing import per_dwell
 from livestrain_wire.messages import ScanStart
@@ -79,9 +81,11 @@ def replay(
     flyback_frames: int = 0,
     dwell_us: float | None = None,
     real_time: bool = False,
+    say: Callable[[str], None] = no_news,
+    tell: Tell = no_news,
 ) -> Report:
     """
-    Send the frames of a file as a scan.
+    Send the frames of a file as a scan, or as several; the report of the last.
 
     Parameters
     ----------
@@ -95,13 +99,18 @@ def replay(
         Time per frame [us]; None takes the file's attribute ``dwell_us``.
     real_time
         Send one frame per dwell time.
+    say
+        Takes a line on where a detector listens.
+    tell
+        Takes the report of each scan.
 
     Raises
     ------
     UnusableRecording
         If the file does not hold frames that can be sent.
     NotReplayable
-        If they do not fill the scan, or real time was asked for and no dwell time is known.
+        If they do not fill the scan, the detector cannot send them, or real time was asked for and no dwell time is
+        known.
     NobodyListens
         If they are not accepted within the waiting time.
     """
@@ -113,4 +122,5 @@ def replay(
                 raise NotReplayable(f"{path}: real time needs a dwell time, and the file has none: give --dwell-us")
             sending = dataclasses.replace(delivery.sending, frames_per_second=per_dwell(dwell))
             delivery = dataclasses.replace(delivery, sending=sending)
-        return deliver(start, recording.blocks(), recording.frames, delivery, absent=recording.absent)
+        acquisition = Acquisition(start, recording.frames, recording.blocks, absent=recording.absent)
+        return deliver(acquisition, delivery, say, tell)

@@ -63,6 +63,8 @@ class Sending:
     frames_per_message: int = 32
     frames_per_second: float | None = None
     """None: as fast as accepted."""
+    burst: int = 1
+    """So many frames leave at once, and then a pause keeps the rate."""
     abort_at: int | None = None
     """Stop after this number of frames, and say so."""
 
@@ -107,7 +109,7 @@ def send_scan(
     blocks = chain(list(islice(waiting, 1)), waiting)
     sender.start(start, positions)
     begin = time.monotonic()
-    pacer = Pacer(how.frames_per_second)
+    pacer = Pacer(how.frames_per_second, burst=how.burst)
     frames = number = messages = size = 0
     try:
         for block in _messages(blocks, how.frames_per_message, how.abort_at):

@@ -1,7 +1,7 @@
 """A simulated scan: rendered and sent a block at a time."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_simulator import order as orders
-from livestrain_simulator.delivery import Delivery, Report, deliver, new_scan_id
+from livestrain_simulator.delivery import Acquisition, Delivery, Report, Tell, new_scan_id, no_news
+from livestrain_simulator.emulators.choice import deliver
 from livestrain_simulator.lattice import Lattice, LatticeKind
 from livestrain_simulator.patterns import Camera, Renderer, vacuum_probe
 from livestrain_simulator.specimen import SPECIMENS, write_truth
@@ -49,9 +50,22 @@ def optics(
     return lattice, Camera(shape, radius if radius_px is None else radius_px, **others)
 
 
-def simulate(simulation: Simulation, delivery: Delivery) -> Report:
+def simulate(
+    simulation: Simulation, delivery: Delivery, say: Callable[[str], None] = no_news, tell: Tell = no_news
+) -> Report:
     """
-    Render a scan and send it, a block at a time.
+    Render a scan and send it, a block at a time, once or several times; the report of the last.
+
+    Parameters
+    ----------
+    simulation
+        What is rendered.
+    delivery
+        Where and how to send it.
+    say
+        Takes a line on where a detector listens.
+    tell
+        Takes the report of each scan.
 
     Raises
     ------
@@ -67,10 +81,17 @@ def simulate(simulation: Simulation, delivery: Delivery) -> Report:
         with simulation.vacuum_probe.open("wb") as file:
             np.save(file, vacuum_probe(camera))
     positions = _acquisition(simulation)
-    blocks = _looped(renderer, positions, simulation.loop) if simulation.loop else renderer.blocks(positions)
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        renderer.clipped = 0
+        return _looped(renderer, positions, simulation.loop) if simulation.loop else renderer.blocks(positions)
+
+    def clipped(report: Report) -> Report:
+        return replace(report, clipped=report.clipped + renderer.clipped)
+
     explicit = positions if simulation.order == "explicit" else None
-    report = deliver(_start(simulation, delivery), blocks, len(positions), delivery, explicit)
-    return Report(report.sent, renderer.clipped, report.faults, report.lost)
+    acquisition = Acquisition(_start(simulation, delivery), len(positions), blocks, explicit)
+    return clipped(deliver(acquisition, delivery, say, lambda report: tell(clipped(report))))
 
 
 def _acquisition(simulation: Simulation) -> orders.Positions:

@@ -74,9 +74,9 @@ def test_faults_asked_for_are_made_and_counted() -> None:
         done = CliRunner().invoke(simulate_app, [*SMALL, "--endpoint", receiver.endpoint, *faults])
         messages = receiver.scan()
     facts = json.loads(done.stdout)
-    assert facts["faults"]["dropped"] == facts["lost"] > 0
+    assert facts["faults"]["drop"] == facts["lost"] > 0
     arrived = sum(getattr(header, "count", 0) for header, _ in messages)
-    assert arrived == 20 - facts["faults"]["dropped"] + facts["faults"]["duplicated"]
+    assert arrived == 20 - facts["faults"]["drop"] + facts["faults"]["duplicate"]
 
 
 def test_a_scan_can_be_aborted() -> None:

@@ -6,7 +6,7 @@ record of what it has really done.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal, TypeAlias
@@ -43,6 +43,7 @@ EXCLUSIVE: tuple[Kind, ...] = ("drop", "duplicate", "reorder", "corrupt", "trunc
 """One of these happens to a frame at most."""
 BESIDE: tuple[Kind, ...] = ("stall", "second_series")
 """These may happen beside them."""
+KINDS: tuple[Kind, ...] = (*EXCLUSIVE, *BESIDE)
 
 DRAWN = 4096
 """Chances are drawn for so many frames at a time."""
@@ -222,6 +223,11 @@ class _Planned:
             self._block, self._drawn = block, random.random((DRAWN, 1 + len(BESIDE)))
         chances: NDArray[Any] = self._drawn[at]
         return chances
+
+
+def is_whole(actions: Iterable[Action]) -> bool:
+    """Whether a frame to which this happens is sent as it was."""
+    return not SPOILED.intersection(actions)
 
 
 def no_faults(number: int) -> tuple[Action, ...]:

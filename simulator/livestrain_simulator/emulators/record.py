@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_simulator.emulators.faults import SPOILED, Action
+from livestrain_simulator.emulators.faults import Action
 
 
 @dataclass
@@ -56,11 +56,11 @@ class ScanRecord:
         return stored
 
     @property
+    def sent(self) -> int:
+        """Frames that left, copies and damaged ones included."""
+        return self.copies.total() + len(self.numbers("corrupt", "bad_length", "truncate"))
+
+    @property
     def duplicates(self) -> int:
         """Whole copies beyond the first of each frame."""
         return self.copies.total() - len(self.copies)
-
-
-def is_whole(actions: Iterable[Action]) -> bool:
-    """Whether a frame to which this happens is sent as it was."""
-    return not SPOILED.intersection(actions)

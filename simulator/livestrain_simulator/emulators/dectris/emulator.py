@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from livestrain_simulator.emulators.dectris.sending import Form, Message, Outgoi
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series, Setting
 from livestrain_simulator.emulators.faults import Plans, no_plans
 from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
 
 State: TypeAlias = Literal["idle", "ready", "acquire"]
@@ -225,8 +227,10 @@ class DectrisEmulator:
     def _run(self, series: Series) -> None:
         """The thread of a series, and of those that follow without a command."""
         again: Series | None = series
-        while again and not self._leave.is_set():
-            again = self._next_series() if self._send(again) else None
+        # who gives the frames knows why there are no more
+        with suppress(SourceFailed):
+            while again and not self._leave.is_set():
+                again = self._next_series() if self._send(again) else None
         with self._changed:
             self.state = "idle"
             self._changed.notify_all()

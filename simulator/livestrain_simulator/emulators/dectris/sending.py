@@ -7,8 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from livestrain_simulator.emulators.dectris import legacy, stream2
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series
-from livestrain_simulator.emulators.faults import HEADER, STALE_FRAMES, UNSENT, Action, FaultPlan, no_faults
-from livestrain_simulator.emulators.record import is_whole
+from livestrain_simulator.emulators.faults import HEADER, STALE_FRAMES, UNSENT, Action, FaultPlan, is_whole, no_faults
 
 Form: TypeAlias = Literal["legacy", "cbor"]
 Message: TypeAlias = list[bytes]

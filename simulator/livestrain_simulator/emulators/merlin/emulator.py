@@ -1,13 +1,14 @@
 """A Merlin that is not there."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Thread
 from types import TracebackType
 
 import numpy as np
 
-from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans, no_plans
+from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans, is_whole, no_plans
 from livestrain_simulator.emulators.merlin.actions import Damage
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header, framed
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
@@ -15,7 +16,8 @@ from livestrain_simulator.emulators.merlin.serving import Audience, Listener, an
 from livestrain_simulator.emulators.merlin.settings import SOFT_TRIGGER
 from livestrain_simulator.emulators.merlin.sources import Frame, FrameSource
 from livestrain_simulator.emulators.merlin.state import State
-from livestrain_simulator.emulators.record import ScanRecord, is_whole
+from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
 
 LOOPBACK = "127.0.0.1"
@@ -97,6 +99,11 @@ class MerlinEmulator:
         return [number for record in self.record for number in sorted(record.unheard)]
 
     @property
+    def is_idle(self) -> bool:
+        """No acquisition is in progress."""
+        return not self._state.acquiring
+
+    @property
     def listeners(self) -> int:
         """Data connections."""
         return len(self._audience)
@@ -130,7 +137,10 @@ class MerlinEmulator:
 
     def _run(self) -> None:
         while self._started():
-            again = self._acquire()
+            again = False
+            # who gives the frames knows why there are no more
+            with suppress(SourceFailed):
+                again = self._acquire()
             with self._state.changed:
                 self._state.acquiring = again and not self._is_over()
                 self.acquisitions += 1

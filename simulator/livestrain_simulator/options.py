@@ -1,0 +1,245 @@
+"""Options of the verbs that send scans; nothing heavy is imported here."""
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from livestrain_simulator import limits
+
+SIDES = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?", re.ASCII)
+MOST_SIDE = 1 << 16
+INTAKE, CONTROL = "tcp://127.0.0.1:5550", "tcp://127.0.0.1:5552"
+"""Where a daemon without a configuration is."""
+
+
+class SpecimenName(StrEnum):
+    """Specimens that can be simulated."""
+
+    si_sige = "si_sige"
+    gradient = "gradient"
+    uniform = "uniform"
+    vacuum = "vacuum"
+
+
+class LatticeName(StrEnum):
+    """Lattices of their disks."""
+
+    square = "square"
+    hexagonal = "hexagonal"
+    oblique = "oblique"
+
+
+class EncodingName(StrEnum):
+    """How payloads are packed."""
+
+    raw = "raw"
+    lz4 = "lz4"
+    bslz4 = "bslz4"
+
+
+class DtypeName(StrEnum):
+    """Pixel types."""
+
+    uint8 = "uint8"
+    uint16 = "uint16"
+    uint32 = "uint32"
+    float32 = "float32"
+
+
+class StoredOrder(StrEnum):
+    """Orders in which a file can hold the frames of a scan."""
+
+    raster = "raster"
+    serpentine = "serpentine"
+
+
+class OrderName(StrEnum):
+    """How frames run over the scan positions."""
+
+    raster = "raster"
+    serpentine = "serpentine"
+    explicit = "explicit"
+
+
+class SenderName(StrEnum):
+    """Protocols that scans can be sent in."""
+
+    native = "native"
+    dectris_v1 = "dectris-v1"
+    dectris_v2 = "dectris-v2"
+    merlin = "merlin"
+
+
+class ArmName(StrEnum):
+    """Who begins the scans of an emulated detector."""
+
+    self = "self"
+    wait = "wait"
+
+
+def _connectable(endpoint: str | None) -> str | None:
+    """A daemon's setting may say "every interface"; a sender on its host then uses loopback."""
+    for any_host in ("//*:", "//0.0.0.0:"):
+        endpoint = endpoint.replace(any_host, "//127.0.0.1:") if endpoint else None
+    return endpoint
+
+
+Endpoint = Annotated[
+    str,
+    typer.Option(envvar="LIVESTRAIN_INTAKE__ENDPOINT", callback=_connectable, help="Where frames are accepted."),
+]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT",
+        callback=_connectable,
+        help=f"Where the daemon says what it calls the scan; default: {CONTROL} for the usual endpoint.",
+    ),
+]
+Dose = Annotated[float, typer.Option(min=0, max=limits.MOST_ELECTRONS, help="Electrons per frame.")]
+Spacing = Annotated[float | None, typer.Option(min=2, max=limits.MOST_PX, help="Distance of neighbouring disks [px].")]
+Radius = Annotated[float | None, typer.Option(min=0.5, max=limits.MOST_PX, help="Radius of a disk [px].")]
+Loop = Annotated[int | None, typer.Option(min=1, max=limits.MOST_LOOPED, help="Render so many frames and repeat them.")]
+Flyback = Annotated[int, typer.Option(min=0, max=1 << 16, help="Frames after each scan row that belong nowhere.")]
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON at the end of each scan.")]
+
+
+def _which(help_text: str) -> Any:
+    return typer.Option(metavar="0.01|5,17,20-30", help=help_text)
+
+
+@dataclass(frozen=True)
+class SendingOptions:
+    """Where scans go, and how."""
+
+    endpoint: Endpoint = INTAKE
+    frames_per_message: Annotated[int, typer.Option(min=1, max=1 << 20, help="Frames in one message at most.")] = 32
+    encoding: Annotated[EncodingName, typer.Option(help="How payloads are packed.")] = EncodingName.raw
+    scan_id: Annotated[str | None, typer.Option("--scan-id", help="Name of the scan; default: made from the time.")] = (
+        None
+    )
+    control: Control = None
+    wait: Annotated[
+        float, typer.Option(min=0.01, max=limits.LONGEST_WAIT, help="How long somebody may take to accept frames [s].")
+    ] = 30.0
+    scans: Annotated[int, typer.Option(min=1, max=limits.MOST_SCANS, help="Take the scan so often.")] = 1
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class DetectorOptions:
+    """The detector that sends them, if it is one that is emulated."""
+
+    send_as: Annotated[
+        SenderName, typer.Option("--as", help="Send in our own protocol to a daemon, or listen as such a detector.")
+    ] = SenderName.native
+    host: Annotated[str, typer.Option(help="Where such a detector listens.")] = "127.0.0.1"
+    stream_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Where its frames can be had; default: its usual port; 0: any."),
+    ] = None
+    control_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Where it is commanded; default: its usual port, but 8080 instead of 80; 0: any."
+        ),
+    ] = None
+    arm: Annotated[
+        ArmName, typer.Option(help="Begin as soon as somebody takes frames, or wait for somebody's command.")
+    ] = ArmName.self
+
+
+@dataclass(frozen=True)
+class FaultOptions:
+    """What goes wrong on purpose: by a probability, which has a point, or to the frames of some numbers."""
+
+    drop: Annotated[str | None, _which("Frames that are lost.")] = None
+    duplicate: Annotated[str | None, _which("Frames that are sent twice.")] = None
+    reorder: Annotated[str | None, _which("Frames that are sent after the next one.")] = None
+    corrupt: Annotated[str | None, _which("Frames with damaged headers or payloads.")] = None
+    truncate: Annotated[str | None, _which("Frames that are cut short.")] = None
+    stall: Annotated[str | None, _which("Frames before which nothing comes for a while.")] = None
+    second_series: Annotated[
+        str | None, _which("Frames beside which one of another series comes, which nobody began.")
+    ] = None
+    stall_seconds: Annotated[float, typer.Option(min=0.0, max=3600.0, help="How long a stall lasts [s].")] = 0.5
+    abort_at: Annotated[
+        int | None, typer.Option(min=0, help="Abort each scan after so many frames, as that detector does.")
+    ] = None
+    short_by: Annotated[int, typer.Option(min=0, help="Announce all frames, and leave so many out at the end.")] = 0
+    late_header: Annotated[
+        int, typer.Option(min=0, help="Send the start of the scan after so many frames, or never.")
+    ] = 0
+    rearm: Annotated[
+        int | None,
+        typer.Option(min=0, help="Break off after so many frames without a word, and begin the next scan at once."),
+    ] = None
+    burst: Annotated[
+        int, typer.Option(min=1, max=1 << 20, help="Send so many frames at once, and pause to keep the rate.")
+    ] = 1
+
+
+GROUPS = (SendingOptions, DetectorOptions, FaultOptions)
+
+
+def spread(verb: Callable[..., None]) -> Callable[..., None]:
+    """Make options of the fields of those parameters of a verb that are groups of options."""
+    signature = inspect.signature(verb)
+    grouped = {name: one.annotation for name, one in signature.parameters.items() if one.annotation in GROUPS}
+    plain = [one for name, one in signature.parameters.items() if name not in grouped]
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=field.type,
+        )
+        for group in grouped.values()
+        for field in fields(group)
+    ]
+
+    @wraps(verb)
+    def spreaded(**given: Any) -> None:
+        groups = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in grouped.items()
+        }
+        verb(**given, **groups)
+
+    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in plain]
+    spreaded.__signature__ = signature.replace(parameters=[*keyword, *options])  # type: ignore[attr-defined]
+    spreaded.__annotations__ = {one.name: one.annotation for one in [*keyword, *options]}
+    return spreaded
+
+
+def sides_of(text: str, option: str) -> tuple[int, int]:
+    """Rows and columns from ``ROWSxCOLUMNS`` or one side."""
+    match = SIDES.fullmatch(text.lower())
+    rows, columns = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= rows <= MOST_SIDE or not 1 <= columns <= MOST_SIDE:
+        expected = f"expected ROWSxCOLUMNS of 1 to {MOST_SIDE} each"
+        raise typer.BadParameter(f"{expected}, found {text:.60}", param_hint=option)
+    most = {"--shape": limits.MOST_PIXELS, "--scan": limits.MOST_POSITIONS}.get(option)
+    if most is not None and rows * columns > most:
+        raise typer.BadParameter(f"expected at most {most} in all, found {rows * columns}", param_hint=option)
+    return rows, columns
+
+
+def rate_of(text: str) -> float | None:
+    """Frames per second, or None: as fast as accepted."""
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not limits.LOWEST_RATE <= rate < float("inf"):
+        expected = f"expected frames per second of at least {limits.LOWEST_RATE:g}, or max"
+        raise typer.BadParameter(f"{expected}, found {text:.60}", param_hint="--rate")
+    return rate
