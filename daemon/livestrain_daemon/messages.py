@@ -18,6 +18,17 @@ class IntakeReady(Message):
     endpoint: str
 
 
+class DetectorSeen(Message):
+    """What the detector that frames are taken from is doing."""
+
+    type: Literal["detector_seen"] = "detector_seen"
+    name: str
+    endpoint: str
+    state: Literal["connecting", "waiting", "receiving"]
+    trouble: str
+    """What kept it from being reached or begun last, while nothing has come since; empty: nothing."""
+
+
 class ScanOpened(Message):
     """A scan folder with its frames file exists; frames are being stored."""
 
@@ -290,7 +301,17 @@ class TaskFailed(Message):
 
 
 FROM_INTAKE = by_type(
-    IntakeReady, ScanOpened, ScanRefused, Stored, Recycled, IntakeCounts, FaultSeen, Synced, ScanClosed, RoomWanted
+    IntakeReady,
+    DetectorSeen,
+    ScanOpened,
+    ScanRefused,
+    Stored,
+    Recycled,
+    IntakeCounts,
+    FaultSeen,
+    Synced,
+    ScanClosed,
+    RoomWanted,
 )
 TO_INTAKE = by_type(SetArmed, Released, ResumeScan, CloseScan, RoomMade, StopIntake)
 TO_WORKER = by_type(

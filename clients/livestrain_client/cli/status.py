@@ -5,7 +5,7 @@ from livestrain_client.cli.output import as_json, results, show_fields
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control
 from livestrain_client.view import counts_line, rates_line
-from livestrain_wire.messages import PlanChanged, ReferenceInfo, StatusReply
+from livestrain_wire.messages import DetectorStatus, PlanChanged, ReferenceInfo, StatusReply
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -33,6 +33,8 @@ def status_fields(reply: StatusReply) -> dict[str, str]:
     states = [worker.state for worker in reply.workers]
     if states:
         fields["workers"] = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    if reply.detector is not None:
+        fields["detector"] = detector_line(reply.detector)
     if reply.last_refusal:
         fields["refused"] = reply.last_refusal
     stray = {kind: count for kind, count in sorted(reply.stray_faults.items()) if count}
@@ -45,9 +47,7 @@ def status_fields(reply: StatusReply) -> dict[str, str]:
     fields["scan"] += f"{start.frame_shape[1]} {start.dtype}"
     fields["folder"] = reply.scan.folder + ("" if reply.scan.recording else "  (frames in a ring, not recorded)")
     if reply.plan is not None:
-        fields["plan"] = f"revision {reply.plan.revision}: {', '.join(info.name for info in reply.plan.maps)}"
-        if reason := no_lattice(reply.plan):
-            fields["no lattice"] = reason
+        fields |= plan_fields(reply.plan)
     if reply.reference is not None:
         fields["reference"] = reference_line(reply.reference)
     if reply.progress is not None:
@@ -59,10 +59,40 @@ def status_fields(reply: StatusReply) -> dict[str, str]:
     return fields
 
 
+def plan_fields(plan: PlanChanged) -> dict[str, str]:
+    """What a person wants to know of the plan, by name."""
+    fields = {"plan": f"revision {plan.revision}: {', '.join(info.name for info in plan.maps)}"}
+    if left_out := pixels_line(plan):
+        fields["left out"] = left_out
+    if reason := no_lattice(plan):
+        fields["no lattice"] = reason
+    return fields
+
+
+def detector_line(detector: DetectorStatus) -> str:
+    """What the detector is doing, in one line."""
+    doing = {
+        "connecting": "not reached yet",
+        "waiting": "connected, waiting for a series to begin",
+        "receiving": "a series is coming",
+    }[detector.state]
+    trouble = f"  ({detector.trouble})" if detector.trouble else ""
+    return f"{detector.name} {detector.endpoint}: {doing}{trouble}".strip()
+
+
 def no_lattice(plan: PlanChanged) -> str:
     """Why a plan has no lattice; empty where it has one."""
     calibration = plan.plan.get("calibration", {})
     return "" if calibration.get("g1") else str(calibration.get("reason") or "none was found")
+
+
+def pixels_line(plan: PlanChanged) -> str:
+    """Which pixels no analysis uses; empty where all are used."""
+    unusable = sum(count for _, count in plan.plan.get("unusable", ()))
+    saturation = plan.plan.get("corrections", {}).get("saturation")
+    found = [f"{unusable} pixels"] if unusable else []
+    found += [f"saturated ones, from {saturation:g} counts on"] if saturation else []
+    return " and ".join(found)
 
 
 def reference_line(reference: ReferenceInfo) -> str:

@@ -50,6 +50,19 @@ class WorkerStatus(BaseModel):
     state: Literal["starting", "idle", "busy", "spare"]
 
 
+class DetectorStatus(BaseModel):
+    """The detector that frames are taken from."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    endpoint: str
+    state: Literal["connecting", "waiting", "receiving"]
+    """waiting: it is connected, and no series is in progress."""
+    trouble: str = ""
+    """What kept it from being reached or armed last, while nothing has come since."""
+
+
 class ReferenceInfo(BaseModel):
     """What strain is measured against."""
 
@@ -95,6 +108,8 @@ class StatusReply(Reply):
     """What came in and belongs to no scan, by kind, since the start of the daemon."""
     last_refusal: str = ""
     """The last scan that was refused, and why."""
+    detector: DetectorStatus | None = None
+    """None where frames come by livestrain's own protocol."""
 
 
 class SnapshotReply(Reply):

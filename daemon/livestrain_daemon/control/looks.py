@@ -22,6 +22,7 @@ from livestrain_daemon.vectors import vector_kind
 from livestrain_wire.messages import (
     BraggVectorMapReply,
     BraggVectorMapRequest,
+    DetectorStatus,
     FrameReply,
     FrameRequest,
     PatternReply,
@@ -57,6 +58,7 @@ def status(request: StatusRequest, scans: Scans, pool: WorkerPool, around: Surro
         topics=around.publisher.sequences,
         stray_faults=scans.orphan_faults,
         last_refusal=scans.last_refusal,
+        detector=None if scans.detector is None else DetectorStatus.model_validate(scans.detector.model_dump()),
     )
 
 

@@ -15,6 +15,8 @@ from livestrain_daemon.config import LogConfig, SpoolConfig
 from livestrain_daemon.errors import DaemonError, Unavailable
 from livestrain_daemon.intake.detectors.arrivals import Scans, take
 from livestrain_daemon.intake.detectors.choice import chosen
+from livestrain_daemon.intake.detectors.permission import Permission
+from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
@@ -26,7 +28,7 @@ from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.logs import configure_logs
-from livestrain_daemon.messages import IntakeReady, Released, RoomMade, StopIntake
+from livestrain_daemon.messages import IntakeReady, Released, RoomMade, SetArmed, StopIntake
 from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
@@ -68,9 +70,11 @@ def main(settings: IntakeSettings) -> int:
     configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        source = _source(context, settings)
+        permission = Permission(settings.armed)
+        outbox = Outbox()
+        source = _source(context, settings, permission, outbox.put)
         link = connected_socket(context, settings.main_endpoint)
-        _run(settings, source, link)
+        _run(settings, source, link, outbox, permission)
     except (DaemonError, OSError) as error:
         _log.error("the intake cannot start", reason=str(error))
         return EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_IO
@@ -88,9 +92,14 @@ class _Source:
     receive: Callable[[ArrivalQueue, Event], None]
 
 
-def _source(context: zmq.Context[zmq.Socket[bytes]], settings: IntakeSettings) -> _Source:
+def _source(
+    context: zmq.Context[zmq.Socket[bytes]],
+    settings: IntakeSettings,
+    permission: Permission,
+    tell: Callable[[Message], None],
+) -> _Source:
     config = settings.intake
-    found = chosen(config, settings.recorded)
+    found = chosen(config, settings.recorded, permission)
     if found is None:
         socket = bound_socket(context, config)
         return _Source(socket.get_string(zmq.LAST_ENDPOINT), lambda queue, stop: receive(socket, queue, stop))
@@ -99,7 +108,7 @@ def _source(context: zmq.Context[zmq.Socket[bytes]], settings: IntakeSettings) -
 
     def receive_from_detector(queue: ArrivalQueue, stop: Event) -> None:
         try:
-            take(detector, scans, queue, stop)
+            take(detector, scans, queue, stop, Standing(name, detector.endpoint, tell))
         except Unavailable as error:
             _log.error("the detector cannot be used", detector=detector.endpoint, reason=str(error))
             # not the code of what may be better at the next start
@@ -108,10 +117,11 @@ def _source(context: zmq.Context[zmq.Socket[bytes]], settings: IntakeSettings) -
     return _Source(detector.endpoint, receive_from_detector)
 
 
-def _run(settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes]) -> None:
+def _run(
+    settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes], outbox: Outbox, permission: Permission
+) -> None:
     config, spool = settings.intake, settings.spool
     ring = None if spool.record else Ring(spool.folder / RING_FILE, spool.ring_mib * MIB)
-    outbox = Outbox()
     queue = ArrivalQueue(config.queue_mib * MIB)
     gate = RingGate() if spool.when_full == "wait" else OpenGate()
     largest = config.max_message_mib * MIB
@@ -145,6 +155,8 @@ def _run(settings: IntakeSettings, source: _Source, link: zmq.Socket[bytes]) -> 
                 return
             if isinstance(message, StopIntake):
                 gate.stop()
+        if isinstance(message, SetArmed):
+            permission.set(message.armed)
         if room is not None:
             if isinstance(message, RoomMade):
                 room.made()

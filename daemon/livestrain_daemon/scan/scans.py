@@ -10,6 +10,7 @@ import structlog
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import PlanError, StorageError
 from livestrain_daemon.messages import (
+    DetectorSeen,
     FaultSeen,
     IntakeCounts,
     Recycled,
@@ -76,6 +77,8 @@ class Scans:
         self._scans: dict[str, ScanInHand] = {}
         self.orphan_faults: dict[str, int] = {}
         """What came in and belonged to no scan, by kind."""
+        self.detector: DetectorSeen | None = None
+        """What the detector that frames are taken from is doing; None where they come by our own protocol."""
         self.last_refusal = ""
         """The last scan that could not be opened, and why."""
         self.queued_frames = 0
@@ -122,6 +125,8 @@ class Scans:
                 log.error("scan refused", scan=message.scan_id, reason=message.text)
                 self.last_refusal = f"{message.scan_id}: {message.text}"
                 self._surroundings.publisher.event("", "scan_refused", f"{message.scan_id}: {message.text}", "error")
+            case DetectorSeen():
+                self.detector = message
             case IntakeCounts(scan_id=""):
                 self.orphan_faults = message.faults
             case FaultSeen() if message.scan_id not in self._scans:

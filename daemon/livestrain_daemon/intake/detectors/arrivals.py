@@ -8,8 +8,9 @@ from threading import Event
 
 import numpy as np
 
-from livestrain_daemon.intake.detectors.division import Division, Part, Place
+from livestrain_daemon.intake.detectors.division import Division, Part, Place, division_of
 from livestrain_daemon.intake.detectors.events import (
+    Connection,
     Detector,
     DetectorEvent,
     SeriesEnd,
@@ -18,6 +19,7 @@ from livestrain_daemon.intake.detectors.events import (
     Trouble,
 )
 from livestrain_daemon.intake.detectors.positions import read_positions
+from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.intake.receiver import OVERHEAD_BYTES, Arrival, ArrivalQueue
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_wire.messages import Frames, ScanEnd, ScanStart
@@ -85,6 +87,8 @@ class Scans:
                     yield from self._ended(event)
             case Trouble():
                 yield Arrival(event, size=OVERHEAD_BYTES)
+            case Connection():
+                return
 
     def _begun(self, start: SeriesStart) -> Iterator[Arrival]:
         shape = self._shape(start)
@@ -95,20 +99,14 @@ class Scans:
             text = f"series {start.series}: expected a scan shape (intake.scan.shape){instead}, found none"
             yield _trouble("no_scan_shape", text)
             return
-        series = self._series = _Series(start, shape, self._division(shape))
+        listed = None if self._positions is None else len(self._positions)
+        series = self._series = _Series(start, shape, division_of(self._geometry, shape, listed))
         # which scan of many is the first to come, its first frame tells
         if not self._geometry.repeat:
             yield from self._scan(series, 0)
         text = self._wrong_count(series)
         if text:
             yield _trouble("wrong_count", f"series {start.series}: {text}")
-
-    def _division(self, shape: tuple[int, int]) -> Division:
-        geometry = self._geometry
-        rows, columns = shape
-        in_rows = rows * (columns + geometry.flyback_frames)
-        frames = in_rows if self._positions is None else len(self._positions)
-        return Division(frames, geometry.flyback_frames_per_scan, geometry.skip_frames, geometry.repeat)
 
     def _scan(self, series: _Series, scan: int) -> Iterator[Arrival]:
         """The start of a scan, and the end of the one before."""
@@ -258,9 +256,16 @@ def _trouble(kind: str, text: str, frames: int = 0, size: int = 0) -> Arrival:
     return Arrival(Trouble(kind, text, frames), size=size + OVERHEAD_BYTES)
 
 
-def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event) -> None:
+def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event, standing: Standing | None = None) -> None:
     """
     Move what a detector tells to the queue until told to stop.
+
+    Parameters
+    ----------
+    detector, scans, queue, stop
+        From where, by what, to where and until when.
+    standing
+        Hears what the detector tells.
 
     Raises
     ------
@@ -269,4 +274,6 @@ def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event) -> 
     """
     for event in detector.events(stop):
         if event is not None:
+            if standing is not None:
+                standing.hear(event)
             queue.put(list(scans.arrivals(event)))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from livestrain_daemon.intake_config import ScanGeometry
+
 
 class Place(Enum):
     """Where a frame of a series belongs."""
@@ -96,3 +98,21 @@ class Division:
         if self.repeat and found > 0:
             found = (found - 1) % self.period + 1
         return self.frames - spare <= found <= self.period
+
+
+def division_of(geometry: ScanGeometry, shape: tuple[int, int], listed: int | None) -> Division:
+    """
+    How a series is divided.
+
+    Parameters
+    ----------
+    geometry
+        As configured.
+    shape
+        Of a scan (rows, columns).
+    listed
+        Positions in the list that the geometry names; None: it names none.
+    """
+    rows, columns = shape
+    frames = rows * (columns + geometry.flyback_frames) if listed is None else listed
+    return Division(frames, geometry.flyback_frames_per_scan, geometry.skip_frames, geometry.repeat)

@@ -77,7 +77,14 @@ class Trouble:
     """Frames that are lost with it."""
 
 
-DetectorEvent: TypeAlias = SeriesStart | SeriesFrames | SeriesEnd | Trouble
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The detector can be reached now, or not any more."""
+
+    up: bool
+
+
+DetectorEvent: TypeAlias = SeriesStart | SeriesFrames | SeriesEnd | Trouble | Connection
 
 
 class Detector(Protocol):

@@ -7,9 +7,11 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.counts import dectris_counts
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError, Value
 from livestrain_daemon.intake.detectors.dectris.told import Mask
 from livestrain_daemon.intake.detectors.events import Trouble
+from livestrain_daemon.intake.detectors.permission import Permission
 
 POLL_SECONDS = 1.0
 """Between questions [s]."""
@@ -32,6 +34,8 @@ class Arming:
     """Configuration of its stream, likewise."""
     repeat: bool = False
     """Begin the next series when one has ended."""
+    frames: int | None = None
+    """Images of a series, where the configuration does not say nimages and ntrigger; None: as the detector has it."""
 
 
 class Control:
@@ -48,13 +52,20 @@ class Control:
         The stream that is listened to, as the interface calls it: `legacy` or `cbor`.
     tell
         Takes what goes wrong, from this thread.
+    permission
+        Whether it may arm; None: always.
     """
 
-    def __init__(self, rest: Rest, arming: Arming | None, form: str, tell: Tell) -> None:
+    def __init__(
+        self, rest: Rest, arming: Arming | None, form: str, tell: Tell, permission: Permission | None = None
+    ) -> None:
         self._rest = rest
         self._arming = arming
         self._stream = {"mode": "enabled", "format": form}
         self._tell = tell
+        self._permission = permission or Permission()
+        self._begun = 0
+        """Times of permission that a series has been begun for."""
         self._stop = Event()
         self._news = Event()
         self._finished: int | None = None
@@ -120,27 +131,31 @@ class Control:
 
     def _work(self) -> None:
         """Return when there is nothing more to do: at the end."""
-        if self._arming is not None:
-            self._arm(self._arming)
-        self._watch()
+        while not self._stop.is_set():
+            if self._arming is not None and self._wanted(self._arming):
+                times = self._permission.times
+                self._arm(self._arming)
+                self._begun = times
+            else:
+                self._ask_dropped()
+                self._stop.wait(POLL_SECONDS)
 
-    def _watch(self) -> None:
-        self._ask_dropped()
-        while not self._stop.wait(POLL_SECONDS):
-            self._ask_dropped()
+    def _wanted(self, arming: Arming) -> bool:
+        permission = self._permission
+        return permission.armed and (arming.repeat or permission.times > self._begun)
 
     def _arm(self, arming: Arming) -> None:
-        again = True
-        while again and not self._stop.is_set():
-            self._rest.configure("stream", arming.stream)
-            self._rest.configure("detector", arming.detector)
-            self._finished = None
-            number = self._rest.arm()
-            try:
-                self._acquire(number)
-            finally:
-                self._leave()
-            again = arming.repeat
+        self._rest.configure("stream", arming.stream)
+        self._rest.configure("detector", arming.detector)
+        if arming.frames is not None:
+            mode = self._rest.get("detector", "config/trigger_mode")
+            self._rest.configure("detector", dectris_counts(arming.frames, mode, arming.detector))
+        self._finished = None
+        number = self._rest.arm()
+        try:
+            self._acquire(number)
+        finally:
+            self._leave()
 
     def _acquire(self, number: int) -> None:
         """Return when the series is over."""

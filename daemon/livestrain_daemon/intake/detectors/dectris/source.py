@@ -17,7 +17,8 @@ from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.series import SeriesTracker
 from livestrain_daemon.intake.detectors.dectris.stream2 import decode_message
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
-from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.permission import Permission
 
 PORTS = {"v1": 9999, "v2": 31001}
 MOST_PARTS = 16
@@ -31,6 +32,8 @@ LONGEST_PAUSE_MS = 10_000
 """Between attempts to connect [ms]."""
 HASTY_SECONDS = 1.0
 """So long may an answer take that the stream waits for [s]."""
+HEARD = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
+"""What the socket tells of its connection."""
 LEAVE_SECONDS = 5.0
 """So long may disarming take in the end [s]."""
 
@@ -65,10 +68,13 @@ class Dectris:
     ----------
     settings
         Where it is and how to use it.
+    permission
+        Whether it may be armed; None: always.
     """
 
-    def __init__(self, settings: DectrisSettings) -> None:
+    def __init__(self, settings: DectrisSettings, permission: Permission | None = None) -> None:
         self._settings = settings
+        self._permission = permission or Permission()
         port = settings.stream_port or PORTS[settings.stream]
         self._endpoint = f"tcp://{settings.host}:{port}"
         self._rest: Rest | None = None
@@ -93,7 +99,8 @@ class Dectris:
         """
         told: SimpleQueue[Trouble | Unavailable] = SimpleQueue()
         form = "legacy" if self._settings.stream == "v1" else "cbor"
-        control = Control(self._rest, self._settings.arming, form, told.put) if self._rest else None
+        arming, permission = self._settings.arming, self._permission
+        control = Control(self._rest, arming, form, told.put, permission) if self._rest else None
         settings = self._settings
         tracker = SeriesTracker(
             settings.channel, settings.largest_bytes, self._ask_frames, lambda: control.mask if control else None
@@ -174,7 +181,7 @@ class _Stream:
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RECONNECT_IVL, FIRST_PAUSE_MS)
         self._socket.set(zmq.RECONNECT_IVL_MAX, LONGEST_PAUSE_MS)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED)
+        self._monitor = self._socket.get_monitor_socket(HEARD)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -211,10 +218,14 @@ class _Stream:
         except BadMessage as error:
             return [Trouble("bad_message", f"{self._endpoint}: {error}", 1)]
 
-    def troubles(self) -> Iterator[Trouble]:
+    def troubles(self) -> Iterator[Trouble | Connection]:
         """What happened to the connection."""
         while self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)
+            up = event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            yield Connection(up)
+            if up:
+                continue
             if event["event"] == zmq.EVENT_DISCONNECTED:
                 text = f"expected {self._endpoint} to stay, found that it closed the connection; trying again"
             else:

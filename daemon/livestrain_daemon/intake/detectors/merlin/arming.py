@@ -1,5 +1,6 @@
 """Starting acquisitions by the control connection, beside the frames that come in."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 
@@ -8,6 +9,7 @@ from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.detectors.merlin.control import BUSY, CONTROL_PORT, Control
 from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused
 from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_recordings.merlin.errors import WrongMessage
 
 TIMEOUT_SECONDS = 2.0
@@ -36,12 +38,19 @@ class Starter:
         Of the detector.
     arming
         What to do.
+    permission
+        Whether it may be done; None: always.
     """
 
-    def __init__(self, host: str, arming: Arming) -> None:
+    def __init__(self, host: str, arming: Arming, permission: Permission | None = None) -> None:
         self._host = host
         self._arming = arming
-        self._wanted = True
+        self._permission = permission or Permission()
+        self._begun = 0
+        """Times of permission that an acquisition has been wanted for."""
+        self._wanted = False
+        self._running = False
+        """An acquisition has been started here, and has not ended."""
         self._pauses = Pauses()
         self._not_before = 0.0
         self._thread: Thread | None = None
@@ -49,6 +58,7 @@ class Starter:
 
     def ended(self) -> None:
         """An acquisition is over."""
+        self._running = False
         self._wanted = self._wanted or self._arming.repeat
 
     def step(self, now: float) -> Trouble | None:
@@ -63,21 +73,31 @@ class Starter:
         if self._thread and not self._thread.is_alive():
             self._thread = None
             return self._finished(now)
-        if self._wanted and self._thread is None and now >= self._not_before:
+        if self._permission.times > self._begun:
+            self._begun, self._wanted = self._permission.times, True
+        if self._wanted and self._permission.armed and self._thread is None and now >= self._not_before:
             self._wanted = False
             self._thread = Thread(target=self._start, name="merlin control", daemon=True)
             self._thread.start()
         return None
 
     def close(self) -> None:
-        """Wait for what has been begun."""
+        """Wait for what has been begun, and stop what was started here: nobody would take its frames."""
         if self._thread:
             self._thread.join(2 * TIMEOUT_SECONDS)
+            self._running = self._running or self._found is None
+        if self._running:
+            with (
+                suppress(OSError, ControlRefused, WrongMessage),
+                Control(self._host, self._arming.port, TIMEOUT_SECONDS) as control,
+            ):
+                control.command("STOPACQUISITION")
 
     def _finished(self, now: float) -> Trouble | None:
         error, self._found = self._found, None
         if error is None:
             self._pauses.reset()
+            self._running = True
             return None
         if isinstance(error, ControlRefused) and error.code != BUSY:
             raise Unavailable(f"Merlin at {self._host}:{self._arming.port}: {error}")

@@ -6,12 +6,13 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from threading import Event
 
-from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, Trouble
+from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesEnd, Trouble
 from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions, Patience
 from livestrain_daemon.intake.detectors.merlin.arming import Arming, Starter
 from livestrain_daemon.intake.detectors.merlin.connection import POLL_SECONDS, connected
 from livestrain_daemon.intake.detectors.merlin.framing import Junk, Splitter
 from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+from livestrain_daemon.intake.detectors.permission import Permission
 
 DATA_PORT = 6342
 
@@ -36,12 +37,21 @@ class MerlinDetector:
         When an acquisition is over that does not say so.
     arming
         How acquisitions are started; None: by somebody else.
+    permission
+        Whether they may be; None: always.
     """
 
-    def __init__(self, address: Address, patience: Patience | None = None, arming: Arming | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        patience: Patience | None = None,
+        arming: Arming | None = None,
+        permission: Permission | None = None,
+    ) -> None:
         self._address = address
         self._patience = patience or Patience()
         self._arming = arming
+        self._permission = permission
 
     @property
     def endpoint(self) -> str:
@@ -58,7 +68,7 @@ class MerlinDetector:
             If there is no such host, or it refuses a setting.
         """
         acquisitions = Acquisitions(self._patience)
-        starter = Starter(self._address.host, self._arming) if self._arming else None
+        starter = Starter(self._address.host, self._arming, self._permission) if self._arming else None
         pauses = Pauses()
         try:
             while not stop.is_set():
@@ -70,11 +80,13 @@ class MerlinDetector:
                     pauses.reset()
                     acquisitions.connected()
                     with connection:
+                        yield Connection(up=True)
                         reason = yield from _received(connection, acquisitions, starter, stop)
                 if stop.is_set():
                     return
                 pause = pauses.next()
                 text = f"expected frames from {self.endpoint}, found: {reason}; trying again in {pause:g} s"
+                yield Connection(up=False)
                 yield Trouble("connection", text)
                 yield from _waited(pause, acquisitions, stop)
         finally:

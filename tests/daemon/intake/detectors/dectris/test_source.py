@@ -10,7 +10,7 @@ from helpers.dectris import Taken, emulated, noise, rest_of, source_of, take, ta
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.control import Arming
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
-from livestrain_daemon.intake.detectors.events import Trouble
+from livestrain_daemon.intake.detectors.events import Connection, Trouble
 from livestrain_simulator.emulators.faults import HEADER, Action, FaultPlan, Faults
 
 FORMS = ("legacy", "cbor")
@@ -315,7 +315,7 @@ def test_a_host_that_refuses_is_told_and_tried_again() -> None:
 def test_a_silent_detector_says_nothing_and_the_source_goes_on() -> None:
     with emulated(noise(1, 4, 4)) as server:
         events = source_of(server).events(Event())
-        assert [next(events) for _ in range(3)] == [None, None, None]
+        assert {next(events) for _ in range(5)} <= {None, Connection(up=True)}
         events.close()
 
 
@@ -360,7 +360,7 @@ def test_anything_at_all_on_the_stream_is_a_bad_message(form: str) -> None:
         port = socket.bind_to_random_port("tcp://127.0.0.1")
         source = Dectris(DectrisSettings("127.0.0.1", "v1" if form == "legacy" else "v2", port, None))
         events = source.events(Event())
-        assert next(events) is None
+        assert next(events) in (None, Connection(up=True))
         for parts in range(1, 41):
             socket.send_multipart([random.bytes(int(random.integers(0, 200))) for _ in range(parts)])
         found: list[Trouble] = []

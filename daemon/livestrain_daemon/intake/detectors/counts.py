@@ -1,0 +1,55 @@
+"""How many frames a detector is told to take, where the configuration says how many a scan has and no more."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | float | bool
+
+EACH_BY_A_TRIGGER = ("exte", "inte")
+"""Trigger modes of a DECTRIS detector in which each image has a trigger."""
+
+
+def dectris_counts(frames: int, mode: Value, given: Mapping[str, Value]) -> dict[str, Value]:
+    """
+    What of nimages and ntrigger nobody has given.
+
+    Parameters
+    ----------
+    frames
+        Of a series.
+    mode
+        The trigger mode that holds.
+    given
+        Configuration of the detector; what it says stays.
+    """
+    images, triggers = given.get("nimages"), given.get("ntrigger")
+    if mode in EACH_BY_A_TRIGGER:
+        return {} if triggers is not None else {"ntrigger": frames}
+    if images is None and triggers is None:
+        return {"ntrigger": 1, "nimages": frames}
+    if images is not None and triggers is not None:
+        return {}
+    one = triggers if images is None else images
+    # what does not come out even is told when the series begins
+    if not isinstance(one, int) or one < 1 or frames % one:
+        return {}
+    return {"nimages" if images is None else "ntrigger": frames // one}
+
+
+def merlin_counts(frames: int, soft_trigger: bool, given: Mapping[str, Value]) -> dict[str, Value]:
+    """
+    What of the numbers of frames nobody has given.
+
+    Parameters
+    ----------
+    frames
+        Of an acquisition; 0 without end.
+    soft_trigger
+        One trigger begins them all.
+    given
+        Settings; what they say stays.
+    """
+    wanted: dict[str, Value] = {"NUMFRAMESTOACQUIRE": frames}
+    if soft_trigger and frames:
+        wanted["NUMFRAMESPERTRIGGER"] = frames
+    return {name: value for name, value in wanted.items() if name not in given}
