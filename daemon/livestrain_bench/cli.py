@@ -1,4 +1,4 @@
-"""The verbs `bench disks` and `bench workers` of the command line."""
+"""The verbs of the command line that measure disks, strain and workers."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -96,6 +96,36 @@ def workers_verb(
         typer.echo(
             f"{path.stem:28} 1: {one.fps_one:,.0f} frames/s   {one.workers}: {one.fps_all:,.0f} frames/s   "
             f"{one.gain:.2f} x"
+        )
+
+
+@app.command("analyse")
+def analyse_verb(
+    cases: Cases,
+    estimator: Estimator = EstimatorOption.precise,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that analyse.")] = 1,
+    frames: Annotated[int, typer.Option(min=256, help="Frames of the file, rounded up to whole rows.")] = 32768,
+    folder: Annotated[Path | None, typer.Option(help="Where the file and its scans go for the time.")] = None,
+    only: Only = "",
+    repeats: Repeats = 5,
+    json: Json = False,
+) -> None:
+    """A file analysed by `livestrain analyse`, against the worker's own work on the same frames."""
+    from livestrain_bench.analysing import analysing
+    from livestrain_bench.case import case_files
+    from livestrain_bench.tables import as_json
+
+    found = [
+        (path, analysing(path, estimator.value, workers, frames, repeats, folder)) for path in case_files(cases, only)
+    ]
+    if json:
+        facts = [{"case": path.stem, "estimator": estimator.value, **one.facts()} for path, one in found]
+        typer.echo(as_json({"cases": facts}))
+        return
+    for path, one in found:
+        typer.echo(
+            f"{path.stem:28} own: {one.fps_own:,.0f} frames/s   file, {one.workers} workers: {one.fps_file:,.0f} "
+            f"frames/s   {one.ratio:.2f} x   workers busy {100 * one.busy:.0f} %"
         )
 
 

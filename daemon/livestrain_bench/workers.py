@@ -6,6 +6,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -63,37 +65,75 @@ def scaling(
     NoCases
         A process could not measure the case.
     """
-    context = get_context("spawn")
-    crew: list[tuple[BaseProcess, Connection]] = []
-    try:
-        for _ in range(workers):
-            here, there = context.Pipe()
-            process: BaseProcess = context.Process(target=_serve, args=(there, path, estimator), daemon=True)
-            process.start()
-            there.close()
-            crew.append((process, here))
-        seconds = max(_answer(link, path) for _, link in crew)
-        passes = max(int(np.ceil(pass_seconds / seconds)), 1)
-        links = [link for _, link in crew]
-        rates = [(_rate(links[:1], passes, path), _rate(links, passes, path)) for _ in range(rounds)]
-    finally:
-        for process, link in crew:
+    with Crew(path, estimator, workers, pass_seconds) as crew:
+        rates = [(crew.rate(1), crew.rate(workers)) for _ in range(rounds)]
+    one, together = np.array(rates).T
+    return Scaling(workers, float(one.max()), float(together.max()), float(np.median(together / one)))
+
+
+class Crew:
+    """
+    Processes that do a worker's own work on a case, when they are told to; for a ``with`` block.
+
+    Parameters
+    ----------
+    path
+        File of the case; each process reads it for itself.
+    estimator
+        Which of ours.
+    size
+        Number of processes.
+    pass_seconds
+        Each measurement takes at least this long [s].
+
+    Raises
+    ------
+    NoCases
+        A process cannot measure the case.
+    """
+
+    def __init__(self, path: Path, estimator: EstimatorName, size: int, pass_seconds: float = PASS_SECONDS) -> None:
+        self._path = path
+        self._members: list[tuple[BaseProcess, Connection]] = []
+        context = get_context("spawn")
+        try:
+            for _ in range(size):
+                here, there = context.Pipe()
+                process: BaseProcess = context.Process(target=_serve, args=(there, path, estimator), daemon=True)
+                process.start()
+                there.close()
+                self._members.append((process, here))
+            seconds = max(_answer(link, path) for _, link in self._members)
+        except BaseException:
+            self.close()
+            raise
+        self._passes = max(int(np.ceil(pass_seconds / seconds)), 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def rate(self, count: int) -> float:
+        """Frames per second of so many of the processes that start together."""
+        start = time.perf_counter()
+        links = [link for _, link in self._members[:count]]
+        for link in links:
+            link.send(self._passes)
+        frames = sum(_answer(link, self._path) for link in links)
+        return frames / (time.perf_counter() - start)
+
+    def close(self) -> None:
+        """End them."""
+        for process, link in self._members:
             link.close()
             process.join(5.0)
             if process.is_alive():
                 process.kill()
                 process.join()
-    one, together = np.array(rates).T
-    return Scaling(workers, float(one.max()), float(together.max()), float(np.median(together / one)))
-
-
-def _rate(links: list[Connection], passes: int, path: Path) -> float:
-    """Frames per second of processes that start together."""
-    start = time.perf_counter()
-    for link in links:
-        link.send(passes)
-    frames = sum(_answer(link, path) for link in links)
-    return frames / (time.perf_counter() - start)
 
 
 def _answer(link: Connection, path: Path) -> float:
