@@ -23,7 +23,6 @@ from livestrain_recordings.recording import (
 from livestrain_recordings.units import Axis, axis_facts
 
 READERS = {
-    ".blo": "blockfile",
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
     ".emd": "emd",
@@ -142,10 +141,6 @@ def _facts(signal: Signal) -> dict[str, Fact]:
         value = tem.get(name)
         if isinstance(value, (int, float)):
             facts[ours] = float(value)
-    # a blockfile says it in its own header only [V]
-    volts = _within(signal.get("original_metadata"), "blockfile_header").get("Beam_energy")
-    if isinstance(volts, (int, float, np.floating, np.integer)) and float(volts) > 0:
-        facts.setdefault("energy_kev", float(volts) / 1000)
     for name in ("title", "date", "time", "notes"):
         text = _text(signal, "General", name)
         if text:

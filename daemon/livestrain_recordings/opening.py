@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 
-from livestrain_recordings import formats, hdf5
+from livestrain_recordings import blockfile, formats, hdf5
 from livestrain_recordings.errors import UnusableRecording
 from livestrain_recordings.merlin.header import ACQUISITION_HEADER, FRAME_HEADER
 from livestrain_recordings.merlin.recording import open_mib
@@ -44,6 +44,7 @@ def _single(opened: Callable[[Path], Recording]) -> Callable[[Path, str | None],
 KINDS = {
     ".npy": Kind(lambda _, begin: begin.startswith(NPY), _single(open_npy)),
     "Merlin .mib": Kind(lambda _, begin: begin.startswith(FRAME_HEADER), _single(open_mib)),
+    ".blo": Kind(lambda _, begin: begin.startswith(blockfile.MAGIC), _single(blockfile.open_blockfile)),
     "Velox .emd": Kind(lambda path, _: hdf5.is_velox(path), formats.open_format),
     # may have a block of something else before it
     "HDF5": Kind(lambda path, _: path.is_file() and h5py.is_hdf5(path), hdf5.open_hdf5),

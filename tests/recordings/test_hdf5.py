@@ -1,0 +1,137 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from livestrain_core.scale import mrad_from_per_nm
+from livestrain_recordings.errors import NoFrames, UnusableRecording
+from livestrain_recordings.opening import open_recording
+from livestrain_recordings.recording import LARGEST_CHUNK_BYTES
+from recordings.whole import CUBE, whole
+
+
+@pytest.mark.parametrize("packing", [{}, hdf5plugin.Bitshuffle(), hdf5plugin.LZ4(), {"compression": "gzip"}], ids=str)
+@pytest.mark.parametrize("chunks", [(1, 1, 16, 24), (4, 3, 16, 24), (6, 5, 4, 8)])
+def test_frames_are_read_as_they_were_written(tmp_path: Path, chunks: tuple[int, ...], packing: Any) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("deep/frames", data=CUBE, chunks=chunks, **packing)
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), CUBE)
+
+
+def test_one_channel_of_five_axes_is_left_out_and_two_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "one.h5", "w") as file:
+        file["data"] = CUBE[:, :, np.newaxis]
+    np.testing.assert_array_equal(whole(tmp_path / "one.h5"), CUBE)
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["data"] = np.stack([CUBE, CUBE], axis=2)
+    with pytest.raises(NoFrames, match=r"two.h5: /data: expected .* found \(6, 5, 2, 16, 24\)"):
+        open_recording(tmp_path / "two.h5", "data")
+    with pytest.raises(NoFrames, match=r"two.h5: no dataset with three or four axes"):
+        open_recording(tmp_path / "two.h5")
+
+
+def emd(path: Path, data: Any, units: list[str], first: int) -> None:
+    with h5py.File(path, "w") as file:
+        group = file.create_group("datacube_root/datacube")
+        group["data"] = data
+        for number, unit in enumerate(units, first):
+            group[f"dim{number}"] = np.array([0.0, 0.5])
+            group[f"dim{number}"].attrs["units"] = unit
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["py4DSTEM", "NCEM"])
+def test_steps_and_pixel_sizes_of_an_emd_file_are_facts(tmp_path: Path, first: int) -> None:
+    emd(tmp_path / "scan.emd", CUBE, ["[n_m]", "nm", "A^-1", "1/A"], first)
+    with open_recording(tmp_path / "scan.emd") as recording:
+        assert recording.facts["step_nm"] == 0.5
+        assert recording.facts["pixel_size_per_nm"] == 5.0
+
+
+def test_an_emd_file_that_hyperspy_has_turned_is_turned_back(tmp_path: Path) -> None:
+    emd(tmp_path / "turned.emd", CUBE.T, ["1/nm", "1/nm", "nm", "nm"], 1)
+    np.testing.assert_array_equal(whole(tmp_path / "turned.emd"), CUBE)
+    emd(tmp_path / "straight.emd", CUBE, ["nm", "nm", "1/nm", "1/nm"], 1)
+    np.testing.assert_array_equal(whole(tmp_path / "straight.emd"), CUBE)
+
+
+def test_what_hyperspy_knows_of_the_microscope_is_among_the_facts(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.hspy", "w") as file:
+        group = file.create_group("Experiments/some")
+        group["data"] = CUBE
+        for number, units in enumerate(["Å", "Å", "$A^{-1}$", "$A^{-1}$"]):
+            group.create_group(f"axis-{number}").attrs.update({"scale": 0.25, "units": units})
+        tem = group.create_group("metadata/Acquisition_instrument/TEM")
+        tem.attrs.update({"beam_energy": 200.0, "convergence_angle": 1.5})
+    with open_recording(tmp_path / "scan.hspy") as recording:
+        facts = recording.facts
+    assert (facts["energy_kev"], facts["semiangle_mrad"], facts["step_nm"]) == (200.0, 1.5, 0.025)
+    assert facts["pixel_size_per_nm"] == 2.5
+    assert facts["pixel_size_mrad"] == mrad_from_per_nm(2.5, 200.0)
+
+
+def test_usable_pixels_beside_the_frames_are_known(tmp_path: Path) -> None:
+    usable = np.ones((16, 24), np.uint8)
+    usable[3, 4] = 0
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["frames"] = CUBE
+        file["usable_pixels"] = usable
+    with open_recording(tmp_path / "scan.h5") as recording:
+        assert recording.unusable is not None
+        np.testing.assert_array_equal(recording.unusable, usable == 0)
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        del file["usable_pixels"]
+    with open_recording(tmp_path / "scan.h5") as recording:
+        assert recording.unusable is None
+
+
+def virtual(path: Path, shape: tuple[int, ...], source: Callable[[], h5py.VirtualSource]) -> None:
+    layout = h5py.VirtualLayout(shape, np.uint16)
+    layout[:6, :5] = source()
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("frames", layout)
+
+
+def test_a_virtual_dataset_is_read_and_a_missing_source_is_named(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        file["data"] = CUBE
+    virtual(tmp_path / "scan.h5", CUBE.shape, lambda: h5py.VirtualSource("part.h5", "data", CUBE.shape))
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), CUBE)
+    (tmp_path / "part.h5").unlink()
+    with pytest.raises(OSError, match=r"scan\.h5: /frames: expected the linked file .*part\.h5, found none"):
+        open_recording(tmp_path / "scan.h5")
+
+
+def test_a_virtual_dataset_of_more_frames_than_any_scan_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        file["data"] = CUBE
+    source = h5py.VirtualSource("part.h5", "data", CUBE.shape)
+    virtual(tmp_path / "scan.h5", (1 << 20, 1 << 20, 16, 24), lambda: source)
+    with pytest.raises(UnusableRecording, match=r"expected at most .* found \(1048576, 1048576, 16, 24\)"):
+        open_recording(tmp_path / "scan.h5")
+
+
+def test_a_chunk_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("frames", (1024, 1024, 64, 64), np.uint16, chunks=(512, 512, 64, 64), compression="gzip")
+    with pytest.raises(UnusableRecording, match=rf"expected chunks of at most {LARGEST_CHUNK_BYTES} bytes, found"):
+        open_recording(tmp_path / "scan.h5")
+
+
+def test_a_damaged_chunk_names_the_frames_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    large = np.zeros((33, 16, 128, 256), np.uint16)
+    with h5py.File(path, "w") as file:
+        frames = file.create_dataset("frames", data=large, chunks=(1, 16, 128, 256), compression="gzip")
+        place = frames.id.get_chunk_info(32)
+    content = bytearray(path.read_bytes())
+    content[place.byte_offset : place.byte_offset + place.size] = bytes(place.size)
+    path.write_bytes(content)
+    with (
+        open_recording(path) as recording,
+        pytest.raises(OSError, match=r"scan\.h5: /frames: cannot read the frames from 512 on"),
+    ):
+        assert sum(len(block) for block in recording.blocks())
