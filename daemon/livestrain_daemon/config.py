@@ -88,7 +88,8 @@ class AnalysisConfig(Section):
     """Stored counts from which on a pixel is saturated: it is left out of its frame, and counted; else what the
     detector says, and where it says nothing no pixel is."""
     plan: Path | None = None
-    """A recorded plan (JSON) to use as it is, without a calibration: gives the same bits again."""
+    """A recorded plan to use as it is, without a calibration: gives the same bits again. A JSON file, or the folder of
+    the scan that had it."""
     calibration_positions: Annotated[int, Field(ge=16, le=256)] = 64
     """Positions that a calibration looks at: the first ones, then as many spread over more and more of the scan."""
     detectors: tuple[DetectorPlan, ...] = (

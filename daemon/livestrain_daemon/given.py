@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from livestrain_core.errors import NoProbe
 from livestrain_daemon.analyses import FrameKind, stage_outputs
 from livestrain_daemon.config import AnalysisConfig
-from livestrain_daemon.errors import ConfigError, PlanError
-from livestrain_daemon.plan import CalibrationPlan, Plan, read_plan, stages_for
+from livestrain_daemon.errors import ConfigError, PlanError, StorageError
+from livestrain_daemon.plan import CalibrationPlan, Plan, read_plan, recorded_plan, stages_for
 from livestrain_daemon.scan.surroundings import GivenImages
 from livestrain_daemon.scanfolder.detector_images import DetectorImage
+from livestrain_daemon.scanfolder.journal import read_journal
 from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 
 MOST_IMAGES, MOST_BYTES = 256, 1 << 28
@@ -35,7 +36,7 @@ def read_given(config: AnalysisConfig) -> GivenImages:
     usable = _read_image("usable_pixels", config.usable_pixels)
     dark, gain = _read_correction("dark", config.dark), _read_correction("gain", config.gain)
     try:
-        plan = read_plan(config.plan) if config.plan else None
+        plan = _plan(config.plan) if config.plan else None
     except PlanError as error:
         raise ConfigError(f"analysis.plan: {error}") from error
     _try_out("analysis.detectors", _any_plan(config))
@@ -66,6 +67,19 @@ def _read_vacuum(config: AnalysisConfig) -> NDArray[np.generic] | None:
                 f"analysis.vacuum_probe: no template can be made of {config.vacuum_probe}: {error}"
             ) from error
     return probe
+
+
+def _plan(path: Path) -> Plan:
+    """A recorded plan, from a file or the folder of the scan that had it."""
+    if not path.is_dir():
+        return read_plan(path)
+    try:
+        plan = recorded_plan(read_journal(path))
+    except StorageError as error:
+        raise PlanError(str(error)) from error
+    if plan is None:
+        raise PlanError(f"expected a plan in the journal of {path}, found none")
+    return plan
 
 
 def _any_plan(config: AnalysisConfig) -> Plan:

@@ -273,6 +273,23 @@ def read_plan(path: Path) -> Plan:
     return parse_plan(fields)
 
 
+def recorded_plan(entries: list[dict[str, Any]]) -> Plan | None:
+    """
+    The plan that held last, from a scan's journal; None if there was none.
+
+    Raises
+    ------
+    PlanError
+        If it is no plan.
+    """
+    plans = [entry.get("plan") for entry in entries if entry.get("kind") == "plan"]
+    if not plans:
+        return None
+    if not isinstance(plans[-1], dict):
+        raise PlanError(f"expected a plan in the journal's last line of that kind, found {plans[-1]!r:.40}")
+    return parse_plan(plans[-1])
+
+
 def pixels_outside(runs: Iterable[Run], frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """(rows, columns), false where a run over the flat frame covers a pixel."""
     outside = np.ones(frame_shape[0] * frame_shape[1], dtype=np.bool_)

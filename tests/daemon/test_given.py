@@ -17,6 +17,7 @@ from livestrain_core.probe import Probe
 from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import ConfigError
 from livestrain_daemon.given import read_given
+from livestrain_daemon.scanfolder.journal import Journal
 
 
 def given(**fields: Any) -> AnalysisConfig:
@@ -238,3 +239,20 @@ def test_a_vacuum_image_without_a_probe_makes_no_template(tmp_path: Path) -> Non
 def test_a_template_that_cannot_be_made_is_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         given(**fields)
+
+
+def test_a_plan_is_read_from_the_folder_of_the_scan_that_had_it(tmp_path: Path) -> None:
+    plan = known_plan()
+    with Journal(tmp_path) as journal:
+        for revision in (1, 2):
+            journal.append("plan", plan=plan.model_copy(update={"revision": revision}).model_dump(mode="json"))
+        journal.append("synced", runs=[])
+    assert read_given(given(plan=tmp_path)).plan == plan.model_copy(update={"revision": 2})
+
+
+@pytest.mark.parametrize("lines", [None, b"", b'{"kind": "synced"}\n', b"nonsense\n", b'{"kind": "plan"}\n'])
+def test_a_folder_without_a_plan_is_refused(tmp_path: Path, lines: bytes | None) -> None:
+    if lines is not None:
+        (tmp_path / "journal.jsonl").write_bytes(lines)
+    with pytest.raises(ConfigError, match=r"analysis\.plan: .*journal"):
+        read_given(given(plan=tmp_path))

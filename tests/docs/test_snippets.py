@@ -15,8 +15,8 @@ from helpers.rig import RenderedScan, Rig
 from helpers.waiting import wait_until
 from livestrain_client.cli.command import run
 from livestrain_client.rig.processes import livestrain
-from livestrain_daemon.config import load_config
-from livestrain_daemon.plan import read_plan
+from livestrain_daemon.config import AnalysisConfig, load_config
+from livestrain_daemon.given import read_given
 from livestrain_simulator.sender import FrameSender
 
 NOT_RUN = ("make ", ". ", "livestrain serve", "livestrain stop daemon", "LIVESTRAIN_")
@@ -208,8 +208,14 @@ def test_a_recorded_scan_is_replayed_and_its_plan_can_be_used_again(reader: Read
     ended = reader.rig.wait_until_final("again").ended
     assert ended is not None
     assert (ended.stored, ended.missing) == (1024, 0)
-    reader.python(snippets("how-to/replay-a-recorded-scan.md", "python")[0][1])
-    assert read_plan(Path("plan.json")).revision == 1
+    named = [line for _, text in snippets("how-to/replay-a-recorded-scan.md", "sh") for line in text.split()]
+    (plan,) = (Path(word.partition("=")[2]) for word in named if word.startswith("LIVESTRAIN_ANALYSIS__PLAN="))
+    found = read_given(AnalysisConfig(plan=plan)).plan
+    assert found is not None
+    assert found.revision == 1
+    ((_, analyse),) = snippets("how-to/analyse-a-recorded-scan.md", "sh")
+    reader.shell(analyse)
+    assert Path("analysed/recorded/results-0001.h5").exists()
 
 
 def test_a_polycrystal_can_be_tried(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,9 @@ def analyse(
     flyback: Annotated[
         int | None, typer.Option(min=0, max=1 << 16, help="Frames after each scan row that belong nowhere.")
     ] = None,
-    plan: Annotated[Path | None, typer.Option(help="A recorded plan (JSON) to use as it is: the same bits.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="A recorded plan, or a scan folder that has one: the same bits.")
+    ] = None,
     spool: Annotated[Path | None, typer.Option(help="Where the scan folder goes; else as configured.")] = None,
     scan_id: Annotated[str | None, typer.Option("--scan-id", help="Its name; else that of the file.")] = None,
     workers: Annotated[

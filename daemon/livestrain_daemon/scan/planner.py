@@ -15,7 +15,6 @@ from livestrain_daemon.plan import (
     Plan,
     changed,
     only_derives_otherwise,
-    parse_plan,
     stages_for,
 )
 from livestrain_daemon.scan.calibration import CalibrationSchedule, Proposals, Wish, nominal_calibration
@@ -241,9 +240,3 @@ class Planner:
         text = f"analysis.{key} is not used: expected {expected[0]} x {expected[1]} pixels, found {image.shape}"
         self._scan.notebook.tell(f"{key}_not_used", text, "warning")
         return None
-
-
-def recorded_plan(entries: list[dict[str, Any]]) -> Plan | None:
-    """The plan that held last, from a scan's journal."""
-    plans = [entry["plan"] for entry in entries if entry.get("kind") == "plan"]
-    return parse_plan(plans[-1]) if plans else None

@@ -21,10 +21,10 @@ from livestrain_daemon.messages import (
     Stored,
     Synced,
 )
-from livestrain_daemon.plan import Plan
+from livestrain_daemon.plan import Plan, recorded_plan
 from livestrain_daemon.scan.counting import add_counts
 from livestrain_daemon.scan.live import LiveScan
-from livestrain_daemon.scan.planner import Planner, recorded_plan
+from livestrain_daemon.scan.planner import Planner
 from livestrain_daemon.scan.referencer import Referencer
 from livestrain_daemon.scan.references import References
 from livestrain_daemon.scan.resuming import difference
