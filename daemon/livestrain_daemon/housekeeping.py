@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from livestrain_daemon.background import Background
-from livestrain_daemon.errors import StorageError
+from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.retention import Limits, Why, decide
@@ -17,7 +17,7 @@ from livestrain_daemon.scanfolder import Journal, Spool
 from livestrain_daemon.scanfolder.history import RELEASED, RETAINED, History
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE
 from livestrain_daemon.scanfolder.removal import Remains, delete, forget_oldest_names, leftovers, set_aside
-from livestrain_wire.messages import ScanEntry
+from livestrain_wire.messages import RefusalReason, ScanEntry
 
 log = structlog.get_logger()
 
@@ -37,6 +37,7 @@ REASONS: dict[Why, str] = {
 }
 
 Entries = list[ScanEntry]
+Refuse = Callable[[RefusalReason, str], None]
 
 
 class Housekeeper:
@@ -116,12 +117,12 @@ class Housekeeper:
         self._wanted, self._room_until = wanted_bytes, None
         self._next_look = 0.0
 
-    def entries(self, done: Callable[[Entries], None], refuse: Callable[[str], None]) -> None:
+    def entries(self, done: Callable[[Entries], None], refuse: Refuse) -> None:
         """All scans as they are now, the newest first, given to ``done`` later."""
 
         def listed(outcome: Entries | Exception) -> None:
             if isinstance(outcome, Exception):
-                refuse(f"the spool cannot be looked at: {outcome}")
+                refuse("internal", f"the spool cannot be looked at: {outcome}")
             else:
                 done(self._as_they_are(outcome))
 
@@ -133,31 +134,36 @@ class Housekeeper:
 
         Raises
         ------
+        NotAScan
+            If there is no such scan.
         StorageError
-            If there is no such scan, or it cannot be noted in its journal.
+            If it cannot be noted in its journal.
         """
         folder = self._spool.folder_of(scan_id)
         if not (folder / FRAMES_FILE).is_file():
-            raise StorageError(f"no scan {scan_id} in {self._spool.folder}")
+            raise NotAScan(f"no scan {scan_id} in {self._spool.folder}")
         with Journal(folder) as journal:
             journal.append(RETAINED if retained else RELEASED)
             journal.sync()
         self._changes += 1
         self._next_look = 0.0
 
-    def remove(self, scan_id: str, done: Callable[[], None], refuse: Callable[[str], None]) -> None:
+    def remove(self, scan_id: str, done: Callable[[], None], refuse: Refuse) -> None:
         """Removes a scan that is over because somebody wants it, and calls one of the two, later."""
         changes = self._changes
 
         def found(entries: Entries) -> None:
+            entry = next((entry for entry in entries if entry.scan_id == scan_id), None)
             if changes != self._changes:
                 self.remove(scan_id, done, refuse)
-                return
-            entry = next((entry for entry in entries if entry.scan_id == scan_id), None)
-            reason = _why_not(entry) if entry else f"no scan {scan_id} in {self._spool.folder}"
-            if entry is not None and not reason and not self._remove(entry, "asked"):
-                reason = f"{entry.folder} cannot be removed: the log says why"
-            refuse(reason) if reason else done()
+            elif entry is None:
+                refuse("no_scan", f"no scan {scan_id} in {self._spool.folder}")
+            elif reason := _why_not(entry):
+                refuse("bad_request", reason)
+            elif not self._remove(entry, "asked"):
+                refuse("internal", f"{entry.folder} cannot be removed: the log says why")
+            else:
+                done()
 
         self.entries(found, refuse)
 

@@ -64,14 +64,14 @@ class Kept:
     def listed(self) -> list[ScanEntry]:
         """The list that a client gets."""
         found: list[list[ScanEntry]] = []
-        self.keeper.entries(found.append, lambda text: None)
+        self.keeper.entries(found.append, lambda reason, text: None)
         self.settle()
         return found[0]
 
     def removed_by_hand(self, scan_id: str) -> str:
         """Empty where it was removed, else why not."""
         said: list[str] = []
-        self.keeper.remove(scan_id, lambda: said.append(""), said.append)
+        self.keeper.remove(scan_id, lambda: said.append(""), lambda reason, text: said.append(text))
         self.settle()
         assert len(said) == 1
         return said[0]

@@ -1,7 +1,7 @@
 """Requests about the scans of the spool: list them, retain them, remove them."""
 
 from livestrain_daemon.control.socket import Answer, Refuse
-from livestrain_daemon.errors import StorageError
+from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.housekeeping import Housekeeper
 from livestrain_wire.messages import Done, RemoveRequest, RetainRequest, ScanEntry, ScansReply, ScansRequest
 
@@ -27,20 +27,16 @@ class HistoryRequests:
         done = Done(id=request.id, epoch=self._epoch)
         match request:
             case ScansRequest():
-                self._housekeeper.entries(
-                    lambda entries: answer(self._page(request, entries)), lambda text: refuse("internal", text)
-                )
+                self._housekeeper.entries(lambda entries: answer(self._page(request, entries)), refuse)
             case RetainRequest():
                 try:
                     self._housekeeper.retain(request.scan_id, request.retained)
                 except StorageError as error:
-                    refuse("no_scan", str(error))
+                    refuse("no_scan" if isinstance(error, NotAScan) else "internal", str(error))
                 else:
                     answer(done)
             case RemoveRequest():
-                self._housekeeper.remove(
-                    request.scan_id, lambda: answer(done), lambda text: refuse("bad_request", text)
-                )
+                self._housekeeper.remove(request.scan_id, lambda: answer(done), refuse)
 
     def _page(self, request: ScansRequest, entries: list[ScanEntry]) -> ScansReply:
         older = [entry for entry in entries if request.before_ns is None or entry.began_ns < request.before_ns]

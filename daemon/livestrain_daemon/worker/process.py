@@ -23,7 +23,7 @@ log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1 << 30
 """A vacuum probe or a summed pattern is the largest thing that comes or goes [bytes]."""
 
-IDLE_MS = 1000
+IDLE_MS = 250
 """A worker that has had nothing to do for so long lets go of scans that were removed [ms]."""
 
 

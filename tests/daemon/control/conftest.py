@@ -11,7 +11,7 @@ def window(desk: Desk) -> Iterator[Window]:
     """Before the first scan."""
     one = Window(desk)
     yield one
-    one.counter.close()
+    one.close()
 
 
 @pytest.fixture
@@ -26,4 +26,4 @@ def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
     with Desk(tmp_path_factory.mktemp("desk")) as desk:
         one = Window(desk)
         yield after_a_scan(one)
-        one.counter.close()
+        one.close()

@@ -41,6 +41,11 @@ class Window:
         self.client = self.counter.client()
         self._number = 0
 
+    def close(self) -> None:
+        """Ends its threads and the socket."""
+        self.housekeeper.close()
+        self.counter.close()
+
     def ask(self, request: Request, *payload: bytes) -> tuple[Reply, bytes]:
         """The reply, and its payload."""
         self.client.send_multipart([encode(request), *payload])

@@ -26,6 +26,7 @@ from livestrain_daemon.messages import (
     IntakeCounts,
     Recycled,
     Released,
+    RoomWanted,
     ScanClosed,
     ScanRefused,
     SetArmed,
@@ -166,6 +167,8 @@ def test_a_scan_without_room_is_refused_with_the_numbers(tmp_path: Path) -> None
         assert list(intake.spool.iterdir()) == []
         assert intake.next(FaultSeen).kind == "refused"
         assert intake.next(IntakeCounts).faults == {"refused": 1}
+        # without limits of the spool nothing is removed for it
+        assert intake.of(RoomWanted) == []
 
 
 def test_a_disk_error_is_counted_with_its_numbers_and_costs_only_its_frames(intake: IntakeProcess) -> None:
