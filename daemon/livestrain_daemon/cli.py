@@ -83,9 +83,11 @@ def config_check(config: ConfigFile = None) -> None:
     with _exit_codes("config"):
         loaded = load_config(config)
         from livestrain_daemon.given import read_given
+        from livestrain_daemon.intake.detectors.positions import read_positions
 
         with _naming(config):
             read_given(loaded.analysis)
+            read_positions(loaded.intake.scan)
         typer.echo("the configuration can be used")
 
 

@@ -18,6 +18,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.given import read_given
 from livestrain_daemon.health import HealthServer
 from livestrain_daemon.housekeeping import Housekeeper
+from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_link import IntakeLink
 from livestrain_daemon.messages import CloseScan, IntakeReady, ResumeScan, RoomWanted, SetArmed, StopIntake
@@ -70,6 +71,7 @@ class Daemon:
         self._next_metrics = 0.0
         self._next_patch = 0.0
         given = read_given(config.analysis)
+        read_positions(config.intake.scan)
         self._spool = Spool.open(config.spool.folder)
         self._sockets = Sockets(config.publish)
         self._publisher = Publisher(self._sockets.maps)

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from livestrain_daemon.errors import DaemonError
+from livestrain_daemon.intake.detectors.counts import EACH_BY_A_TRIGGER
 from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
 
 Value: TypeAlias = str | int | float | bool
@@ -70,9 +71,9 @@ class Rest:
         """Where it is, for people."""
         return f"http://{self._host}:{self._port}"
 
-    def version(self) -> str:
+    def version(self, seconds: float | None = None) -> str:
         """
-        Of the interface; asked for once.
+        Of the interface; asked for once, within some time [s].
 
         Raises
         ------
@@ -80,7 +81,7 @@ class Rest:
             If there is no SIMPLON interface of version 1, or no answer.
         """
         if self._version is None:
-            found = _value(self._exchange("GET", "/detector/api/version", None, ASK_SECONDS), self.url)
+            found = _value(self._exchange("GET", "/detector/api/version", None, seconds or ASK_SECONDS), self.url)
             if not isinstance(found, str) or not _VERSION.fullmatch(found):
                 text = f"{self.url}: expected a SIMPLON interface of version 1, as 1.8.0, found {found!r:.40}"
                 raise RestError(text, final=True)
@@ -89,7 +90,7 @@ class Rest:
 
     def get(self, module: Literal["detector", "stream"], key: str, seconds: float | None = None) -> Value:
         """A value; the key is for example `config/nimages` or `status/state`."""
-        path = f"/{module}/api/{self.version()}/{key}"
+        path = f"/{module}/api/{self.version(seconds)}/{key}"
         return _value(self._exchange("GET", path, None, seconds or ASK_SECONDS), f"{self.url}{path}")
 
     def configure(self, module: Literal["detector", "stream"], values: Mapping[str, Value]) -> None:
@@ -128,14 +129,26 @@ class Rest:
         # some control units answer with the reason first
         return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
-    def frames(self, seconds: float | None = None) -> int:
-        """Images in a series, as configured; each answer may take so long [s]."""
-        images = self.get("detector", "config/nimages", seconds)
-        triggers = self.get("detector", "config/ntrigger", seconds)
+    def frames(self, seconds: float) -> int:
+        """
+        Images in a series, as configured.
+
+        Raises
+        ------
+        RestError
+            If the interface does not tell, within so long [s].
+        """
+        deadline = time.monotonic() + seconds
+        values: list[Value] = []
+        for key in ("nimages", "ntrigger", "trigger_mode"):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise RestError(f"{self.url}: expected the number of images within {seconds:g} s, found no answer")
+            values.append(self.get("detector", f"config/{key}", left))
+        images, triggers, mode = values
         if not isinstance(images, int) or not isinstance(triggers, int):
             raise RestError(f"{self.url}: expected whole numbers of images and triggers, found {images}, {triggers}")
-        by_trigger = self.get("detector", "config/trigger_mode", seconds) in ("exte", "inte")
-        return triggers if by_trigger else images * triggers
+        return triggers if mode in EACH_BY_A_TRIGGER else images * triggers
 
     def pixel_mask(self) -> Mask | None:
         """Pixels that the detector marks, (rows, columns); None where it has no such value."""

@@ -23,6 +23,8 @@ from livestrain_daemon.intake.detectors.permission import Permission
 PORTS = {"v1": 9999, "v2": 31001}
 MOST_PARTS = 16
 """Of a message; what follows is thrown away."""
+LARGEST_WHOLE = 2
+"""The parts of a message that are kept may be so many times as large, all together, as the largest of them."""
 WAITING_MESSAGES = 64
 """Messages that the socket itself holds."""
 POLL_MS = 50
@@ -31,7 +33,7 @@ FIRST_PAUSE_MS = 100
 LONGEST_PAUSE_MS = 10_000
 """Between attempts to connect [ms]."""
 HASTY_SECONDS = 1.0
-"""So long may an answer take that the stream waits for [s]."""
+"""So long may the answers take, all together, that the stream waits for [s]."""
 HEARD = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
 """What the socket tells of its connection."""
 LEAVE_SECONDS = 5.0
@@ -234,9 +236,10 @@ class _Stream:
 
     def _receive(self) -> list[memoryview]:
         part = self._socket.recv(zmq.NOBLOCK, copy=False)
-        parts = [part.buffer]
+        parts, size = [part.buffer], len(part)
         while part.more:
             part = self._socket.recv(copy=False)
-            if len(parts) < MOST_PARTS + 1:
+            size += len(part)
+            if len(parts) < MOST_PARTS + 1 and size <= LARGEST_WHOLE * self._largest:
                 parts.append(part.buffer)
         return parts

@@ -1,6 +1,7 @@
 """The REST client against servers that misbehave."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -42,9 +43,9 @@ def test_values_commands_and_counts_come_back() -> None:
     with emulated(noise(4, 4, 4), config={"trigger_mode": "ints", "ntrigger": 2}, when_full="drop") as server:
         rest = rest_of(server)
         assert rest.version() == "1.8.0"
-        assert (rest.state(), rest.dropped(), rest.frames()) == ("idle", 0, 8)
+        assert (rest.state(), rest.dropped(), rest.frames(20)) == ("idle", 0, 8)
         rest.configure("detector", {"ntrigger": 3, "count_time": 0.5})
-        assert (rest.get("detector", "config/ntrigger"), rest.frames()) == (3, 12)
+        assert (rest.get("detector", "config/ntrigger"), rest.frames(20)) == (3, 12)
         assert rest.arm() == 1
         rest.disarm()
 
@@ -110,6 +111,16 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
         rest = Rest("127.0.0.1", server.getsockname()[1], "1.8.0")
         with pytest.raises(RestError, match="timed out"):
             rest.state()
+
+
+@pytest.mark.parametrize("version", ["1.8.0", None])
+def test_who_asks_in_haste_waits_no_longer_than_said(version: str | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        rest = Rest("127.0.0.1", server.getsockname()[1], version)
+        began = time.monotonic()
+        with pytest.raises(RestError, match="timed out"):
+            rest.frames(0.2)
+    assert time.monotonic() - began < rest_module.ASK_SECONDS
 
 
 @pytest.mark.parametrize(("status", "final"), [(b"404 Not Found", True), (b"500 Error", False)])

@@ -1,5 +1,6 @@
 """The emulator's frames through real sockets, bit by bit."""
 
+from contextlib import closing
 from threading import Event
 
 import numpy as np
@@ -371,3 +372,16 @@ def test_anything_at_all_on_the_stream_is_a_bad_message(form: str) -> None:
                 found.append(event)
         events.close()
     assert {trouble.kind for trouble in found} == {"bad_message"}
+
+
+def test_a_message_of_many_large_parts_is_not_kept_and_the_next_one_is_understood() -> None:
+    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+        socket.linger = 0
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+        source = Dectris(DectrisSettings("127.0.0.1", "v1", port, None, largest_bytes=1000))
+        with closing(source.events(Event())) as events:
+            next(events)
+            for message in ([bytes(900)] * 10, [b'{"htype": "dseries_end-1.0", "series": 7}']):
+                socket.send_multipart(message)
+                told = next(event for event in events if isinstance(event, Trouble))
+                assert told.kind == ("bad_message" if len(message) > 1 else "unknown_scan")
