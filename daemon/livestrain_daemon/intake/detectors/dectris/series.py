@@ -22,6 +22,8 @@ EARLY_SECONDS = 1.0
 """So long do they wait [s]; then they make a series without one."""
 EARLY_IMAGES = 2
 """A single image of an unknown series is a mistake rather than a series."""
+EARLY_SERIES = 4
+"""So many series may wait for their headers."""
 REMEMBERED = 64
 """Series that have ended, so that what comes late of them is known as such."""
 STEPS = 8
@@ -44,8 +46,6 @@ class _Open:
     step: int = 0
     equal_steps: int = 0
     told_step: bool = False
-    heard: float = 0.0
-    """When the last image came [s]."""
 
     @property
     def unheard(self) -> bool:
@@ -58,6 +58,8 @@ class _Early:
     """Images of a series whose header has not come."""
 
     series: str
+    number: int
+    """Of the series."""
     since: float
     images: list[Image] = field(default_factory=list)
     size: int = 0
@@ -87,7 +89,9 @@ class SeriesTracker:
         self._ask_frames = ask_frames
         self._ask_mask = ask_mask
         self._open: _Open | None = None
-        self._early: _Early | None = None
+        self._early: dict[str, _Early] = {}
+        self._heard = float("-inf")
+        """When the last image came of a series in progress [s]."""
         self._finished: int | None = None
         self._ended: OrderedDict[str, None] = OrderedDict()
 
@@ -111,12 +115,14 @@ class SeriesTracker:
 
     def tick(self, now: float) -> list[DetectorEvent]:
         """What follows from time having passed: images wait no longer for a header."""
-        early, opened = self._early, self._open
-        if early is None or (now - early.since < EARLY_SECONDS and early.size < EARLY_BYTES):
+        if not self._early:
             return []
-        if len(early.images) < EARLY_IMAGES or (opened and opened.heard >= early.since):
-            return self._give_up_early()
-        return self._begin_without_header(early, now)
+        events: list[DetectorEvent] = []
+        is_full = sum(early.size for early in self._early.values()) >= EARLY_BYTES
+        for early in list(self._early.values()):
+            if is_full or now - early.since >= EARLY_SECONDS:
+                events += self._decide(early, now)
+        return events
 
     def _take_header(self, header: Header, now: float) -> list[DetectorEvent]:
         opened = self._open
@@ -124,36 +130,36 @@ class SeriesTracker:
             return []
         if header.series in self._ended and header.unique:
             return [Trouble("unknown_scan", f"expected a new series, found the start of {header.series} once more")]
-        events = self._begin(header, now)
-        early, self._early = self._early, None
-        if early and early.series == header.series:
-            for image in early.images:
-                events += self._take_image(image, now)
-        elif early:
-            self._early = early
-            events += self._give_up_early()
+        events: list[DetectorEvent] = []
+        early = self._early.pop(header.series, None)
+        for before in list(self._early.values()):
+            # its own header does not come any more
+            if before.number < header.number:
+                events += self._decide(before, now)
+        events += self._begin(header)
+        for image in early.images if early else ():
+            events += self._take_image(image, now)
         return events
 
     def _take_image(self, image: Image, now: float) -> list[DetectorEvent]:
         opened = self._open
         if opened and opened.header.series == image.series:
-            opened.heard = now
+            self._heard = now
             return self._frame(opened, image)
         if image.series in self._ended or (opened and image.number < opened.header.number):
             return [self._stray(image.series)]
         events: list[DetectorEvent] = []
-        if self._early and self._early.series != image.series:
-            events += self._give_up_early()
-        if self._early is None:
-            self._early = _Early(image.series, now)
-        self._early.images.append(image)
-        self._early.size += image.size
+        early = self._early.setdefault(image.series, _Early(image.series, image.number, now))
+        early.images.append(image)
+        early.size += image.size
+        if len(self._early) > EARLY_SERIES:
+            events += self._decide(next(iter(self._early.values())), now)
         return [*events, *self.tick(now)]
 
     def _take_end(self, end: End, now: float) -> list[DetectorEvent]:
         events: list[DetectorEvent] = []
-        if self._early and self._early.series == end.series:
-            events += self._begin_without_header(self._early, now)
+        if end.series in self._early:
+            events += self._begin_without_header(self._early[end.series], now)
         opened = self._open
         if opened is None or opened.header.series != end.series:
             # detectors may say it twice
@@ -162,20 +168,20 @@ class SeriesTracker:
         frames = opened.header.frames
         return [*events, *self._close(aborted=frames is not None and opened.highest + 1 < frames)]
 
-    def _begin(self, header: Header, now: float, headless: bool = False) -> list[DetectorEvent]:
+    def _begin(self, header: Header, headless: bool = False) -> list[DetectorEvent]:
         events = self._close(aborted=True) if self._open else []
         self._ended.pop(header.series, None)
         self._finished = None
-        self._open = _Open(header, headless, heard=now)
+        self._open = _Open(header, headless)
         if header.frame_shape and header.dtype:
             events += self._start(self._open, header)
         return events
 
     def _begin_without_header(self, early: _Early, now: float) -> list[DetectorEvent]:
-        self._early = None
+        del self._early[early.series]
         first = early.images[0]
         text = f"expected the start of series {first.series} before its images, found none: what it says is not known"
-        events = [*self._begin(Header(first.series, first.number), now, headless=True), Trouble("bad_message", text)]
+        events = [*self._begin(Header(first.series, first.number), headless=True), Trouble("bad_message", text)]
         for image in early.images:
             events += self._take_image(image, now)
         return events
@@ -253,10 +259,12 @@ class SeriesTracker:
             return [Trouble("lost", f"expected images of series {series}, found its end")]
         return [SeriesEnd(series, aborted)]
 
-    def _give_up_early(self) -> list[DetectorEvent]:
-        early, self._early = self._early, None
-        if early is None:
-            return []
+    def _decide(self, early: _Early, now: float) -> list[DetectorEvent]:
+        """What becomes of images that wait no longer for their header: a series without one, or nothing."""
+        # a detector does not take images of two series at a time
+        if len(early.images) >= EARLY_IMAGES and self._heard < early.since:
+            return self._begin_without_header(early, now)
+        del self._early[early.series]
         stray = self._stray(early.series)
         return [Trouble(stray.kind, stray.text, len(early.images))]
 
