@@ -75,7 +75,7 @@ def open_format(path: Path, dataset: str | None) -> Recording:
             return np.asarray(array[piece if array.ndim > 2 else ...].compute(scheduler="synchronous"))
         except Exception as error:
             # a reader of another project may fail in any way
-            raise OSError(f"rosettasciio: {type(error).__name__}: {error}") from error
+            raise OSError(f"rosettasciio: {_line(error)}") from error
 
     return Recording(path, title, shape, given, read, chunks[:-2] or (1, 1), _facts(signal))
 
@@ -90,8 +90,9 @@ def _signals(path: Path, reader: str) -> Sequence[Signal]:
         raise ExtraMissing(f"{path}: a {path.suffix} file needs {EXTRA}: {error}") from error
     except Exception as error:
         # a reader of another project may fail in any way
-        text = f"expected a {path.suffix} file, which rosettasciio cannot read: {type(error).__name__}: {error}"
-        raise OSError(f"{path}: {text}") from error
+        raise OSError(
+            f"{path}: expected a {path.suffix} file, which rosettasciio cannot read: {_line(error)}"
+        ) from error
     return found
 
 
@@ -164,3 +165,7 @@ def _within(tree: Any, *names: str) -> Mapping[str, Any]:
 def _text(signal: Signal, *names: str) -> str:
     value = _within(signal["metadata"], *names[:-1]).get(names[-1])
     return " ".join(value.split())[:LONGEST_TEXT] if isinstance(value, str) else ""
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_TEXT]

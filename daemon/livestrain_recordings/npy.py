@@ -3,13 +3,14 @@
 import io
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from livestrain_recordings.recording import Recording, by_number, checked_shape, given_type
+from livestrain_recordings.recording import LONGEST_TEXT, Recording, by_number, checked_shape, given_type
 
 LARGEST_HEADER = 1 << 16
 """[bytes]"""
@@ -21,8 +22,10 @@ def open_npy(path: Path) -> Recording:
     with path.open("rb") as file:
         try:
             shape, fortran, dtype, offset = _header(file)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-            raise OSError(f"{path}: not a readable .npy file: {error}") from error
+        except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
+            # numpy reads the header as Python
+            text = " ".join(str(error).split())[:LONGEST_TEXT]
+            raise OSError(f"{path}: not a readable .npy file: {text}") from error
     if dtype.hasobject:
         raise OSError(f"{path}: not a readable .npy file: expected numbers, found objects of Python, which are refused")
     shape = checked_shape(path, NAME, shape)

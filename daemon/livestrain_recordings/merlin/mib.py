@@ -44,14 +44,18 @@ class MibFile:
             self.header = _header_beside(path)
             """What the ``.hdr`` says; None without one."""
             self._geometry, self._layout = self._described()
-            self._table = self._mapped()
+            self._stride = self._geometry.offset + self._layout.size
+            self._count = path.stat().st_size // self._stride
+            if not self._count:
+                text = f"expected at least one frame of {self._stride} bytes, found none"
+                raise WrongMessage("wrong_size", text)
         except (OSError, WrongMessage) as error:
             raise NotAMib(f"{path}: {error}") from error
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(n, rows, columns)."""
-        return (len(self._table), *self._layout.frame_shape)
+        return (self._count, *self._layout.frame_shape)
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -71,17 +75,18 @@ class MibFile:
     @property
     def leftover_bytes(self) -> int:
         """Behind the last whole frame: of one that was cut short."""
-        return self.path.stat().st_size - self._table.size
+        return self.path.stat().st_size - self._count * self._stride
 
     @property
     def mapped(self) -> Frames | None:
         """All frames as the file holds them, big-endian, without reading any; None if they are raw."""
         if self._geometry.code == RAW:
             return None
-        return self._layout.decode(self._pixels(0, len(self)))
+        table: Bytes = np.memmap(self.path, np.uint8, "r", shape=(self._count, self._stride))
+        return self._layout.decode(table[:, self._geometry.offset :])
 
     def __len__(self) -> int:
-        return len(self._table)
+        return self._count
 
     def frames(self, first: int, count: int) -> Frames:
         """
@@ -91,16 +96,22 @@ class MibFile:
         -------
         Frames
             (count, rows, columns), fewer at the end of the file.
+
+        Raises
+        ------
+        OSError
+            If the file has become shorter.
         """
-        return self._layout.decoded(self._pixels(first, count))
+        size = max(0, min(count, self._count - first)) * self._stride
+        # a file that shrinks while it is read is an error here, and would kill the process if it were mapped
+        found = np.fromfile(self.path, np.uint8, size, offset=first * self._stride)
+        if len(found) != size:
+            raise OSError(f"{self.path}: expected {size} bytes from frame {first} on, found {len(found)}")
+        return self._layout.decoded(found.reshape(-1, self._stride)[:, self._geometry.offset :])
 
     def __iter__(self) -> Iterator[Frames]:
         for number in range(len(self)):
             yield self.frames(number, 1)[0]
-
-    def _pixels(self, first: int, count: int) -> Bytes:
-        offset = self._geometry.offset
-        return self._table[first : first + count, offset : offset + self._layout.size]
 
     def _described(self) -> tuple[Geometry, PixelFormat]:
         with self.path.open("rb") as file:
@@ -108,13 +119,6 @@ class MibFile:
         _, geometry = frame_header(memoryview(begin))
         depth = depth_in_header(begin[: geometry.offset]) or (self.header.depth if self.header else None)
         return geometry, pixel_format(geometry, depth)
-
-    def _mapped(self) -> Bytes:
-        stride = self._geometry.offset + self._layout.size
-        count = self.path.stat().st_size // stride
-        if not count:
-            raise WrongMessage("wrong_size", f"expected at least one frame of {stride} bytes, found none")
-        return np.memmap(self.path, np.uint8, "r", shape=(count, stride))
 
 
 def _header_beside(path: Path) -> AcquisitionHeader | None:

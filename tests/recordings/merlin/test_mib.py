@@ -144,3 +144,14 @@ def test_real_files_are_read_as_rosettasciio_reads_them_upside_down(real_files: 
 def test_one_chip_of_a_quad_is_read() -> None:
     file = MibFile(need(REAL / "matkraj_read_mib" / "example.mib"))
     assert file.shape == (2, 256, 256)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_an_error_and_kills_nobody(tmp_path: Path) -> None:
+    kind = PixelKind("U16", 12, "1x1")
+    path = tmp_path / "scan.mib"
+    write_mib(path, frames_of(kind, 3), kind, scan_shape=(1, 3))
+    file = MibFile(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert len(file.frames(0, 2)) == 2
+    with pytest.raises(OSError, match=r"scan\.mib: expected .* bytes from frame 1 on, found"):
+        file.frames(1, 2)
