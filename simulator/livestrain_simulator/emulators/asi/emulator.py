@@ -1,9 +1,10 @@
 """A detector of Amsterdam Scientific Instruments that is not there."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from threading import Condition, Thread
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from livestrain_simulator.emulators.asi.calling import Caller
@@ -30,6 +31,8 @@ class AsiSettings:
     """Scans in an acquisition of the TPX3."""
     chunk_frames: int = 16
     """Frames in a chunk of the TPX3."""
+    metadata: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    """What the TPX3 tells with the start of each scan; there are receivers that expect nothing."""
     frames_per_second: float | None = None
     """None: as fast as frames are taken."""
     burst: int = 1
@@ -181,7 +184,7 @@ class AsiEmulator:
         sequence = self.measurements + 1
         self.send(acquisition_start(sequence, self.settings.scan_shape, self._kind.shape))
         for scan in range(self.settings.scans):
-            start = scan_start(scan, {"measurement": sequence, "scan": scan})
+            start = scan_start(scan, self.settings.metadata)
             ended = self._scan(self.settings.frames, start, scan_end(scan))
             if ended == "rearm":
                 return True

@@ -30,7 +30,7 @@ def acquisition_start(sequence: int, scan_shape: tuple[int, int], frame_shape: t
 
 def scan_start(sequence: int, metadata: Mapping[str, object]) -> bytes:
     """A scan begins."""
-    text = json.dumps(metadata).encode() if metadata else b""
+    text = json.dumps(dict(metadata)).encode() if metadata else b""
     return _SCAN.pack(1, sequence, len(text)) + text
 
 

@@ -17,6 +17,9 @@ from livestrain_daemon.intake.detectors.asi.image import (
 )
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 
+SLACK_BYTES = 64
+"""So many bytes too many, or a header that is longer by so much, are not an image more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -57,6 +60,7 @@ class ImageSplitter:
         self._lost: WrongMessage | None = None
         self._skipped = 0
         self._usual = 0
+        self._looked_at = 0
 
     @property
     def lost(self) -> bool:
@@ -66,6 +70,7 @@ class ImageSplitter:
     def reset(self) -> Junk | None:
         """Nothing more comes of what has begun; what it was, if anything."""
         begun, self._skipped = self._skipped + self._inbox.clear(), 0
+        self._looked_at = 0
         wrong, self._lost = self._lost, None
         if wrong:
             return Junk(wrong.kind, str(wrong), self._images_in(begun))
@@ -112,21 +117,26 @@ class ImageSplitter:
         try:
             self._header(after)
         except WrongMessage:
-            return False
+            # where bytes are missing, the next header has begun inside the image and may end behind it
+            return None if behind < LONGEST_HEADER and not quiet else False
         return True
 
     def _whole(self, header: ImageHeader) -> Image:
         self._usual = header.length + header.size
         image = Image(header, self._inbox.view(header.length, self._usual))
         self._inbox.skip(self._usual)
+        self._looked_at = 0
         return image
 
     def _cut_short(self, header: ImageHeader) -> Junk | None:
         """The image, if the next one begins inside of it."""
-        at = self._search(header.length)
+        # a long image comes in many parts, and each is looked at once
+        at = self._search(max(header.length, self._looked_at - LONGEST_HEADER))
+        self._looked_at = len(self._inbox)
         if at is None or at >= header.length + header.size:
             return None
         self._inbox.skip(at)
+        self._looked_at = 0
         text = f"expected an image of {header.size} bytes, found the next one after {at - header.length} of them"
         return Junk("bad_message", text, 1)
 
@@ -155,8 +165,11 @@ class ImageSplitter:
         return None
 
     def _images_in(self, size: int) -> int:
-        return -(-size // self._usual) if self._usual else 1
+        """How many images so many bytes have been: a few too many make no image."""
+        usual = self._usual or size
+        return -(-(size - min(SLACK_BYTES, usual // 4)) // usual)
 
     def _skip(self, count: int) -> None:
         self._inbox.skip(count)
         self._skipped += count
+        self._looked_at = 0

@@ -26,6 +26,9 @@ _SURE = re.compile(
     rb"(?s)\x00\x07\x00.{14}\x00{15}|\x01.{7}\x00{24}|\x02[\x02-\x05].{16}\x00{14}|[\x03\x04].{4}\x00{27}"
 )
 
+ENOUGH_BYTES = 2 * HEADER_BYTES
+"""A header and the one behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Whole:
@@ -106,9 +109,13 @@ class MessageSplitter:
         if behind < HEADER_BYTES and not quiet:
             return None
         if behind < 0:
-            return self._cut_short(header)
-        cut = None if not behind or self._is_header(after) else self._cut_short(header)
-        return cut or self._whole(header)
+            return self._cut_short(header, quiet)
+        if not behind or self._is_header(after):
+            return self._whole(header)
+        if behind < ENOUGH_BYTES and not quiet:
+            # what is inside of it cannot be told yet
+            return None
+        return self._cut_short(header, quiet) or self._whole(header)
 
     def _whole(self, header: Header) -> Whole:
         after = HEADER_BYTES + header.body_bytes
@@ -117,9 +124,9 @@ class MessageSplitter:
         self._heed(header)
         return message
 
-    def _cut_short(self, header: Header) -> CutShort | None:
+    def _cut_short(self, header: Header, quiet: bool) -> CutShort | None:
         """The message, if the next one begins inside of it."""
-        at = self._search(HEADER_BYTES)
+        at = self._search(1, quiet)
         if at is None or at >= HEADER_BYTES + header.body_bytes:
             return None
         self._inbox.skip(at)
@@ -162,27 +169,36 @@ class MessageSplitter:
 
     def _found(self, quiet: bool) -> bool:
         """Move to the next header; what cannot be the beginning of one is thrown away."""
-        at = self._search(0)
+        at = self._search(0, quiet)
         if at is not None:
             self._inbox.skip(at)
         elif quiet:
             # who has paused begins with a message
             self._inbox.clear()
         else:
-            self._inbox.skip(max(len(self._inbox) - HEADER_BYTES, 0))
+            self._inbox.skip(max(len(self._inbox) - ENOUGH_BYTES, 0))
         self._lost = at is None and not quiet
         return at is not None
 
-    def _search(self, first: int) -> int | None:
+    def _search(self, first: int, quiet: bool) -> int | None:
         """Where a header begins that is one beyond doubt."""
         at = self._inbox.find(_SURE, first)
         while at is not None:
             try:
-                header = self._header(at)
+                if self._is_sure(at, self._header(at), quiet):
+                    return at
             except WrongMessage:
                 pass
-            else:
-                if self._is_expected(header) and not (isinstance(header, Chunk) and not header.frames):
-                    return at
             at = self._inbox.find(_SURE, at + 1)
         return None
+
+    def _is_sure(self, at: int, header: Header, quiet: bool) -> bool:
+        """Whether what looks like a header fits to what it says and to what follows."""
+        body = at + HEADER_BYTES
+        if isinstance(header, Chunk):
+            return header.frames > 0 and self._start is not None
+        if header.body_bytes:
+            return bytes(self._inbox.view(body, body + 1)) == b"{"
+        behind = len(self._inbox) - body
+        follows = self._is_header(body) if behind >= HEADER_BYTES else quiet and not behind
+        return follows and self._is_expected(header)

@@ -69,7 +69,10 @@ class Serval:
 
     def _asked(self, path: str) -> Mapping[str, object]:
         """The object at a path; empty if there is none."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
+        try:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
+        except http.client.InvalidURL as error:
+            raise Unavailable(f"expected the name or address of a host, found {self._host!r}") from error
         try:
             connection.request("GET", path)
             with connection.getresponse() as reply:
@@ -77,7 +80,8 @@ class Serval:
             told = json.loads(content) if reply.status == http.client.OK else None
         except socket.gaierror as error:
             if error.errno == socket.EAI_NONAME:
-                raise Unavailable(f"{self.url}: expected the name or address of a host: {error.strerror}") from error
+                text = f"expected the name or address of a host, found {self._host!r}: {error.strerror}"
+                raise Unavailable(text) from error
             self.trouble = f"{self.url}{path}: {error!s:.120}"
             return {}
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:

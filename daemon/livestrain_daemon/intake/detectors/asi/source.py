@@ -15,7 +15,7 @@ from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
-from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.merlin.connection import POLL_SECONDS, connected, keep_alive
 from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
 
@@ -108,8 +108,11 @@ class AsiDetector:
                     reason = str(error)
                 else:
                     pauses.reset()
+                    yield Connection(up=True)
                     with connection:
                         reason = yield from self._received(connection, reading, stop)
+                    if not stop.is_set():
+                        yield Connection(up=False)
                 if stop.is_set():
                     return
                 pause = pauses.next()
@@ -156,24 +159,26 @@ class AsiDetector:
         self, connection: socket.socket, reading: Reading, stop: Event
     ) -> Generator[DetectorEvent | None, None, str]:
         """Events of one connection; why it has ended, empty if it ended as it should."""
-        reason = None
-        while reason is None and not stop.is_set():
-            quiet = False
+        while not stop.is_set():
+            quiet, reason = False, None
             try:
                 count = connection.recv_into(reading.inbox.space())
                 reading.inbox.filled(count)
-                if not count:
-                    reason = "the connection was closed before the end" if reading.cut_by_closing else ""
+                reason = None if count else ""
             except OSError as error:
                 # a connection that has gone is a time-out, too, but of the kernel's
                 quiet = isinstance(error, TimeoutError) and error.errno is None
                 reason = None if quiet else str(error)
             now = time.monotonic()
-            yield from reading.events(now, quiet) if reason is None else reading.closed(now)
+            yield from reading.events(now, quiet=quiet or reason is not None)
             yield from self._silence_of_serval()
+            if reason is not None:
+                cut = "the connection was closed before the end" if reading.cut_by_closing else ""
+                yield from reading.closed(now)
+                return reason or cut
             if quiet:
                 yield None
-        return reason or ""
+        return ""
 
     def _silence_of_serval(self) -> Iterator[Trouble]:
         """Say so when Serval does not answer any more."""

@@ -1,0 +1,180 @@
+"""Series of the images that Serval sends."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.asi import LARGEST, Told, fed, sparse
+from helpers.merlin import Heard
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading, Measurement
+from livestrain_daemon.intake.detectors.asi.patience import Patience
+from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_simulator.emulators.asi.forms import Form, Kind, image
+
+FRAMES = sparse(12)
+PATIENCE = Patience(silence_seconds=10, settle_seconds=1)
+RUNNING = Measurement("100", 12, recording=True)
+IMAGES: tuple[Form, ...] = ("pgm", "jsonimage")
+
+
+def reading(*measurements: Measurement, frames: int | None = None) -> FrameReading:
+    return FrameReading(Told(*measurements), PATIENCE, frames, lambda: "now", LARGEST)
+
+
+def sent(form: Form, *numbers: int, measurement: str = "100") -> bytes:
+    kind = Kind.of(form, FRAMES[0])
+    return b"".join(image(kind, number, FRAMES[number], measurement, ()) for number in numbers)
+
+
+def places(heard: Heard, series: str) -> dict[int, int]:
+    """Which frame is in which place."""
+    known = {frame.tobytes(): number for number, frame in enumerate(FRAMES)}
+    return {place: known[frame.tobytes()] for place, frame in heard.frames(series).items()}
+
+
+def kinds(heard: Heard) -> list[tuple[str, int]]:
+    return [(trouble.kind, trouble.frames) for trouble in heard.troubles]
+
+
+@pytest.mark.parametrize("at_once", [100, 1 << 20])
+@pytest.mark.parametrize("form", IMAGES)
+def test_a_series_begins_with_its_first_image_and_ends_with_its_last(form: Form, at_once: int) -> None:
+    heard = fed(reading(RUNNING), sent(form, *range(12)), at_once=at_once, quiet=True)
+    start, *frames, end = heard.events
+    assert isinstance(start, SeriesStart)
+    assert (start.series, start.frame_shape, start.dtype, start.frames) == ("now", (24, 32), "uint16", 12)
+    assert start.metadata["started"] == "100"
+    assert places(heard, "now") == {number: number for number in range(12)}
+    assert end == SeriesEnd("now")
+    if at_once > 1000:
+        assert len(frames) <= 2
+
+
+@pytest.mark.parametrize("form", IMAGES)
+def test_measurements_one_after_the_other_are_series_of_their_own(form: Form) -> None:
+    told = reading(RUNNING, Measurement("200", 12, recording=True))
+    heard = fed(told, sent(form, *range(12)) + sent(form, *range(12), measurement="200"), quiet=True)
+    assert heard.ends == [SeriesEnd("now"), SeriesEnd("now-2")]
+    assert places(heard, "now-2") == {number: number for number in range(12)}
+
+
+def test_without_serval_the_configuration_says_how_many_images_a_series_has() -> None:
+    heard = fed(reading(frames=6), sent("pgm", *range(12)), quiet=True)
+    assert heard.ends == [SeriesEnd("now"), SeriesEnd("now-2")]
+    assert places(heard, "now-2") == {number: number + 6 for number in range(6)}
+
+
+def test_a_series_of_unknown_length_ends_by_silence() -> None:
+    told = reading()
+    heard = fed(told, sent("pgm", *range(5)), now=100.0, quiet=True)
+    assert heard.starts[0].frames is None
+    assert not [*told.events(109.0, quiet=True)]
+    assert [*told.events(110.5, quiet=True)] == [SeriesEnd("now")]
+
+
+def test_a_series_of_unknown_length_ends_with_its_connection() -> None:
+    told = reading()
+    heard = fed(told, sent("pgm", *range(5)))
+    heard.events += told.closed(0.0)
+    assert places(heard, "now") == {number: number for number in range(5)}
+    assert heard.ends == [SeriesEnd("now")]
+    assert not heard.troubles
+
+
+def test_a_series_that_is_short_ends_when_serval_says_so_and_the_count_is_told() -> None:
+    told = reading(RUNNING, RUNNING, Measurement("100", 12, recording=False))
+    heard = fed(told, sent("pgm", *range(9)), now=100.0, quiet=True)
+    assert not [*told.events(100.5, quiet=True)], "too early to ask"
+    assert not [*told.events(101.5, quiet=True)], "it goes on"
+    heard.events += told.events(103.0, quiet=True)
+    assert heard.ends == [SeriesEnd("now", aborted=True)]
+    assert kinds(heard) == [("wrong_count", 0)]
+    assert "expected 12 images, found 9; they have no numbers" in heard.troubles[0].text
+
+
+def test_frames_that_the_detector_dropped_are_told() -> None:
+    told = reading(RUNNING, Measurement("100", 12, recording=False, dropped=3))
+    heard = fed(told, sent("jsonimage", *range(9)), now=100.0, quiet=True)
+    heard.events += told.events(103.0, quiet=True)
+    assert kinds(heard) == [("lost", 3)]
+
+
+def test_numbers_keep_frames_in_their_places_without_them_nobody_can_know() -> None:
+    order = [0, 1, 3, 2, 4, 4, 5, 6, 8, 9, 10, 11]
+    numbered = fed(reading(RUNNING), sent("jsonimage", *order), quiet=True)
+    assert places(numbered, "now") == {number: number for number in range(12) if number != 7}
+    plain = fed(reading(RUNNING), sent("pgm", *order), quiet=True)
+    assert places(plain, "now") == dict(enumerate(order))
+
+
+def test_an_image_more_than_announced_begins_no_series_of_the_same_measurement() -> None:
+    told = reading(RUNNING, RUNNING, Measurement("200", 12))
+    heard = fed(told, sent("pgm", *range(12), 3, *range(12)), quiet=True)
+    assert kinds(heard) == [("wrong_count", 1)]
+    assert places(heard, "now-2") == {number: number for number in range(12)}
+
+
+@pytest.mark.parametrize("bad", [0, 5, 11])
+def test_a_damaged_image_costs_its_place_only(bad: int) -> None:
+    data = sent("pgm", *range(bad)) + b"\xff\xff" + sent("pgm", bad)[2:] + sent("pgm", *range(bad + 1, 12))
+    told = reading(RUNNING)
+    heard = fed(told, data, now=100.0, quiet=True)
+    heard.events += told.events(101.5, quiet=True)
+    assert places(heard, "now") == {number: number for number in range(12) if number != bad}
+    assert kinds(heard) == [("bad_message", 1)]
+    assert heard.ends == [SeriesEnd("now")]
+
+
+def test_images_of_another_form_are_counted_and_take_up_their_place() -> None:
+    other = image(Kind.of("pgm", sparse(1, 8, 8)[0]), 0, sparse(1, 8, 8)[0], "", ())
+    heard = fed(reading(RUNNING), sent("pgm", *range(4)) + other + sent("pgm", *range(5, 12)), quiet=True)
+    assert places(heard, "now") == {number: number for number in range(12) if number != 4}
+    assert kinds(heard) == [("wrong_size", 1)]
+    assert "expected images of 24 x 32 uint16 in now, found 8 x 8 uint16" in heard.troubles[0].text
+
+
+def test_with_numbers_a_series_goes_on_in_the_next_connection() -> None:
+    told = reading(RUNNING)
+    heard = fed(told, sent("jsonimage", *range(5)))
+    assert told.cut_by_closing
+    heard.events += told.closed(0.0)
+    heard.events += fed(told, sent("jsonimage", *range(7, 12)), quiet=True).events
+    heard.events += told.events(1.5, quiet=True)
+    assert places(heard, "now") == {number: number for number in range(12) if number not in (5, 6)}
+    assert heard.ends == [SeriesEnd("now")]
+
+
+def test_without_numbers_the_rest_of_a_measurement_whose_connection_was_lost_is_not_guessed() -> None:
+    told = reading(RUNNING)
+    heard = fed(told, sent("pgm", *range(5)))
+    heard.events += told.closed(0.0)
+    heard.events += fed(told, sent("pgm", *range(7, 12)), quiet=True).events
+    assert places(heard, "now") == {number: number for number in range(5)}
+    assert heard.ends == [SeriesEnd("now", aborted=True)]
+    assert kinds(heard) == [("wrong_count", 0), *[("wrong_count", 1)] * 5]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=60), st.sampled_from([sent(form, number) for form in IMAGES for number in (0, 1)])
+        ),
+        max_size=8,
+    ),
+    st.integers(1, 3000),
+)
+def test_any_bytes_become_events(parts: list[bytes], at_once: int) -> None:
+    told = reading(Measurement("1", 4))
+    heard = fed(told, b"".join(parts), at_once=at_once, quiet=True)
+    heard.events += told.closed(0.0)
+    expected: tuple[Any, ...] = (SeriesStart, SeriesFrames, SeriesEnd, Trouble)
+    assert all(isinstance(event, expected) for event in heard.events)
+    assert all(
+        len(event.payload) == event.count * np.prod(event.frame_shape) * 2
+        for event in heard.of(SeriesFrames)
+        if event.dtype == "uint16"
+    )
