@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from livestrain_simulator.emulators.asi.calling import Caller
-from livestrain_simulator.emulators.asi.forms import Form, Kind
+from livestrain_simulator.emulators.asi.forms import Form, Frame, Kind
 from livestrain_simulator.emulators.asi.places import Places
 from livestrain_simulator.emulators.asi.script import FrameSource, Script, Step
 from livestrain_simulator.emulators.asi.tpx3 import acquisition_end, acquisition_start, scan_end, scan_start
@@ -85,6 +85,7 @@ class AsiEmulator:
         self.clipped = 0
         """Pixels that held more than the detector can count."""
         self._frames = frames
+        self._first: Frame | None = first
         self._kind = Kind.of(settings.form, first)
         self._plans = plans
         self._changed = Condition()
@@ -200,7 +201,7 @@ class AsiEmulator:
         self.record.append(record)
         self.places.append(places.frames)
         plan = self._plans(record.scan, frames)
-        script = Script(self._kind, self._frames, plan, str(self.started_ms), self.settings.chunk_frames)
+        script = Script(self._kind, self._seen, plan, str(self.started_ms), self.settings.chunk_frames)
         pacer = Pacer(self.settings.frames_per_second, burst=self.settings.burst)
         cut: Action | None = None
         for step in script.steps(frames):
@@ -218,6 +219,11 @@ class AsiEmulator:
         record.started = record.started or not start
         self.clipped += script.clipped
         return cut
+
+    def _seen(self, number: int) -> Frame | None:
+        """The frame of a number; the very first one has been looked at, and may not come twice."""
+        first, self._first = self._first, None
+        return self._frames(number) if first is None else first
 
     def _before(self, step: Step, places: Places) -> Action | None:
         """Do what happens before a frame; what ends the scan."""

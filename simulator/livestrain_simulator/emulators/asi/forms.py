@@ -61,8 +61,10 @@ class Kind:
 
     def counted(self, frame: Frame) -> tuple[Frame, int]:
         """The frame as the detector counts it, and in how many pixels that was not enough."""
+        if frame.dtype == self.dtype:
+            return frame, 0
         largest = np.iinfo(self.dtype).max
-        counts = np.rint(frame) if frame.dtype.kind == "f" else frame
+        counts = np.rint(np.nan_to_num(frame.astype(np.float64))) if frame.dtype.kind == "f" else frame
         clipped = int(np.count_nonzero(counts > largest))
         return np.clip(counts, 0, largest).astype(self.dtype), clipped
 
