@@ -90,7 +90,7 @@ def replay(
     Parameters
     ----------
     path
-        An HDF5 or a .npy file.
+        A file of a kind that `open_recording` reads.
     delivery
         Where and how to send.
     dataset, scan_shape, order, flyback_frames
