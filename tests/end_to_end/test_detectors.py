@@ -1,7 +1,7 @@
 """Frames of emulated detectors become the maps that the same frames become by the native protocol."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -17,6 +17,7 @@ from helpers.rig import RenderedScan, follow, maps_of, running
 from helpers.waiting import wait_until
 from livestrain_client.live import Live
 from livestrain_daemon.plan import unusable_runs
+from livestrain_simulator.emulators.asi import AsiEmulator, AsiSettings, Form, ServalServer
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
 
 SHAPE = (16, 16)
@@ -52,13 +53,13 @@ def stored(folder: Path, scan_id: str) -> NDArray[Any]:
         return np.asarray(file["frames"][...])
 
 
-def next_scan(live: Live, beginning: str) -> str:
+def next_scan(live: Live, beginning: str, seen: Collection[str] = ()) -> str:
     """The id of the scan that is begun next."""
 
     def found() -> str:
         live.poll(0.02)
         scan_id = live.scan.start.scan_id if live.scan else ""
-        return scan_id if scan_id.startswith(beginning) else ""
+        return scan_id if scan_id.startswith(beginning) and scan_id not in seen else ""
 
     return wait_until(found, 30, f"the scan {beginning}")
 
@@ -132,3 +133,28 @@ def test_pixels_that_a_dectris_marks_are_left_out_as_if_the_configuration_said_s
         assert live.plan is not None
         assert live.plan.plan == plan
         assert maps_of(live) == found
+
+
+@pytest.mark.parametrize("form", ["pgm", "tpx3"])
+def test_asi_scans_one_after_the_other_give_the_bits_of_the_native_one(
+    tmp_path: Path, small: RenderedScan, native: tuple[Path, dict[str, bytes]], form: Form
+) -> None:
+    plan, expected = native
+    emulator = AsiEmulator(from_array(small.frames), AsiSettings(form=form, scan_shape=SHAPE))
+    with ServalServer(emulator) as serval:
+        table = {
+            "host": "127.0.0.1",
+            "form": "tpx3" if form == "tpx3" else "frames",
+            "data_port": emulator.data_port,
+            "rest_port": serval.port,
+        }
+        with followed(tmp_path, plan, intake__asi=json.dumps(table)) as live:
+            wait_until(lambda: emulator.listeners == 1, what="a listener")
+            seen: set[str] = set()
+            for _ in range(2):
+                wait_until(emulator.start, what="the start of a measurement")
+                scan_id = next_scan(live, "asi-", seen)
+                seen.add(scan_id)
+                follow(live, scan_id)
+                assert maps_of(live) == expected
+                assert np.array_equal(stored(tmp_path, scan_id).reshape(small.frames.shape), small.frames)
