@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from livestrain_client.connection import Answer, ControlSocket
 from livestrain_client.mirror import Mirror
@@ -11,6 +12,8 @@ from livestrain_client.updates import Update
 from livestrain_wire.messages import (
     BraggVectorMapReply,
     BraggVectorMapRequest,
+    Refused,
+    Reply,
     Request,
     SnapshotReply,
     SnapshotRequest,
@@ -37,6 +40,11 @@ class _Asked:
     chunk: Chunk = (0, 0)
 
 
+def no_such_scan(reply: Reply) -> TypeGuard[Refused]:
+    """Whether the daemon says that it does not have the scan that it was asked about."""
+    return isinstance(reply, Refused) and reply.reason == "no_scan"
+
+
 class Asking:
     """
     The requests for whatever a mirror wants, repeated until there is a reply.
@@ -61,7 +69,7 @@ class Asking:
         if now < self._quiet_until:
             return
         if self._mirror.wants_status and not self._waits_for(StatusRequest):
-            request = StatusRequest(id=new_id())
+            request = StatusRequest(id=new_id(), scan_id=self._mirror.asks_about)
             self._send(socket, _Asked(request, now, scans_seen=self._mirror.asked_status()), now)
         scan = self._mirror.followed.scan
         if self._mirror.in_touch and scan is not None:
@@ -80,14 +88,13 @@ class Asking:
         asked = self._asked.pop(answer.reply.id, None)
         if asked is None:
             return []
-        if isinstance(answer.reply, StatusReply):
-            return self._mirror.take_status(answer.reply, asked.scans_seen)
+        if isinstance(asked.request, StatusRequest):
+            return self._take_status(answer.reply, asked.scans_seen)
         if isinstance(asked.request, BraggVectorMapRequest):
             # a refusal says that there is none any more; the next one that is published tells of itself
             found = answer.reply if isinstance(answer.reply, BraggVectorMapReply) else None
             return self._mirror.take_vector_map_reply(found, answer.payload) if found else []
         if asked.state is None:
-            self._mirror.wants_status = True
             return []
         if isinstance(answer.reply, SnapshotReply):
             news = self._mirror.take_chunk(asked.state, asked.chunk, answer.reply, answer.payload)
@@ -96,6 +103,15 @@ class Asking:
         else:
             asked.state.chunk_refused(asked.chunk)
             self._mirror.wants_status = True
+        self.pause()
+        return []
+
+    def _take_status(self, reply: Reply, scans_seen: int) -> list[Update]:
+        if isinstance(reply, StatusReply):
+            return self._mirror.take_status(reply, scans_seen)
+        if no_such_scan(reply):
+            return self._mirror.take_no_such_scan(reply, scans_seen)
+        self._mirror.wants_status = True
         self.pause()
         return []
 

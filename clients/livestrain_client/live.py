@@ -7,7 +7,7 @@ from typing import Self
 
 import zmq
 
-from livestrain_client.asking import Asking
+from livestrain_client.asking import Asking, no_such_scan
 from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT, ControlSocket, Heard, MapsSocket
 from livestrain_client.errors import Unavailable
 from livestrain_client.mirror import Mirror
@@ -52,6 +52,8 @@ class Live:
         Go on with the next scan when one starts; else stay with the first.
     deadline
         How long to wait for the daemon's first answer [s].
+    scan
+        The id of the scan to stay with, in memory of the daemon or still to come; any if not given.
     """
 
     def __init__(
@@ -62,11 +64,12 @@ class Live:
         maps: Collection[str] | None = None,
         follow: bool = True,
         deadline: float = 5.0,
+        scan: str | None = None,
     ) -> None:
         self.maps_endpoint = maps_endpoint
         self.control_endpoint = control_endpoint
         self._deadline = deadline
-        self._mirror = Mirror(maps, follow)
+        self._mirror = Mirror(maps, follow, scan)
         self._asking = Asking(self._mirror)
         self._heard_at = time.monotonic()
         self._was_stale = False
@@ -158,6 +161,11 @@ class Live:
         return self._mirror.followed.final
 
     @property
+    def forgotten(self) -> bool:
+        """True once the daemon has the scan no longer in memory: what is not here will not come."""
+        return self._mirror.forgotten
+
+    @property
     def silent_seconds(self) -> float:
         """Time since the last heartbeat [s]."""
         return time.monotonic() - self._heard_at
@@ -208,6 +216,8 @@ class Live:
         """
         Follow until the scan is over and every value of it is here; tells whether that came in time.
 
+        It cannot come any more where the daemon has forgotten the scan.
+
         Parameters
         ----------
         timeout
@@ -215,6 +225,8 @@ class Live:
         """
         end = None if timeout is None else time.monotonic() + timeout
         while not self.final:
+            if self.forgotten:
+                return False
             left = 0.1 if end is None else end - time.monotonic()
             if left <= 0:
                 return False
@@ -223,11 +235,15 @@ class Live:
 
     def _join(self) -> None:
         asked = self._mirror.asked_status()
-        answer = self._control_socket.ask(StatusRequest(id=new_id()), None, self._deadline, 1.0)
-        if not isinstance(answer.reply, StatusReply):
-            raise Unavailable(f"{self.control_endpoint} answers a status request with {answer.reply.type}")
+        request = StatusRequest(id=new_id(), scan_id=self._mirror.asks_about)
+        reply = self._control_socket.ask(request, None, self._deadline, 1.0).reply
         self._heard_at = time.monotonic()
-        self._news = self._mirror.take_status(answer.reply, asked)
+        if no_such_scan(reply):
+            self._news = self._mirror.take_no_such_scan(reply, asked)
+        elif isinstance(reply, StatusReply):
+            self._news = self._mirror.take_status(reply, asked)
+        else:
+            raise Unavailable(f"{self.control_endpoint} answers a status request with {reply.type}")
 
     def _turn(self, seconds: float) -> list[Update]:
         """Ask for what is wanted, listen for at most so long, take what has come."""

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from livestrain_client.followed import Followed
 from livestrain_client.state import Chunk, MapState
-from livestrain_client.updates import EventSeen, MapChanged, Reconnected, ScanBegan, Update
+from livestrain_client.updates import EventSeen, MapChanged, Reconnected, ScanBegan, ScanForgotten, Update
 from livestrain_wire.messages import (
     BraggVectorMap,
     BraggVectorMapReply,
@@ -21,6 +21,7 @@ from livestrain_wire.messages import (
     Progress,
     Published,
     ReferenceInfo,
+    Refused,
     ScanEnded,
     ScanStarted,
     SnapshotReply,
@@ -42,9 +43,11 @@ class Mirror:
         Names of the maps to keep; all if not given.
     follow
         Go on with the next scan when one starts; else stay with the first.
+    scan
+        The id of the one to follow, now or when it begins; any if not given.
     """
 
-    def __init__(self, maps: Collection[str] | None = None, follow: bool = True) -> None:
+    def __init__(self, maps: Collection[str] | None = None, follow: bool = True, scan: str | None = None) -> None:
         self.epoch = ""
         self.reference: ReferenceInfo | None = None
         """As of the last status reply."""
@@ -54,9 +57,12 @@ class Mirror:
         self.followed = Followed(None, "", maps, self.faults)
         """The scan, perhaps none yet."""
         self.wants_status = True
+        self.forgotten = False
+        """The daemon has the scan no longer in memory: there is nothing to ask it for."""
         self._confirmed = False
         self._chosen = maps
-        self._follow = follow
+        self._follow = follow and scan is None
+        self._only = scan
         self._past: deque[str] = deque(maxlen=REMEMBERED_EPOCHS)
         self._seen: dict[str, int] = {}
         self._scans_seen = 0
@@ -68,7 +74,15 @@ class Mirror:
 
         What is here stays as it is then, and there is nobody to ask for chunks.
         """
-        return self._confirmed and self.followed.scan is not None and self.followed.epoch == self.epoch
+        known = self.followed.scan is not None and not self.forgotten
+        return self._confirmed and known and self.followed.epoch == self.epoch
+
+    @property
+    def asks_about(self) -> str | None:
+        """The scan that a status is wanted of; None: the newest."""
+        if self._only is not None or self._follow or self.followed.scan is None:
+            return self._only
+        return self.followed.scan.start.scan_id
 
     def take(self, topic: Topic, message: Published) -> list[Update]:
         """Take a published message other than values of a map."""
@@ -183,12 +197,12 @@ class Mirror:
         if self.wants_status:
             return updates
         self._confirmed = True
-        for topic, sequence in reply.topics.items():
-            self._see(topic, sequence)
         self.reference = reply.reference
         if reply.scan is None:
             return updates
         updates += self._begin_scan(reply.scan)
+        for topic, sequence in reply.topics.items():
+            self._see(topic, sequence)
         if reply.plan is not None:
             updates += self.followed.take_plan(reply.plan)
         if reply.progress is not None:
@@ -197,6 +211,22 @@ class Mirror:
             updates += self._take_end(reply.ended)
         self._take_sequences(reply.topics)
         return updates
+
+    def take_no_such_scan(self, reply: Refused, asked: int) -> list[Update]:
+        """The daemon does not have the scan that its status was wanted of."""
+        if self._is_past(reply.epoch):
+            self.wants_status = True
+            return []
+        updates = self._notice_epoch(reply.epoch)
+        self.wants_status = asked != self._scans_seen
+        if self.wants_status:
+            return updates
+        self._confirmed = True
+        scan = self.followed.scan
+        if scan is None or self.forgotten:
+            return updates
+        self.forgotten = True
+        return [*updates, ScanForgotten(scan.start.scan_id)]
 
     def _is_past(self, epoch: str) -> bool:
         return epoch in self._past
@@ -214,12 +244,13 @@ class Mirror:
         return [] if first else [Reconnected(epoch, restarted=True)]
 
     def _see(self, topic: str, sequence: int) -> None:
-        self._seen[topic] = max(sequence, self._seen.get(topic, 0))
+        if self.followed.has(topic.partition("/")[0]):
+            self._seen[topic] = max(sequence, self._seen.get(topic, 0))
 
     def _take_heartbeat(self, heartbeat: Heartbeat) -> None:
         scan = self.followed.scan
         scan_id = "" if scan is None else scan.start.scan_id
-        if heartbeat.scan_id and heartbeat.scan_id != scan_id and self._may_begin():
+        if heartbeat.scan_id and heartbeat.scan_id != scan_id and self._may_begin(heartbeat.scan_id):
             self.wants_status = True
         status_topics = tuple(f"{scan_id}/{kind}/" for kind in ("scan", "plan", "progress"))
         for topic, sequence in heartbeat.topics.items():
@@ -235,15 +266,17 @@ class Mirror:
             self.followed.heard_of_vector_map(topics)
         self.followed.close(topics)
 
-    def _may_begin(self) -> bool:
-        return self._follow or self.followed.scan is None
+    def _may_begin(self, scan_id: str) -> bool:
+        return scan_id == self._only or (self._only is None and (self._follow or self.followed.scan is None))
 
     def _begin_scan(self, scan: ScanStarted) -> list[Update]:
         if self.followed.has(scan.start.scan_id):
             self.followed.go_on(scan, self.epoch)
+            self.forgotten = False
             return []
-        if not self._may_begin():
+        if not self._may_begin(scan.start.scan_id):
             return []
+        self._seen.clear()
         self.followed = Followed(scan, self.epoch, self._chosen, self.faults)
         return [ScanBegan(scan)]
 

@@ -142,9 +142,9 @@ class Control:
             raise RequestRefused(answer.reply.reason, answer.reply.text)
         return answer
 
-    def status(self) -> StatusReply:
-        """What is going on."""
-        return self._one(StatusReply, StatusRequest(id=new_id()))
+    def status(self, scan_id: str | None = None) -> StatusReply:
+        """What is going on; of the current or last scan if none is named."""
+        return self._one(StatusReply, StatusRequest(id=new_id(), scan_id=scan_id))
 
     def frame(self, row: int, column: int, scan_id: str | None = None) -> Frame:
         """The diffraction pattern of one scan position, and what was found in it."""

@@ -65,6 +65,13 @@ class ScanFinished:
 
 
 @dataclass(frozen=True)
+class ScanForgotten:
+    """The daemon no longer has the scan that is followed in memory; what is here stays, and nothing is added."""
+
+    scan_id: str
+
+
+@dataclass(frozen=True)
 class Stale:
     """The daemon has been silent for longer than it should be."""
 
@@ -89,6 +96,7 @@ Update: TypeAlias = (
     | ScanBegan
     | PlanReplaced
     | ScanFinished
+    | ScanForgotten
     | Stale
     | Reconnected
 )

@@ -341,8 +341,10 @@ class WireDaemon:
             return self._reference(request, self.scan), None
         return canned_reply(request, self.scan, self.epoch)
 
-    def _status(self, request: StatusRequest) -> StatusReply:
+    def _status(self, request: StatusRequest) -> Message:
         scan = self.scan
+        if request.scan_id is not None and (scan is None or scan.start.scan_id != request.scan_id):
+            return Refused(id=request.id, epoch=self.epoch, reason="no_scan", text="not in memory")
         return StatusReply(
             id=request.id,
             epoch=self.epoch,

@@ -19,6 +19,7 @@ from livestrain_client.updates import (
     Reconnected,
     ScanBegan,
     ScanFinished,
+    ScanForgotten,
     Stale,
     Update,
     VectorMapChanged,
@@ -153,6 +154,8 @@ def json_fields(update: Update) -> dict[str, Any]:
             }
         case VectorMapChanged(_, about):
             return {"type": "vector_map", **about.model_dump()}
+        case ScanForgotten(scan_id):
+            return {"type": "scan_forgotten", "scan_id": scan_id}
         case Stale(seconds):
             return {"type": "stale", "seconds": seconds}
         case Reconnected(epoch, restarted):
@@ -187,6 +190,8 @@ def plain_line(update: Update) -> str | None:
             line = f"{event.level}: {event.text}"
         case ScanFinished(ended):
             line = f"scan {ended.scan_id} {ended.reason} after {ended.seconds:.1f} s"
+        case ScanForgotten(scan_id):
+            line = f"scan {scan_id} is no longer in the daemon's memory"
         case Stale(seconds):
             line = f"the daemon is silent for {seconds:.0f} s"
         case Reconnected(_, restarted):

@@ -43,6 +43,9 @@ def watch(
     next_scan: Annotated[
         bool, typer.Option("--next", help="Wait for the next scan where the last one is over already.")
     ] = False,
+    scan: Annotated[
+        str | None, typer.Option(metavar="ID", help="Stay with this scan; wait for it where it has not begun.")
+    ] = None,
     when: Annotated[
         list[str] | None, typer.Option(help="End with exit code 4 when a position meets this: 'e_xx > 0.02'.")
     ] = None,
@@ -62,8 +65,13 @@ def watch(
     names = tuple(name.strip() for name in (maps or "").split(",") if name.strip())
     if maps is not None and not names:
         raise typer.BadParameter("names none", param_hint="--maps")
+    if scan is not None and next_scan:
+        raise typer.BadParameter("a scan that is named is not the next one", param_hint="--next")
     conditions = tuple(parse_condition(text) for text in when or ())
-    with Live(maps_endpoint, control, deadline=deadline) as live:
+    with Live(maps_endpoint, control, deadline=deadline, scan=scan) as live:
+        if scan is not None and live.scan is None:
+            text = f"the daemon has no scan {scan} in memory: waiting for it to begin; livestrain scans lists all"
+            messages().print(text, highlight=False, markup=False, soft_wrap=True)
         if save is not None:
             # hours later is no time to find out that it cannot be done
             save.mkdir(parents=True, exist_ok=True)
@@ -117,6 +125,10 @@ def _ended(live: Live, shower: Shower, ending: Ending, updates: list[Update], se
     has_data = any(state.known.any() for state in live.maps.values())
     if ending.until_end and live.final:
         return exits.OK if has_data else exits.NO_DATA
+    if live.forgotten and (ending.until_end or ending.conditions):
+        text = "the daemon does not have the scan in memory any more"
+        messages().print(text, style="yellow", highlight=False, soft_wrap=True)
+        return exits.NO_DATA
     return _given_up(live, ending, has_data) if out_of_time else None
 
 

@@ -19,6 +19,8 @@ class StatusRequest(Request):
     """What is going on? Replied by `StatusReply`."""
 
     type: Literal["status"] = "status"
+    scan_id: ScanId | None = None
+    """The scan to tell of; None: the current or last one."""
 
 
 class SnapshotRequest(Request):

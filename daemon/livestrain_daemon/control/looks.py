@@ -41,7 +41,7 @@ MOST_PIXELS = 1 << 22
 
 def status(request: StatusRequest, scans: Scans, pool: WorkerPool, around: Surroundings, armed: bool) -> StatusReply:
     """What is going on."""
-    hand = scans.newest
+    hand = scans.find(request.scan_id)
     announcer = hand.scan.announcer if hand else None
     return StatusReply(
         id=request.id,

@@ -81,6 +81,8 @@ class Requests:
             answer(Refused(id=request.id, epoch=self._epoch, reason=reason, text=text))
 
         match request:
+            case StatusRequest() if request.scan_id is not None and self._scans.find(request.scan_id) is None:
+                refuse("no_scan", f"no scan {request.scan_id} in memory")
             case StatusRequest():
                 answer(looks.status(request, self._scans, self._pool, self._around, self._armed))
             case ArmRequest():
