@@ -53,7 +53,8 @@ class Taken:
                 self.troubles.append(event)
 
     def numbers(self, series: str) -> list[int]:
-        return [frame.first for frame in self.frames if frame.series == series]
+        runs = [frame for frame in self.frames if frame.series == series]
+        return [number for run in runs for number in range(run.first, run.first + run.count)]
 
     def pixels(self, series: str) -> NDArray[Any]:
         """(frames, rows, columns) in the order in which they came."""
@@ -69,9 +70,10 @@ class Taken:
 
 
 def pixels(frame: SeriesFrames) -> NDArray[Any]:
-    """(1, rows, columns)."""
-    shape = (frame.count, *frame.frame_shape)
-    return decode_payload(frame.payload, frame.encoding, shape, frame.dtype, LARGEST)
+    """(frames, rows, columns)."""
+    payloads = frame.parts or (frame.payload,)
+    shape = (frame.count // len(payloads), *frame.frame_shape)
+    return np.concatenate([decode_payload(one, frame.encoding, shape, frame.dtype, LARGEST) for one in payloads])
 
 
 def noise(frames: int, rows: int, columns: int, dtype: str = "uint16", seed: int = 1) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.payload import Block, PayloadError, decode_payload
 from livestrain_daemon.intake.placement import Piece, Placement, joined
+from livestrain_daemon.intake.unpacking import Payload, Unpacker
 from livestrain_daemon.messages import Recycled, Stored
 from livestrain_daemon.scanfolder.frames import FrameWriter
 from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState
@@ -80,6 +81,7 @@ class OpenScan:
         self._gate = gate
         self._tell = tell
         self._received = 0
+        self._unpacker = Unpacker(layout.start.frame_shape, layout.start.dtype)
         self._states: States = writer.ledger()
         self._resumed = bool(self._states.any())
         gate.opened(self.scan_id)
@@ -110,12 +112,20 @@ class OpenScan:
         placed = self.placement.place(message.first_index, message.count)
         return any(np.any(self._states_of(piece) != EXPECTED) for piece in placed.pieces)
 
-    def store(self, message: Frames, payload: memoryview) -> None:
+    def store(self, message: Frames, payload: Payload) -> None:
         """Put the frames of a message to their places; what does not fit is counted."""
         self._received += message.count
+        self._store(message, payload)
+
+    def _store(self, message: Frames, payload: Payload) -> None:
         try:
             block = self._pixels(message, payload)
         except PayloadError as error:
+            if isinstance(payload, tuple) and len(payload) > 1:
+                # one of them is wrong, and the others shall not suffer from it
+                for number, one in enumerate(payload, message.first_index):
+                    self._store(message.model_copy(update={"first_index": number, "count": 1}), (one,))
+                return
             self.faults.add(error.kind, f"{error}, in {_where(message)}", message.count)
             return
         placed = self.placement.place(message.first_index, message.count)
@@ -161,17 +171,21 @@ class OpenScan:
             self._states[first : first + count] = EXPECTED
             self.stored_count -= count
 
-    def _pixels(self, message: Frames, payload: memoryview) -> Block:
+    def _pixels(self, message: Frames, payload: Payload) -> Block | Sequence[memoryview]:
         start = self.start
         if message.shape != start.frame_shape:
             expected, found = _pixels_text(start.frame_shape), _pixels_text(message.shape)
             raise PayloadError("wrong_size", f"expected frames of {expected}, found {found}")
         if message.dtype != start.dtype:
             raise PayloadError("wrong_dtype", f"expected {start.dtype}, found {message.dtype}")
+        if isinstance(payload, tuple) and len(payload) > 1:
+            return self._unpacker.unpacked(payload, message.encoding, self._largest)
+        if isinstance(payload, tuple):
+            payload = payload[0]
         shape = (message.count, *message.shape)
         return decode_payload(payload, message.encoding, shape, message.dtype, self._largest)
 
-    def _store_piece(self, piece: Piece, part: Block, message: Frames) -> None:
+    def _store_piece(self, piece: Piece, part: Block | Sequence[memoryview], message: Frames) -> None:
         states = self._states_of(piece)
         new = states == EXPECTED
         if new.all():
@@ -183,7 +197,7 @@ class OpenScan:
         for first, count in runs_of(new):
             self._write(piece.first_position + first, part[first : first + count])
 
-    def _write(self, first: int, part: Block) -> None:
+    def _write(self, first: int, part: Block | Sequence[memoryview]) -> None:
         count = len(part)
         if not self.recording:
             displaced = [(layout.folder.name, runs) for layout, runs in self.writer.displaces(first, count)]
@@ -192,7 +206,10 @@ class OpenScan:
                     self._tell(hint)
                 self._gate.wait(displaced)
         try:
-            recycled = self.writer.write_run(first, np.ascontiguousarray(part))
+            if isinstance(part, np.ndarray):
+                recycled = self.writer.write_run(first, np.ascontiguousarray(part))
+            else:
+                recycled = self.writer.write_frames(first, part)
         except StorageError as error:
             self.faults.add("disk_error", str(error), count)
             return

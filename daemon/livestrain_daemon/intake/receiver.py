@@ -35,6 +35,8 @@ class Arrival:
     size: int = 0
     """All parts together [bytes]."""
     frames: int = 0
+    parts: tuple[memoryview, ...] = ()
+    """With frames that are packed one by one: what each is packed in, instead of the payload."""
     unusable: Block | None = None
     """With the start of a scan: (1, rows, columns) uint8, not zero where the detector says that a pixel must not be
     looked at."""

@@ -15,6 +15,7 @@ from livestrain_daemon.intake.folders import ScanFolders, Table
 from livestrain_daemon.intake.openscan import OpenScan
 from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.receiver import Arrival
+from livestrain_daemon.intake.unpacking import Payload
 from livestrain_daemon.messages import (
     CloseScan,
     FaultSeen,
@@ -87,7 +88,7 @@ class Session:
         """Do what a message asks for."""
         match arrival.message:
             case Frames():
-                self._take_frames(arrival.message, arrival.payload or memoryview(b""))
+                self._take_frames(arrival.message, arrival.parts or arrival.payload or memoryview(b""))
             case ScanStart():
                 self._take_start(arrival.message, arrival.payload, arrival.unusable)
             case ScanEnd():
@@ -159,7 +160,7 @@ class Session:
         else:
             self.faults.add("bad_message", str(fault))
 
-    def _take_frames(self, message: Frames, payload: memoryview) -> None:
+    def _take_frames(self, message: Frames, payload: Payload) -> None:
         scan = self._scan_of(message.scan_id)
         if scan is None:
             self._count_stray(message.scan_id, message.count)

@@ -5,6 +5,12 @@ from xxhash import xxh3_64_intdigest
 Checksums = npt.NDArray[np.uint64]
 
 
+def checksum(frame: memoryview) -> int:
+    """The xxh3 checksum of a frame."""
+    found: int = xxh3_64_intdigest(frame)
+    return found
+
+
 def checksums_into(out: Checksums, frames: memoryview, frame_bytes: int) -> None:
     """
     The xxh3 checksum of each frame of a block.

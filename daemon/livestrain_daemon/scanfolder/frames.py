@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scanfolder import files
-from livestrain_daemon.scanfolder.checksum import checksums_into
 from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, open_frames
 from livestrain_daemon.scanfolder.ledger import FrameLedger, Ledger, Slots
+from livestrain_daemon.scanfolder.pixels import Contiguous, Pixels, Scattered
 from livestrain_daemon.scanfolder.reader import FrameReader, check_range, open_ring
 from livestrain_daemon.scanfolder.tenants import Tenant, enter
 from livestrain_wire.messages import Run
@@ -96,46 +96,70 @@ class FrameWriter:
         if isinstance(block, np.ndarray) and block.dtype != layout.dtype:
             raise ValueError(f"expected frames of {layout.dtype}, found {block.dtype}")
         raw = files.bytes_of(block)
-        size = layout.frame_bytes
-        count, rest = divmod(len(raw), size)
-        if rest:
-            raise ValueError(f"expected whole frames of {size} bytes, found {len(raw)} bytes")
-        check_range(first_position, count, layout)
+        if len(raw) % layout.frame_bytes:
+            raise ValueError(f"expected whole frames of {layout.frame_bytes} bytes, found {len(raw)} bytes")
+        return self._write(first_position, Contiguous(raw, layout.frame_bytes))
+
+    def write_frames(self, first_position: int, frames: Sequence[memoryview]) -> list[Displaced]:
+        """
+        Store frames of consecutive positions that do not lie one after the other in memory, as `write_run` does.
+
+        Parameters
+        ----------
+        frames
+            The bytes of each.
+
+        Raises
+        ------
+        StorageError
+            If they could not be stored; the ledger then does not call them stored.
+        """
+        size = self.layout.frame_bytes
+        for frame in frames:
+            if len(frame) != size:
+                raise ValueError(f"expected frames of {size} bytes, found {len(frame)}")
+        return self._write(first_position, Scattered(frames))
+
+    def _write(self, first: int, pixels: Pixels) -> list[Displaced]:
+        layout = self.layout
+        count = len(pixels)
+        check_range(first, count, layout)
         if self._slots is None:
-            files.write_at(self._frames, raw, layout.frames_offset + first_position * size, layout.frames_path)
-            self._enter(first_position, count, raw)
+            pixels.write_at(self._frames, layout.frames_offset + first * layout.frame_bytes, layout.frames_path)
+            self._enter(first, pixels)
             return []
         displaced: list[Displaced] = []
         for done in range(0, count, layout.slots):
-            part = raw[done * size : (done + layout.slots) * size]
-            displaced += self._write_to_ring(self._slots, first_position + done, part)
+            part = pixels.part(done, min(done + layout.slots, count))
+            displaced += self._write_to_ring(self._slots, first + done, part)
         return displaced
 
-    def _enter(self, first: int, count: int, raw: memoryview) -> None:
+    def _enter(self, first: int, pixels: Pixels) -> None:
         """Write checksums, then ledger bytes."""
         layout = self.layout
+        count = len(pixels)
         if count > len(self._sums):
             self._sums = np.empty(count, dtype=np.uint64)
         sums = self._sums[:count]
-        checksums_into(sums, raw, layout.frame_bytes)
+        pixels.checksums_into(sums)
         files.write_at(self._own, files.bytes_of(sums), layout.checksums_offset + 8 * first, layout.path)
         self._ledger.set(first, count, FrameState.STORED)
 
-    def _write_to_ring(self, slots: Slots, first: int, raw: memoryview) -> list[Displaced]:
+    def _write_to_ring(self, slots: Slots, first: int, pixels: Pixels) -> list[Displaced]:
         layout = self.layout
         size = layout.frame_bytes
-        count = len(raw) // size
+        count = len(pixels)
         slot = first % layout.slots
-        before_wrap = min(count, layout.slots - slot) * size
-        pieces = [(slot * size, raw[:before_wrap]), (0, raw[before_wrap:])]
+        before_wrap = min(count, layout.slots - slot)
+        pieces = [(slot, pixels.part(0, before_wrap)), (0, pixels.part(before_wrap, count))]
         displaced: list[Displaced] = []
         # all marks come first: a reader that finds its frame still stored afterwards has read it whole
         for start, piece in pieces:
-            displaced += self._move_out(slots, start, start + len(piece))
+            displaced += self._move_out(slots, start * size, (start + len(piece)) * size)
         for start, piece in pieces:
-            if piece:
-                files.write_at(self._frames, piece, layout.frames_offset + start, layout.frames_path)
-        self._enter(first, count, raw)
+            if len(piece):
+                piece.write_at(self._frames, layout.frames_offset + start * size, layout.frames_path)
+        self._enter(first, pixels)
         slots.move_in(first, count)
         return displaced
 

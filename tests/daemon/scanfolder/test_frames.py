@@ -52,7 +52,10 @@ with FrameWriter(layout) as writer:
     writer.write_run(0, block[:5])
     resource.setrlimit(resource.RLIMIT_FSIZE, (layout.frames_offset + 10 * layout.frame_bytes + 1,) * 2)
     try:
-        writer.write_run(5, block[5:])
+        if sys.argv[2:] == ["parts"]:
+            writer.write_frames(5, [frame.reshape(-1).view("u1").data for frame in block[5:]])
+        else:
+            writer.write_run(5, block[5:])
     except StorageError as error:
         print(error)
     print((writer.ledger() == 1).sum())
@@ -98,6 +101,22 @@ def test_a_long_run_is_stored(tmp_path: Path) -> None:
         writer.write_run(0, frames)
         assert (reader.ledger() == FrameState.STORED).all()
         np.testing.assert_array_equal(reader.read(0, 6400), frames)
+
+
+def test_frames_that_do_not_lie_together_are_stored_as_if_they_did(tmp_path: Path) -> None:
+    whole, parts = (new_scan(tmp_path / name, scan_start((40, 40), (2, 3))) for name in "ab")
+    frames = pixels(whole)
+    with FrameWriter(whole) as writer, FrameWriter(parts) as other:
+        writer.write_run(3, frames[3:])
+        other.write_frames(3, [frame.reshape(-1).view(np.uint8).data for frame in frames[3:]])
+        for wrong in ([memoryview(bytes(11))], [memoryview(bytes(12)), memoryview(bytes(13))]):
+            with pytest.raises(ValueError, match="expected frames of 12 bytes"):
+                other.write_frames(0, wrong)
+    with FrameReader(whole) as reader, FrameReader(parts) as second:
+        np.testing.assert_array_equal(second.ledger(), reader.ledger())
+        np.testing.assert_array_equal(second.read(3, 1597), frames[3:])
+    with h5py.File(whole.path) as file, h5py.File(parts.path) as second_file:
+        np.testing.assert_array_equal(second_file["checksums"][3:], file["checksums"][3:])
 
 
 def test_positions_outside_the_scan_and_wrong_frames_are_refused(tmp_path: Path) -> None:
@@ -164,11 +183,12 @@ def test_a_writer_is_refused_while_another_program_may_change_the_file(tmp_path:
     FrameWriter(layout).close()
 
 
-def test_a_full_disk_is_a_storage_error_and_the_ledger_stays_true(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["whole", "parts"])
+def test_a_full_disk_is_a_storage_error_and_the_ledger_stays_true(tmp_path: Path, how: str) -> None:
     layout = new_scan(tmp_path / "s")
     # a limit of the file size stands for a disk without space; checksums and ledger lie before the frames
     assert max(layout.ledger_offset, layout.checksums_offset) < layout.frames_offset
-    full = run_child(FULL, layout.folder)
+    full = run_child(FULL, layout.folder, how)
     text, stored = full.stdout.splitlines()
     assert str(layout.path) in text
     assert "too large" in text

@@ -224,8 +224,11 @@ class Scans:
             yield self._end(series, 0)
 
     def _message(self, frames: SeriesFrames, part: Part) -> Arrival:
-        payload = frames.payload
-        if part.frames != frames.count:
+        payload, size = frames.payload, frames.size
+        parts = frames.parts[part.begin : part.begin + part.frames]
+        if parts:
+            size = size * part.frames // frames.count
+        elif part.frames != frames.count:
             found = len(payload)
             frame_bytes = prod(frames.frame_shape) * np.dtype(frames.dtype).itemsize
             if frames.encoding != "raw" or found != frames.count * frame_bytes:
@@ -243,8 +246,8 @@ class Scans:
             dtype=frames.dtype,
             encoding=frames.encoding,
         )
-        # each part keeps the whole message in memory
-        return Arrival(message, payload, frames.size + OVERHEAD_BYTES, part.frames)
+        # each part of a block keeps the whole of it in memory
+        return Arrival(message, payload, size + OVERHEAD_BYTES, part.frames, parts)
 
     def _id(self, series: str, scan: int = 0) -> str:
         name = f"{self._name}-{series}" if self._name else series

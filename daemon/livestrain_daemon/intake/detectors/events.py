@@ -53,8 +53,11 @@ class SeriesFrames:
     encoding: Encoding
     """As in the native protocol: `payload` is little-endian once unpacked."""
     payload: memoryview
+    """Of all frames together."""
     size: int
     """Bytes that came over the wire for it."""
+    parts: tuple[memoryview, ...] = ()
+    """Of each frame, where they are packed one by one; `payload` is empty then."""
 
 
 @dataclass(frozen=True, slots=True)

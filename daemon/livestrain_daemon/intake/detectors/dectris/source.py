@@ -15,10 +15,12 @@ from livestrain_daemon.intake.detectors.dectris.control import Arming, Control
 from livestrain_daemon.intake.detectors.dectris.legacy import LegacyDecoder
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.series import SeriesTracker
-from livestrain_daemon.intake.detectors.dectris.stream2 import decode_message
+from livestrain_daemon.intake.detectors.dectris.stream2 import MessageDecoder
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.merging import merged
 from livestrain_daemon.intake.detectors.permission import Permission
+from livestrain_daemon.intake.receiver import BATCH_BYTES, BATCH_MESSAGES
 
 PORTS = {"v1": 9999, "v2": 31001}
 MOST_PARTS = 16
@@ -129,16 +131,7 @@ class Dectris:
             yield from stream.troubles()
             yield None
             return
-        for one in told:
-            if isinstance(one, Trouble):
-                yield one
-                continue
-            for event in tracker.take(one, now):
-                if control and isinstance(event, SeriesStart):
-                    control.begun()
-                yield event
-            if control and tracker.finished is not None:
-                control.finished(tracker.finished)
+        yield from merged(_followed(told, tracker, control, now))
 
     def _ask_frames(self) -> int | None:
         try:
@@ -146,6 +139,22 @@ class Dectris:
         except RestError:
             # the count is a help only, and the control tells that the interface does not answer
             return None
+
+
+def _followed(
+    told: "list[Told | Trouble]", tracker: SeriesTracker, control: Control | None, now: float
+) -> Iterator[DetectorEvent]:
+    """What follows from messages that came at a time [s]."""
+    for one in told:
+        if isinstance(one, Trouble):
+            yield one
+            continue
+        for event in tracker.take(one, now):
+            if control and isinstance(event, SeriesStart):
+                control.begun()
+            yield event
+        if control and tracker.finished is not None:
+            control.finished(tracker.finished)
 
 
 def _aside(told: "SimpleQueue[Trouble | Unavailable]") -> Iterator[Trouble]:
@@ -176,6 +185,7 @@ class _Stream:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, settings: DectrisSettings) -> None:
         self._endpoint = endpoint
         self._largest = settings.largest_bytes
+        self._decoder = MessageDecoder(settings.largest_bytes)
         self._legacy = LegacyDecoder(settings.largest_bytes) if settings.stream == "v1" else None
         self._socket = context.socket(zmq.PULL)
         self._socket.set(zmq.RCVHWM, WAITING_MESSAGES)
@@ -204,19 +214,28 @@ class _Stream:
         self._socket.close()
 
     def next(self) -> list[Told | Trouble] | None:
-        """What the next message tells; None if none comes in a while."""
+        """What the messages tell that are there; None if none comes in a while."""
+        told: list[Told | Trouble] = []
+        size = 0
         try:
-            parts = self._receive()
+            for _ in range(BATCH_MESSAGES):
+                parts = self._receive()
+                told += self._read(parts)
+                size += sum(map(len, parts))
+                if size >= BATCH_BYTES:
+                    break
         except zmq.Again:
-            if not self._socket.poll(POLL_MS):
+            if not told and not self._socket.poll(POLL_MS):
                 return None
-            parts = self._receive()
+        return told
+
+    def _read(self, parts: list[memoryview]) -> list[Told | Trouble]:
         try:
             if self._legacy:
                 return list(self._legacy.take(parts))
             if len(parts) > 1:
                 raise BadMessage(f"stream v2: expected one part, found {len(parts)} or more; stream v1 has several")
-            return [decode_message(parts[0], self._largest)]
+            return [self._decoder.take(parts[0])]
         except BadMessage as error:
             return [Trouble("bad_message", f"{self._endpoint}: {error}", 1)]
 

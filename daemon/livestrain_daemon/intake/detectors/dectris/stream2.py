@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from livestrain_daemon.intake.detectors.dectris.cbor import Item, MalformedCbor, Tag, decode
+from livestrain_daemon.intake.detectors.dectris.layout import Layout, layout_of
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing, unpack
 from livestrain_daemon.intake.detectors.dectris.told import (
     MOST_CHANNELS,
@@ -27,6 +28,8 @@ from livestrain_wire.messages import FrameDtype
 SELF_DESCRIBED = 55799
 ROW_MAJOR = 40
 COMPRESSED = 56500
+MESSAGES_APART = 4
+"""After so many messages that are not laid out like an earlier one, another one is taken for an example."""
 LONGEST_ID = 41
 """Characters of the unique id of a series that may be part of its name."""
 
@@ -62,6 +65,44 @@ _SCALARS = (
     "pixel_mask_enabled",
     "virtual_pixel_interpolation_enabled",
 )
+
+
+class MessageDecoder:
+    """
+    Reads messages one after the other, quickly where one is laid out like the one before.
+
+    Parameters
+    ----------
+    largest
+        Refuse to unpack a pixel mask of more than this [bytes].
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._layout: Layout | None = None
+        self._patience = 0
+
+    def take(self, message: memoryview) -> Told:
+        """
+        What a message tells.
+
+        Raises
+        ------
+        BadMessage
+            If it is no message of this stream.
+        """
+        if self._layout is not None:
+            image = self._layout.image(message)
+            if image is not None:
+                self._patience = 0
+                return image
+        told = decode_message(message, self._largest)
+        if isinstance(told, Image):
+            # where no two messages are alike, looking for a layout each time would only cost time
+            self._patience -= 1
+            if self._patience < 0:
+                self._layout, self._patience = layout_of(message, told), MESSAGES_APART
+        return told
 
 
 def decode_message(message: memoryview, largest: int) -> Told:

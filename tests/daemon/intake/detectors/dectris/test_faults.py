@@ -10,7 +10,7 @@ import pytest
 from helpers.dectris import LARGEST, Taken, noise, pixels
 from livestrain_daemon.intake.detectors.dectris.legacy import LegacyDecoder
 from livestrain_daemon.intake.detectors.dectris.series import EARLY_SECONDS, SeriesTracker
-from livestrain_daemon.intake.detectors.dectris.stream2 import decode_message
+from livestrain_daemon.intake.detectors.dectris.stream2 import MessageDecoder
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesFrames, Trouble
 from livestrain_daemon.intake.payload import PayloadError
@@ -86,11 +86,11 @@ class Ledger:
 
 
 def decoder(form: Form) -> Callable[[list[bytes]], list[Told]]:
-    legacy = LegacyDecoder(LARGEST)
+    legacy, cbor = LegacyDecoder(LARGEST), MessageDecoder(LARGEST)
 
     def decode(parts: list[bytes]) -> list[Told]:
         views = [memoryview(part) for part in parts]
-        return legacy.take(views) if form == "legacy" else [decode_message(views[0], LARGEST)]
+        return legacy.take(views) if form == "legacy" else [cbor.take(views[0])]
 
     return decode
 
