@@ -14,22 +14,24 @@ import numpy as np
 import pytest
 
 from helpers.wire_daemon import WireDaemon
-from livestrain_client.cli import calibrate, exits, reference, status, stop, verbs, watch
+from livestrain_client.cli import arm, calibrate, exits, reference, status, stop, verbs, watch
 from livestrain_client.cli.calibrate import parse_positions
 from livestrain_client.cli.command import run
 from livestrain_client.cli.found import calibration_rows
 from livestrain_client.cli.reference import parse_region
 from livestrain_client.errors import BadRegion
+from livestrain_client.requests import Control
 from livestrain_wire.messages import (
     ApplyCalibrationRequest,
     CalibrateReply,
     CalibrateRequest,
+    DetectorStatus,
     ReferenceInfo,
     ReferenceRequest,
     StopRequest,
 )
 
-VERBS = ("watch", "status", "stop", "calibrate", "reference")
+VERBS = ("watch", "status", "arm", "stop", "calibrate", "reference")
 SHAPE = (8, 10)
 
 
@@ -37,6 +39,7 @@ SHAPE = (8, 10)
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real packages on the path: one with the client's verbs, one of a stranger."""
     own = "".join(f"{verb} = livestrain_client.cli.{verb}:app\n" for verb in VERBS)
+    own += "disarm = livestrain_client.cli.arm:disarm_app\n"
     strange = "wander = livestrain_daemon_absent.cli:app\ngreet = strange:app\nfall = strange:fall\n"
     (tmp_path / "strange.py").write_text(
         "import typer\n"
@@ -159,6 +162,28 @@ def test_an_endpoint_on_every_interface_is_reached_over_loopback(
     anywhere = daemon.control_endpoint.replace("127.0.0.1", "*")
     monkeypatch.setenv("LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT", anywhere)
     assert run(["status"]) == exits.OK
+
+
+def test_arm_and_disarm_say_what_holds_then(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["arm"]) == exits.OK
+    held = [daemon.armed]
+    assert run(["disarm"]) == exits.OK
+    assert [*held, daemon.armed] == [True, False]
+    told = capsys.readouterr()
+    assert (told.out, "accepted" in told.err, "ignored" in told.err) == ("", True, True)
+
+
+def test_status_says_what_the_detector_does_and_which_pixels_are_left_out(daemon: WireDaemon) -> None:
+    with Control(daemon.control_endpoint) as control:
+        reply = control.status()
+    assert {"detector", "left out"}.isdisjoint(status.status_fields(reply))
+    assert reply.plan is not None
+    plan = {**reply.plan.plan, "unusable": [[3, 4], [90, 1]], "corrections": {"saturation": 4095.0}}
+    detector = DetectorStatus(name="merlin", endpoint="tcp://merlin:6342", state="waiting", trouble="it is busy")
+    told = {"plan": reply.plan.model_copy(update={"plan": plan}), "detector": detector}
+    fields = status.status_fields(reply.model_copy(update=told))
+    assert fields["detector"] == "merlin tcp://merlin:6342: connected, waiting for a series to begin  (it is busy)"
+    assert fields["left out"] == "5 pixels and saturated ones, from 4095 counts on"
 
 
 def test_stop_asks_for_the_scan_or_the_daemon(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
@@ -486,5 +511,5 @@ def test_watch_gives_up_without_data(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_each_verb_module_has_its_app() -> None:
-    for module in (watch, status, stop, calibrate, reference):
+    for module in (watch, status, arm, stop, calibrate, reference):
         assert module.app.registered_commands

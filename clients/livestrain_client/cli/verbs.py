@@ -11,6 +11,8 @@ HELP = {
     "watch": "Show a scan while it is measured, save its maps, or wait for a condition.",
     "status": "Tell what the daemon is doing.",
     "scans": "List the scans of the spool; retain or delete some.",
+    "arm": "Accept scans again; begin a series of a detector that the daemon may arm.",
+    "disarm": "Ignore scans until further notice.",
     "stop": "End the scan in progress, or the daemon.",
     "calibrate": "Find the centre, disk radius and lattice again.",
     "reference": "Choose what strain is measured against.",
