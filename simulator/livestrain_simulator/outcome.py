@@ -47,7 +47,7 @@ def exit_codes() -> Iterator[None]:
     from pydantic import ValidationError  # noqa: PLC0415 - listing the verbs stays quick
     from zmq import ZMQError  # noqa: PLC0415
 
-    from livestrain_recordings.errors import NoFrames  # noqa: PLC0415
+    from livestrain_recordings.errors import ExtraMissing, NoFrames  # noqa: PLC0415
     from livestrain_simulator.errors import CannotListen, NobodyListens  # noqa: PLC0415
 
     # a scan whose sender is told to go must not leave its receiver waiting
@@ -58,7 +58,7 @@ def exit_codes() -> Iterator[None]:
         _fail(INTERRUPTED, error, "interrupted: the scan ends as aborted")
     except NoFrames as error:
         _fail(NO_DATA, error)
-    except (NobodyListens, CannotListen, ZMQError) as error:
+    except (ExtraMissing, NobodyListens, CannotListen, ZMQError) as error:
         _fail(UNAVAILABLE, error)
     except MemoryError as error:
         _fail(UNAVAILABLE, error, f"there is not enough memory for such a scan: {error}")

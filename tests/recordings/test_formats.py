@@ -209,3 +209,24 @@ def test_files_that_are_read_natively_need_no_rosettasciio(tmp_path: Path) -> No
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == ""
+
+
+def test_a_verb_without_rosettasciio_ends_with_69(tmp_path: Path) -> None:
+    path = tmp_path / "scan.mrc"
+    path.write_bytes(bytes(2000))
+    for app, options in (
+        ("livestrain_simulator.cli import replay_app as app", ["--endpoint", "ipc:///nowhere"]),
+        ("livestrain_daemon.analyse.cli import analyse_app as app", ["--spool", str(tmp_path / "spool")]),
+    ):
+        program = f"import sys; sys.modules['rsciio'] = None\nfrom {app}\napp()\n"
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path), *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stdout) == (69, "")
+        *_, last = done.stderr.splitlines()
+        assert last.endswith(f'{path}: a .mrc file needs the extra formats: pip install "livestrain[formats]"')
+        assert "Traceback" not in done.stderr

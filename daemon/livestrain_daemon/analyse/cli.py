@@ -157,12 +157,13 @@ def _exit_codes() -> Iterator[None]:
     from pydantic import ValidationError
 
     from livestrain_daemon.errors import ConfigError, DaemonError, StorageError
-    from livestrain_recordings.errors import NoFrames, UnusableRecording
+    from livestrain_recordings.errors import ExtraMissing, NoFrames, UnusableRecording
 
     codes: tuple[tuple[type[Exception], int], ...] = (
         (ConfigError, CONFIG),
         (StorageError, IO),
         (DaemonError, UNAVAILABLE),
+        (ExtraMissing, UNAVAILABLE),
         (NoFrames, NO_DATA),
         (UnusableRecording, USAGE),
         (ValidationError, USAGE),
