@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from helpers.waiting import wait_until
 from helpers.wire_daemon import WireDaemon
 from helpers.wire_scan import WireScan
+from livestrain_client.cli import exits
+from livestrain_client.cli.command import run
 from livestrain_client.live import Live
 from livestrain_client.updates import ScanBegan, ScanForgotten, Update
 from livestrain_wire.messages import Published, ScanStarted, StatusRequest
@@ -136,3 +139,17 @@ def test_a_scan_that_the_daemon_has_forgotten_stays_as_far_as_it_came(daemon: Wi
         asked = sum(isinstance(request, StatusRequest) for request in daemon.requests)
         live.poll(0.5)
         assert sum(isinstance(request, StatusRequest) for request in daemon.requests) <= asked + 1
+
+
+def test_watch_stays_with_a_named_scan_and_says_that_it_waits(
+    daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch = ["watch", "--maps-endpoint", daemon.maps_endpoint, "--control", daemon.control_endpoint, "--until-end"]
+    measure(daemon, 0)
+    assert run([*watch, "--scan", "scan-0"]) == exits.OK
+    assert "scan scan-0 3 x 5" in capsys.readouterr().out
+    assert run([*watch, "--scan", "scan-7", "--timeout", "0.3"]) == exits.NO_DATA
+    said = capsys.readouterr()
+    assert "no scan scan-7 in memory: waiting for it to begin" in said.err
+    assert "scan-0" not in said.out
+    assert run([*watch, "--scan", "scan-7", "--next"]) == exits.USAGE

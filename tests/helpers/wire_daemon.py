@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from helpers.waiting import wait_until
 from helpers.wire_messages import Reason, ended_of, plan_of, progress_of, reference_of, snapshot_of, values_of
-from helpers.wire_scan import WireScan, canned_reply
+from helpers.wire_scan import WireScan, canned_reply, scans_page
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
@@ -41,9 +41,13 @@ from livestrain_wire.messages import (
     ReferenceRequest,
     RefusalReason,
     Refused,
+    RemoveRequest,
     Request,
+    RetainRequest,
     Run,
     ScanEnded,
+    ScanEntry,
+    ScansRequest,
     ScanStart,
     ScanStarted,
     SnapshotRequest,
@@ -82,6 +86,8 @@ class WireDaemon:
         self.reference: ReferenceInfo | None = None
         """Told with the status."""
         self.scan: WireScan | None = None
+        self.history: list[ScanEntry] = []
+        """The scans of its spool, the newest first."""
         self._heartbeat_seconds = heartbeat_seconds
         self._largest_chunk = largest_chunk
         self._calls: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
@@ -331,8 +337,13 @@ class WireDaemon:
             return self._status(request), None
         if isinstance(request, ArmRequest):
             self.armed = request.armed
-        if isinstance(request, ArmRequest | StopRequest):
+        if isinstance(request, ArmRequest | StopRequest | RetainRequest | RemoveRequest):
             return Done(id=request.id, epoch=self.epoch), None
+        if isinstance(request, ScansRequest):
+            return scans_page(request, self.history, self.epoch), None
+        return self._reply_about_scan(request)
+
+    def _reply_about_scan(self, request: Request) -> tuple[Message, bytes | None]:
         if self.scan is None:
             return Refused(id=request.id, epoch=self.epoch, reason="no_scan", text="no scan yet"), None
         if isinstance(request, SnapshotRequest):

@@ -26,6 +26,9 @@ from livestrain_wire.messages import (
     Request,
     Run,
     ScanEnded,
+    ScanEntry,
+    ScansReply,
+    ScansRequest,
     ScanStart,
     ScanStarted,
     VectorMapInfo,
@@ -81,6 +84,19 @@ def vector_map_info(sampling: int = 1, dtype: Literal["float32", "float64"] = "f
         positions=4,
         vectors=side**2,
         intensity=float(side**2),
+    )
+
+
+def scans_page(request: ScansRequest, history: list[ScanEntry], epoch: str) -> ScansReply:
+    """A page of the history, as a daemon gives it."""
+    older = [entry for entry in history if request.before_ns is None or entry.began_ns < request.before_ns]
+    return ScansReply(
+        id=request.id,
+        epoch=epoch,
+        scans=tuple(older[: request.count]),
+        total=len(history),
+        size_bytes=sum(entry.size_bytes for entry in history),
+        more=len(older) > request.count,
     )
 
 

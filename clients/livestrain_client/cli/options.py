@@ -3,6 +3,9 @@
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
+
+from livestrain_wire.messages import ScanId
 
 ANY_HOST = ("//*:", "//0.0.0.0:")
 
@@ -12,6 +15,14 @@ def _connectable(endpoint: str) -> str:
     for any_host in ANY_HOST:
         endpoint = endpoint.replace(any_host, "//127.0.0.1:")
     return endpoint
+
+
+def scan_id(text: str) -> str:
+    """An id that a scan may have, from the command line."""
+    try:
+        return TypeAdapter[str](ScanId).validate_python(text)
+    except ValidationError as error:
+        raise typer.BadParameter(f"{text!r} cannot be the id of a scan") from error
 
 
 MapsEndpoint = Annotated[

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from livestrain_client.cli import exits
-from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
+from livestrain_client.cli.options import ControlEndpoint, Deadline, Json, scan_id
 from livestrain_client.cli.output import as_json, messages, results
 from livestrain_client.cli.verbs import missing_hint
 from livestrain_client.connection import CONTROL_ENDPOINT
@@ -29,13 +29,15 @@ PAGE = 256
 def scans(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="List so many, the newest.")] = 20,
     keep: Annotated[
-        list[str] | None, typer.Option("--keep", metavar="ID", help="Retain a scan whatever the spool's limits are.")
+        list[str] | None,
+        typer.Option("--keep", metavar="ID", parser=scan_id, help="Retain a scan whatever the spool's limits are."),
     ] = None,
     release: Annotated[
-        list[str] | None, typer.Option("--release", metavar="ID", help="Retain a scan no longer.")
+        list[str] | None, typer.Option("--release", metavar="ID", parser=scan_id, help="Retain a scan no longer.")
     ] = None,
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", metavar="ID", help="Delete the folder of a scan that is over.")
+        list[str] | None,
+        typer.Option("--remove", metavar="ID", parser=scan_id, help="Delete the folder of a scan that is over."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     spool: Annotated[Path | None, typer.Option(help="List the scans of this folder, without a daemon.")] = None,

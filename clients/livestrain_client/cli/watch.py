@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from livestrain_client.cli import exits
-from livestrain_client.cli.options import ControlEndpoint, Deadline, Json, MapsEndpoint
+from livestrain_client.cli.options import ControlEndpoint, Deadline, Json, MapsEndpoint, scan_id
 from livestrain_client.cli.output import messages, results
 from livestrain_client.cli.showing import JsonLines, PlainLines, Shower, TerminalView
 from livestrain_client.cli.verbs import needs_extra
@@ -44,7 +44,8 @@ def watch(
         bool, typer.Option("--next", help="Wait for the next scan where the last one is over already.")
     ] = False,
     scan: Annotated[
-        str | None, typer.Option(metavar="ID", help="Stay with this scan; wait for it where it has not begun.")
+        str | None,
+        typer.Option(metavar="ID", parser=scan_id, help="Stay with this scan; wait for it where it has not begun."),
     ] = None,
     when: Annotated[
         list[str] | None, typer.Option(help="End with exit code 4 when a position meets this: 'e_xx > 0.02'.")
