@@ -14,3 +14,9 @@ def test_the_example_of_the_configuration_s_page_can_be_used(tmp_path: Path, mon
     config = load_config(tmp_path / "config.toml")
     assert (config.spool.folder, config.workers.count) == (Path("/data/scans"), 4)
     assert [detector.name for detector in config.analysis.detectors] == ["bright_field", "ring"]
+
+
+@pytest.mark.parametrize("text", [text for _, text in snippets("how-to/connect-a-detector.md", "toml")])
+def test_every_configuration_of_a_detector_can_be_used(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    assert load_config(tmp_path / "config.toml").intake.model_fields_set
