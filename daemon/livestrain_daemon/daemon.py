@@ -17,7 +17,7 @@ from livestrain_daemon.dispatch.queue import JobQueue, Source
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.given import read_given
 from livestrain_daemon.health import HealthServer
-from livestrain_daemon.housekeeping import Housekeeper
+from livestrain_daemon.housekeeping import Housekeeper, named_scans
 from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_link import IntakeLink
@@ -84,7 +84,12 @@ class Daemon:
         self._pool = WorkerPool(self._sockets.workers, config.workers, self._start_worker)
         self._intake = IntakeLink(self._sockets.intake, self._start_intake)
         self._housekeeper = Housekeeper(
-            self._spool, config.spool.limits, self._scans, self._publisher, self._intake.send
+            self._spool,
+            config.spool.limits,
+            self._scans,
+            self._publisher,
+            self._intake.send,
+            named_scans(config.analysis, self._spool.folder),
         )
         requests = Requests(self._scans, self._pool, surroundings, self._arm, self._stop_from_client, self._housekeeper)
         self._control = Control(self._sockets.control, self._publisher.epoch, requests.handle)

@@ -2,12 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
 
 import structlog
 
 from livestrain_daemon.background import Background
+from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.publish.publisher import Publisher
@@ -56,6 +58,8 @@ class Housekeeper:
         Where events go.
     tell_intake
         Sends a message to the intake.
+    named
+        Ids of scans that the configuration names files of: the next daemon needs them.
     """
 
     def __init__(
@@ -65,12 +69,14 @@ class Housekeeper:
         scans: Scans,
         publisher: Publisher,
         tell_intake: Callable[[RoomMade], None],
+        named: Collection[str] = (),
     ) -> None:
         self._spool = spool
         self._limits = limits
         self._scans = scans
         self._publisher = publisher
         self._tell_intake = tell_intake
+        self._named = frozenset(named)
         self._history = History(spool.folder)
         self._reader, self._remover = Background("history"), Background("remove")
         self._changes = 0
@@ -158,7 +164,7 @@ class Housekeeper:
                 self.remove(scan_id, done, refuse)
             elif entry is None:
                 refuse("no_scan", f"no scan {scan_id} in {self._spool.folder}")
-            elif reason := _why_not(entry):
+            elif reason := _why_not(entry, self._named):
                 refuse("bad_request", reason)
             elif not self._remove(entry, "asked"):
                 refuse("internal", f"{entry.folder} cannot be removed: the log says why")
@@ -195,7 +201,10 @@ class Housekeeper:
             return
         listed, free = outcome
         entries = [entry for entry in self._as_they_are(listed) if entry.scan_id not in self._stuck]
-        verdict = decide(entries, self._expected, self._limits, free + self._open_elsewhere, wanted)
+        held = self._named | {
+            entry.scan_id for entry in entries if entry.state == "unfinished" and entry.scan_id in self._expected
+        }
+        verdict = decide(entries, held, self._limits, free + self._open_elsewhere, wanted)
         removed = [why for entry, why in verdict.remove if self._remove(entry, why)]
         self._tell_unmet(dict(verdict.unmet))
         if wanted:
@@ -265,8 +274,18 @@ def _as_it_is(entry: ScanEntry, hand: ScanInHand | None) -> ScanEntry:
     return entry.model_copy(update=update)
 
 
-def _why_not(entry: ScanEntry) -> str:
+def _why_not(entry: ScanEntry, named: Collection[str]) -> str:
     """Why a scan cannot be removed now; empty where it can."""
     if entry.state in {"receiving", "analysing"}:
         return f"scan {entry.scan_id} is not over: {entry.state}"
+    if entry.scan_id in named:
+        return f"scan {entry.scan_id} is named in the configuration, in [analysis]"
     return f"scan {entry.scan_id} is retained: release it first" if entry.retained else ""
+
+
+def named_scans(analysis: AnalysisConfig, spool: Path) -> set[str]:
+    """The scans of a spool that the configuration takes its plan or an image from."""
+    given = (analysis.plan, analysis.vacuum_probe, analysis.usable_pixels, analysis.dark, analysis.gain)
+    inside = (path.resolve() for path in given if path is not None)
+    root = spool.resolve()
+    return {path.relative_to(root).parts[0] for path in inside if root in path.parents}

@@ -1,6 +1,6 @@
 """The spool within its limits, with scans in memory that must not be touched."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import pytest
 from daemon.desk import EVERYTHING, Desk, entries, only
 from helpers.waiting import wait_until
 from livestrain_daemon import housekeeping
+from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import StorageError
-from livestrain_daemon.housekeeping import Housekeeper
+from livestrain_daemon.housekeeping import Housekeeper, named_scans
 from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.retention import Limits
 from livestrain_daemon.scanfolder import Spool
@@ -24,11 +25,11 @@ HUGE = 1 << 60
 class Kept:
     """A desk with a housekeeper."""
 
-    def __init__(self, desk: Desk, limits: Limits) -> None:
+    def __init__(self, desk: Desk, limits: Limits, named: Collection[str] = ()) -> None:
         self.desk = desk
         self.told: list[RoomMade] = []
         self.spool = Spool.joined(desk.folder)
-        self.keeper = Housekeeper(self.spool, limits, desk.scans, desk.publisher, self.told.append)
+        self.keeper = Housekeeper(self.spool, limits, desk.scans, desk.publisher, self.told.append, named)
 
     def scan(self, scan_id: str) -> None:
         """A scan that begins, is analysed and ends."""
@@ -88,8 +89,8 @@ def _desk(folder: Path) -> Iterator[Callable[..., Kept]]:
     made: list[Kept] = []
     with Desk(folder) as desk:
 
-        def make(**limits: int) -> Kept:
-            made.append(Kept(desk, Limits(**limits)))
+        def make(named: Collection[str] = (), **limits: int) -> Kept:
+            made.append(Kept(desk, Limits(**limits), named))
             return made[-1]
 
         yield make
@@ -271,6 +272,37 @@ def test_a_scan_that_cannot_be_removed_is_told_and_left(kept: Callable[..., Kept
     spool.scan("c")
     spool.settle()
     assert spool.left() == ["a", "c"]
+
+
+def test_a_scan_that_goes_on_and_ends_is_like_any_other(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    spool.keeper.expect("a")
+    for name in "ab":
+        spool.scan(name)
+    spool.settle()
+    assert spool.left() == ["b"]
+
+
+def test_a_scan_that_the_configuration_names_stays(kept: Callable[..., Kept]) -> None:
+    spool = kept(named={"a"}, scans=1)
+    for name in "abc":
+        spool.scan(name)
+    spool.settle()
+    assert spool.left() == ["a", "c"]
+    assert spool.removed_by_hand("a") == "scan a is named in the configuration, in [analysis]"
+
+
+def test_the_scans_that_the_configuration_names_are_those_with_its_files(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "spool")
+    spool = tmp_path / "spool"
+    analysis = AnalysisConfig(
+        plan=spool / "a" / "results-0001.h5",
+        vacuum_probe=tmp_path / "link" / "b" / "image.npy",
+        dark=tmp_path / "dark.npy",
+        gain=spool / "c",
+    )
+    assert named_scans(analysis, spool) == {"a", "b", "c"}
+    assert named_scans(AnalysisConfig(), spool) == set()
 
 
 def test_a_retained_scan_has_it_in_its_journal(kept: Callable[..., Kept]) -> None:
