@@ -20,6 +20,9 @@ from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 SLACK_BYTES = 64
 """So many bytes too many, or a header that is longer by so much, are not an image more."""
 
+FARTHEST_IMAGES = 4
+"""So far behind an image the next header is looked for before the image is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -100,26 +103,44 @@ class ImageSplitter:
         if len(self._inbox) < after:
             # an image larger than those before it may be one whose header is damaged
             return self._cut_short(header) if quiet or 0 < self._usual < after else None
-        follows = self._follows(after, quiet)
-        if follows is None:
-            return None
-        cut = None if follows else self._cut_short(header)
-        return cut or self._whole(header)
+        if self._follows(after):
+            return self._whole(header)
+        return self._judged(header, quiet) if quiet or len(self._inbox) >= after + SHORTEST_BEGINNING else None
 
     def _header(self, at: int) -> ImageHeader | None:
         return image_header(bytes(self._inbox.view(at, at + LONGEST_HEADER)), self._largest)
 
-    def _follows(self, after: int, quiet: bool) -> bool | None:
-        """Whether a header is what follows an image; None if it cannot be told yet."""
-        behind = len(self._inbox) - after
-        if behind < SHORTEST_BEGINNING:
-            return False if quiet else None
+    def _follows(self, after: int) -> bool:
+        """Whether a header is what follows an image."""
+        if len(self._inbox) < after + SHORTEST_BEGINNING:
+            return False
         try:
             self._header(after)
         except WrongMessage:
-            # where bytes are missing, the next header has begun inside the image and may end behind it
-            return None if behind < LONGEST_HEADER and not quiet else False
+            return False
         return True
+
+    def _judged(self, header: ImageHeader, quiet: bool) -> Image | Junk | None:
+        """
+        An image that no header follows; None if more bytes are needed.
+
+        Either the next header is damaged, and the one behind it is whole images away, or bytes are missing here.
+        """
+        length = header.length + header.size
+        at = self._search(header.length)
+        if at is None and not quiet and len(self._inbox) < (1 + FARTHEST_IMAGES) * length + LONGEST_HEADER:
+            return None
+        if at is not None and at < length:
+            return self._cut_short(header)
+        odd = ((len(self._inbox) if at is None else at) - length) % length
+        if min(odd, length - odd) <= min(SLACK_BYTES, length // 4):
+            return self._whole(header)
+        self._usual = length
+        skipped = len(self._inbox) if at is None else at
+        self._inbox.skip(skipped)
+        self._looked_at = 0
+        text = f"expected the next image after {length} bytes, found no beginning of one in {skipped}"
+        return Junk("bad_message", text, self._images_in(skipped))
 
     def _whole(self, header: ImageHeader) -> Image:
         self._usual = header.length + header.size

@@ -29,6 +29,9 @@ _SURE = re.compile(
 ENOUGH_BYTES = 2 * HEADER_BYTES
 """A header and the one behind it."""
 
+LEAST_RESERVED = 14
+"""Bytes at the end of each header that are zero."""
+
 
 @dataclass(frozen=True, slots=True)
 class Whole:
@@ -115,7 +118,12 @@ class MessageSplitter:
         if behind < ENOUGH_BYTES and not quiet:
             # what is inside of it cannot be told yet
             return None
-        return self._cut_short(header, quiet) or self._whole(header)
+        cut = self._cut_short(header, quiet)
+        if cut or not isinstance(header, Chunk) or self._is_damaged_header(after):
+            return cut or self._whole(header)
+        self._inbox.skip(after)
+        self._heed(header)
+        return CutShort(header, f"expected a header behind {after} bytes of a message, found other bytes")
 
     def _whole(self, header: Header) -> Whole:
         after = HEADER_BYTES + header.body_bytes
@@ -157,6 +165,11 @@ class MessageSplitter:
         except WrongMessage:
             return False
         return self._is_expected(header) or _SURE.match(data) is not None
+
+    def _is_damaged_header(self, at: int) -> bool:
+        """Whether what follows a message has been a header: then the message itself is whole."""
+        data = bytes(self._inbox.view(at, at + HEADER_BYTES))
+        return not any(data[-LEAST_RESERVED:])
 
     def _is_expected(self, header: Header) -> bool:
         """Whether it says what only a header says."""

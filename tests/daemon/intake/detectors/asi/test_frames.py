@@ -157,7 +157,7 @@ def test_without_numbers_the_rest_of_a_measurement_whose_connection_was_lost_is_
     assert kinds(heard) == [("wrong_count", 0), *[("wrong_count", 1)] * 5]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.one_of(

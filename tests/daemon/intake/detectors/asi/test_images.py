@@ -89,6 +89,14 @@ def test_several_damaged_ones_in_a_row_are_counted_by_their_bytes() -> None:
     assert numbers(split(b"".join(parts))) == [0, 1, 2, "lost 3", 6, 7]
 
 
+def test_an_image_whose_end_is_missing_is_not_filled_with_the_next_one_whose_header_is_damaged() -> None:
+    parts = [sent(frame) for frame in FRAMES]
+    parts[3] = parts[3][: len(parts[3]) // 2]
+    parts[4] = b"\xff\xff" + parts[4][2:]
+    assert numbers(split(b"".join(parts))) == [0, 1, 2, "lost 2", 5, 6, 7]
+    assert numbers(split(b"".join(parts[:5]))) == [0, 1, 2, "lost 2"]
+
+
 def test_an_image_whose_end_never_comes_is_told_at_the_end() -> None:
     whole = b"".join(map(sent, FRAMES))
     assert numbers(split(whole[:-10])) == [0, 1, 2, 3, 4, 5, 6, "lost 1"]
@@ -119,7 +127,7 @@ def test_memory_is_bounded_whatever_is_announced_and_sent() -> None:
         assert len(inbox.space()) <= FIRST_BYTES + 8 * ROOM_BYTES
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.one_of(

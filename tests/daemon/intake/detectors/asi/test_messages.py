@@ -72,36 +72,37 @@ def test_messages_come_out_as_they_went_in_however_the_bytes_are_cut(at_once: in
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda one: one[: len(one) // 2], ["cut Chunk"]),
-        (lambda one: one[:-1], ["cut Chunk"]),
-        (lambda one: one[:32], ["cut Chunk"]),
-        (lambda one: one[:20], ["cut Chunk"]),
-        (lambda one: one[:10], ["lost bad_message"]),
-        (lambda one: one + b"\x07" * 9, ["Chunk", "lost bad_message"]),
-        (lambda one: b"\x09" + one[1:], ["lost bad_message"]),
-        (lambda one: one[:6] + b"\xff\xff\xff\xff" + one[10:], ["lost bad_message"]),
-        (lambda one: one[40:], ["lost bad_message"]),
-        (lambda one: b"", []),
-        (lambda one: b"\xff" * 20_000, ["lost bad_message"]),
+        (lambda one: one[: len(one) // 2], ["Chunk", "cut Chunk"]),
+        (lambda one: one[:-1], ["Chunk", "cut Chunk"]),
+        (lambda one: one[:32], ["Chunk", "cut Chunk"]),
+        (lambda one: one[:20], ["Chunk", "cut Chunk"]),
+        (lambda one: b"\x09" + one[1:], ["Chunk", "lost bad_message"]),
+        (lambda one: one[:6] + b"\xff\xff\xff\xff" + one[10:], ["Chunk", "lost bad_message"]),
+        (lambda one: b"", ["Chunk"]),
+        # where no header has ever been, the message before may have lost its end
+        (lambda one: one + b"\x07" * 9, ["Chunk", "cut Chunk", "lost bad_message"]),
+        (lambda one: one[:10], ["cut Chunk", "lost bad_message"]),
+        (lambda one: one[40:], ["cut Chunk", "lost bad_message"]),
+        (lambda one: b"\xff" * 20_000, ["cut Chunk", "lost bad_message"]),
     ],
     ids=[
         "half",
         "one byte short",
         "header only",
         "half a header",
-        "a third of a header",
-        "too long",
         "other kind",
         "huge",
-        "no header",
         "none",
+        "too long",
+        "a third of a header",
+        "no header",
         "junk",
     ],
 )
 def test_the_stream_is_taken_up_again_behind_a_damaged_message(at_once: int, change: Any, expected: list[str]) -> None:
     messages = list(MESSAGES)
     messages[3] = change(messages[3])
-    assert split(b"".join(messages), at_once) == [*NAMES[:3], *expected, *NAMES[4:]]
+    assert split(b"".join(messages), at_once) == [*NAMES[:2], *expected, *NAMES[4:]]
 
 
 def test_the_last_message_of_a_scan_may_be_cut_short() -> None:
@@ -147,7 +148,7 @@ def test_memory_is_bounded_whatever_is_announced_and_sent() -> None:
         assert len(inbox.space()) <= FIRST_BYTES + 8 * ROOM_BYTES
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.one_of(st.binary(max_size=70), st.sampled_from([*MESSAGES[:3], *MESSAGES[-2:]])), max_size=10),
     st.integers(1, 300),

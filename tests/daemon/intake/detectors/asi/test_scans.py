@@ -197,7 +197,7 @@ def test_another_version_or_form_is_refused_with_one_line(begin: bytes, text: st
     assert {other.kind for other in others} <= {"unknown_scan", "bad_message"}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([ACQUISITION, *SCAN, LAST])), max_size=12),
     st.integers(1, 3000),
