@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -230,3 +231,36 @@ def test_a_verb_without_rosettasciio_ends_with_69(tmp_path: Path) -> None:
         *_, last = done.stderr.splitlines()
         assert last.endswith(f'{path}: a .mrc file needs the extra formats: pip install "livestrain[formats]"')
         assert "Traceback" not in done.stderr
+
+
+def write_velox(path: Path, frames: Any) -> None:
+    """A stack as Velox keeps it: the frames along the last axis, and JSON for each."""
+    facts = {
+        "Core": {"MetadataDefinitionVersion": "7.9"},
+        "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1700000000"}},
+        "Scan": {"DwellTime": "1e-3", "FrameTime": "1"},
+        "BinaryResult": {
+            "Detector": "Ceta", "PixelSize": {"width": "1e8", "height": "1e8"}, "PixelUnitX": "1/m",
+            "PixelUnitY": "1/m", "Offset": {"x": "0", "y": "0"},
+        },
+        "Detectors": {"Detector-0": {"DetectorName": "Ceta", "DetectorType": "ImagingDetector"}},
+    }  # fmt: skip
+    text = np.frombuffer(json.dumps(facts).encode().ljust(2000, b"\0"), np.uint8)
+    with h5py.File(path, "w") as file:
+        file["Version"] = np.array([json.dumps({"format": "Velox", "version": "1.5"}).encode()])
+        group = file.create_group("Data/Image/0123456789abcdef0123456789abcdef")
+        turned = frames.transpose(1, 2, 0)
+        group.create_dataset("Data", data=turned, chunks=(*turned.shape[:2], 1))
+        group["Metadata"] = np.repeat(text[:, np.newaxis], len(frames), axis=1)
+        group["FrameLookupTable"] = np.arange(len(frames))[:, np.newaxis]
+        for name in ("Presentation", "Displays/ImageDisplay", "Operations"):
+            file.create_group(name)
+
+
+@needs_rosettasciio
+def test_frames_of_velox_lie_along_the_last_axis_and_are_turned(tmp_path: Path) -> None:
+    stack = CUBE.reshape(30, 16, 24)
+    write_velox(tmp_path / "stack.emd", stack)
+    np.testing.assert_array_equal(whole(tmp_path / "stack.emd"), stack)
+    with open_recording(tmp_path / "stack.emd") as recording:
+        assert recording.facts["pixel_size_per_nm"] == 0.1
