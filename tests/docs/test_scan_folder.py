@@ -13,6 +13,7 @@ import livestrain_daemon.scan
 from docs.pages import read, rows, section
 from helpers.rig import RenderedScan, Rig
 from livestrain_daemon.scanfolder import FrameState, ResultState, Ring, create_frames
+from livestrain_daemon.scanfolder.history import RELEASED, RETAINED
 from livestrain_wire.messages import ScanStart
 
 PAGE = read("reference/scan-folder.md")
@@ -93,7 +94,8 @@ def test_the_journal_s_lines_are_on_the_page(folder: Path) -> None:
     described = _described("journal.jsonl")
     package = Path(livestrain_daemon.scan.__file__).parent
     source = "".join(path.read_text(encoding="utf-8") for path in package.glob("*.py"))
-    assert set(described) == {*re.findall(r'\._?note\(\s*"(\w+)"', source), "scan_started", "scan_resumed"}
+    elsewhere = {"scan_started", "scan_resumed", RETAINED, RELEASED}
+    assert set(described) == {*re.findall(r'\._?note\(\s*"(\w+)"', source), *elsewhere}
     for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         fields = set(re.findall(r"`(\w+)`", f"`{described[entry['kind']][0]}`"))

@@ -17,6 +17,7 @@ from livestrain_client.cli.command import run
 from livestrain_client.rig.processes import livestrain
 from livestrain_daemon.config import AnalysisConfig, load_config
 from livestrain_daemon.given import read_given
+from livestrain_daemon.retention import Limits
 from livestrain_simulator.sender import FrameSender
 
 NOT_RUN = ("make ", ". ", "livestrain serve", "livestrain stop daemon", "LIVESTRAIN_")
@@ -134,6 +135,16 @@ def test_a_file_opened_while_another_handle_is_open_is_not_fresh(tmp_path: Path)
         assert ledger[0] == 1
     with h5py.File(path) as fresh:
         assert fresh["ledger"][0] == 1
+
+
+def test_scans_are_listed_and_kept(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    reader.follow("how-to/scan-continuously.md")
+    said = capsys.readouterr()
+    assert "mine ended 1024 0 " in said.out
+    assert said.err.splitlines()[-2:] == ["mine is retained", "mine is no longer retained"]
+    ((_, text),) = snippets("how-to/scan-continuously.md", "toml")
+    Path("livestrain.toml").write_text(text)
+    assert load_config(Path("livestrain.toml")).spool.limits == Limits(200, 4000000 << 20, 200000 << 20)
 
 
 def test_plan_and_reference_can_be_changed(reader: Reader) -> None:
