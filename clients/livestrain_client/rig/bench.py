@@ -3,7 +3,8 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,6 +28,7 @@ from livestrain_client.rig.processes import (
     free_ports,
     simulator,
 )
+from livestrain_client.rig.rates import Form, compare, packed_stream, show
 from livestrain_client.updates import MapChanged
 
 app = typer.Typer(
@@ -61,7 +63,7 @@ Frames = Annotated[int, typer.Option(min=COLUMNS, help="Frames to stream, rounde
 Side = Annotated[int, typer.Option("--shape", min=32, max=4096, help="Side of a frame [px].")]
 Rate = Annotated[str, typer.Option(callback=check_rate, help="Frames per second, or max.")]
 FixedRate = Annotated[str, typer.Option(callback=check_fixed_rate, help="Frames per second.")]
-Encoding = Literal["raw", "lz4", "bslz4"]
+Encoding = Literal["raw", "none", "lz4", "bslz4"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes.")]
 SpoolFolder = Annotated[
@@ -117,13 +119,25 @@ def stream(
     rate: Rate = "max",
     storage: Storage = "ring",
     frames_per_message: Annotated[int, typer.Option(min=1, help="Frames in one message.")] = 32,
-    encoding: Annotated[Encoding, typer.Option(help="How payloads are packed.")] = "raw",
+    encoding: Annotated[Encoding, typer.Option(help="How payloads are packed; none is raw.")] = "raw",
+    form: Annotated[Form | None, typer.Option("--as", help="Measure the intake alone, with this protocol.")] = None,
+    dose: Annotated[float, typer.Option(min=0, help="Electrons per frame, with --as.")] = 1e5,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds, with --as.")] = 5,
     spool: SpoolFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Frames through the whole path: 21 disks tracked, lattice, strain, two virtual detectors, centre of mass."""
-    setting = Setting(side, frames, rate, workers, storage, frames_per_message, encoding)
-    _print([_measure(setting, spool)], as_json)
+    """
+    Frames through the whole path: 21 disks tracked, lattice, strain, two virtual detectors, centre of mass.
+
+    With --as: frames into the intake only, by that protocol and by our own in turns.
+    """
+    if form is not None:
+        with _place(storage, spool) as folder:
+            sent = packed_stream(form, encoding, (frames, COLUMNS), side, dose, frames_per_message)
+            show(compare(sent, repeats, storage, folder), as_json)
+        return
+    encoding = "raw" if encoding == "none" else encoding
+    _print([_measure(Setting(side, frames, rate, workers, storage, frames_per_message, encoding), spool)], as_json)
 
 
 @app.command()
@@ -168,11 +182,18 @@ def memory(
 
 
 def _measure(setting: Setting, spool: Path | None) -> Measured:
+    with _place(setting.storage, spool) as folder:
+        return _run(setting, folder)
+
+
+@contextmanager
+def _place(storage: str, spool: Path | None) -> Iterator[Path]:
+    """A folder for a run; what goes wrong in it ends this process."""
     end_on_sigterm()
     try:
-        in_memory = MEMORY_FOLDER if setting.storage == "ring" and MEMORY_FOLDER.is_dir() else None
+        in_memory = MEMORY_FOLDER if storage == "ring" and MEMORY_FOLDER.is_dir() else None
         with tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=spool or in_memory) as folder:
-            return _run(setting, Path(folder))
+            yield Path(folder)
     except Unavailable as error:
         typer.echo(f"livestrain bench: {error}", err=True)
         raise typer.Exit(69) from error
