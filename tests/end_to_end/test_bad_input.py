@@ -114,6 +114,29 @@ def test_a_detector_that_can_never_work_ends_the_daemon_with_the_reason(tmp_path
     assert _last_line(outcome.stderr) == "livestrain serve: the intake gave up: its own message says why"
 
 
+def test_a_setting_that_a_detector_refuses_ends_the_daemon_with_the_reason(tmp_path: Path) -> None:
+    """The twin, a detector that is armed, is in test_arming."""
+    with emulated(noise(4, 8, 8)) as server:
+        ports = {"stream_port": server.emulator.outlet.port("cbor"), "rest_port": server.port}
+        table = {"host": "127.0.0.1", "arm": {"detector": {"trigger_mode": "now"}}, **ports}
+        outcome = _serve(tmp_path, {"intake__dectris": json.dumps(table)})
+    assert outcome.returncode == 69
+    (line,) = [line for line in outcome.stderr.splitlines() if "the detector cannot be used" in line]
+    assert "config/trigger_mode" in line
+    assert "found 400" in line
+
+
+def test_a_list_of_positions_that_makes_no_sense_is_refused_with_its_name(tmp_path: Path) -> None:
+    """The twin, one that makes sense, is in the tests of the intake."""
+    (tmp_path / "list.csv").write_text("0,0\n5,5\n")
+    table = {"shape": [2, 2], "positions": str(tmp_path / "list.csv")}
+    outcome = _serve(tmp_path, {"intake__scan": json.dumps(table)})
+    assert outcome.returncode == 78
+    line = _last_line(outcome.stderr)
+    assert "intake.scan.positions: expected positions within 2 x 2" in line
+    assert line.endswith("list.csv, found [5, 5] for frame 1")
+
+
 def test_a_spool_in_use_is_refused(tmp_path: Path, rig: Rig) -> None:
     outcome = _serve(tmp_path, {"spool__folder": str(rig.spool)})
     assert outcome.returncode == 69
