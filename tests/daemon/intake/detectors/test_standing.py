@@ -1,6 +1,13 @@
 """What main hears of a detector."""
 
-from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.events import (
+    Connection,
+    DetectorEvent,
+    SeriesEnd,
+    SeriesFrames,
+    SeriesStart,
+    Trouble,
+)
 from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.messages import DetectorSeen
 from livestrain_wire.messages import Message
