@@ -102,7 +102,7 @@ class ImageSplitter:
         after = header.length + header.size
         if len(self._inbox) < after:
             # an image larger than those before it may be one whose header is damaged
-            return self._cut_short(header) if quiet or 0 < self._usual < after else None
+            return self._cut_short(header) if quiet or 0 < self._usual < after - SLACK_BYTES else None
         if self._follows(after):
             return self._whole(header)
         return self._judged(header, quiet) if quiet or len(self._inbox) >= after + SHORTEST_BEGINNING else None

@@ -81,14 +81,15 @@ class AsiDetector:
     """
 
     def __init__(self, settings: AsiSettings) -> None:
-        self._settings = settings
+        self.settings = settings
+        """Where it is and what it sends."""
         self._serval = None if settings.rest_port is None else Serval(settings.host, settings.rest_port)
         self._told = ""
 
     @property
     def endpoint(self) -> str:
         """Where it is, or where it is awaited, for people."""
-        return f"tcp://{self._settings.listen or self._settings.host}:{self._settings.port}"
+        return f"tcp://{self.settings.listen or self.settings.host}:{self.settings.port}"
 
     def events(self, stop: Event) -> Generator[DetectorEvent | None, None, None]:
         """
@@ -122,7 +123,7 @@ class AsiDetector:
                 yield from _waited(pause, reading, stop)
 
     def _reading(self) -> Reading:
-        settings = self._settings
+        settings = self.settings
         if settings.form == "tpx3":
             return ScanReading(settings.patience, settings.largest_bytes)
         inquiry = self._serval or NobodyAsked()
@@ -130,7 +131,7 @@ class AsiDetector:
 
     def _server(self) -> socket.socket:
         """The socket that listens; one that does not where the detector is connected to."""
-        settings = self._settings
+        settings = self.settings
         if settings.listen is None:
             return socket.socket()
         try:
@@ -141,8 +142,8 @@ class AsiDetector:
         return server
 
     def _connected(self, server: socket.socket, stop: Event) -> Generator[None, None, socket.socket]:
-        if self._settings.listen is None:
-            return (yield from connected(self._settings.host, self._settings.port, stop))
+        if self.settings.listen is None:
+            return (yield from connected(self.settings.host, self.settings.port, stop))
         while True:
             try:
                 connection, _ = server.accept()
