@@ -61,6 +61,9 @@ class _Early:
     number: int
     """Of the series."""
     since: float
+    """When the first one came [s]."""
+    came: int
+    """How many images had come before, of any series."""
     images: list[Image] = field(default_factory=list)
     size: int = 0
 
@@ -90,8 +93,10 @@ class SeriesTracker:
         self._ask_mask = ask_mask
         self._open: _Open | None = None
         self._early: dict[str, _Early] = {}
-        self._heard = float("-inf")
-        """When the last image came of a series in progress [s]."""
+        self._came = 0
+        """Images so far, of any series."""
+        self._heard = 0
+        """How many had come with the last one of a series in progress."""
         self._finished: int | None = None
         self._ended: OrderedDict[str, None] = OrderedDict()
 
@@ -142,14 +147,15 @@ class SeriesTracker:
         return events
 
     def _take_image(self, image: Image, now: float) -> list[DetectorEvent]:
+        self._came += 1
         opened = self._open
         if opened and opened.header.series == image.series:
-            self._heard = now
+            self._heard = self._came
             return self._frame(opened, image)
         if image.series in self._ended or (opened and image.number < opened.header.number):
             return [self._stray(image.series)]
         events: list[DetectorEvent] = []
-        early = self._early.setdefault(image.series, _Early(image.series, image.number, now))
+        early = self._early.setdefault(image.series, _Early(image.series, image.number, now, self._came))
         early.images.append(image)
         early.size += image.size
         if len(self._early) > EARLY_SERIES:
@@ -262,7 +268,7 @@ class SeriesTracker:
     def _decide(self, early: _Early, now: float) -> list[DetectorEvent]:
         """What becomes of images that wait no longer for their header: a series without one, or nothing."""
         # a detector does not take images of two series at a time
-        if len(early.images) >= EARLY_IMAGES and self._heard < early.since:
+        if len(early.images) >= EARLY_IMAGES and self._heard < early.came:
             return self._begin_without_header(early, now)
         del self._early[early.series]
         stray = self._stray(early.series)
