@@ -37,6 +37,10 @@ class _Series:
     division: Division
     scan: int | None = None
     """The scan in progress, from 0; None before the first frame of one."""
+    scan_id: str = ""
+    """Its id."""
+    first: int = 0
+    """Number of its first frame."""
     doubted: int | None = None
     """A scan that one frame was of, by its number, while more than one before it would have been lost."""
     over: bool = False
@@ -111,11 +115,13 @@ class Scans:
     def _scan(self, series: _Series, scan: int) -> Iterator[Arrival]:
         """The start of a scan, and the end of the one before."""
         if series.scan is not None:
-            yield self._end(series, series.scan)
+            yield self._end(series)
         series.scan, series.doubted = scan, None
+        series.scan_id = self._id(series.start.series, scan)
+        series.first = series.division.skip + scan * series.division.period
         start, geometry, table = series.start, self._geometry, self._positions
         message = ScanStart(
-            scan_id=self._id(start.series, scan),
+            scan_id=series.scan_id,
             scan_shape=series.shape,
             frame_shape=start.frame_shape,
             dtype=start.dtype,
@@ -132,8 +138,8 @@ class Scans:
         size = OVERHEAD_BYTES + (len(payload) if payload else 0)
         yield Arrival(message, payload, size, unusable=start.unusable)
 
-    def _end(self, series: _Series, scan: int, aborted: bool = False) -> Arrival:
-        end = ScanEnd(scan_id=self._id(series.start.series, scan), reason="aborted" if aborted else "complete")
+    def _end(self, series: _Series, aborted: bool = False) -> Arrival:
+        end = ScanEnd(scan_id=series.scan_id, reason="aborted" if aborted else "complete")
         return Arrival(end, size=OVERHEAD_BYTES)
 
     def _ended(self, end: SeriesEnd) -> Iterator[Arrival]:
@@ -142,7 +148,7 @@ class Scans:
             message = ScanEnd(scan_id=self._id(end.series), reason="aborted" if end.aborted else "complete")
             yield Arrival(message, size=OVERHEAD_BYTES)
         elif series.scan is not None and not series.over:
-            yield self._end(series, series.scan, end.aborted)
+            yield self._end(series, end.aborted)
             series.scan = None
 
     def _wrong_count(self, series: _Series) -> str:
@@ -186,7 +192,15 @@ class Scans:
         series = self._series
         if series is None or series.start.series != frames.series:
             # the session knows what to say of frames that nobody has announced
-            yield self._message(frames, Part(Place.SCAN, 0, frames.first, 0, frames.count))
+            part = Part(Place.SCAN, 0, frames.first, 0, frames.count)
+            yield self._message(frames, part, self._id(frames.series))
+            return
+        begin = frames.first - series.first
+        # nearly all frames: looked at no closer than this
+        if series.scan is not None and 0 <= begin <= series.division.frames - frames.count:
+            series.doubted = None
+            part = Part(Place.SCAN, series.scan, begin, 0, frames.count)
+            yield self._message(frames, part, series.scan_id)
             return
         for part in series.division.parts(frames.first, frames.count):
             if part.place is Place.SCAN:
@@ -210,7 +224,8 @@ class Scans:
             return
         else:
             series.doubted = None
-        yield self._message(frames, part)
+        scan_id = series.scan_id if part.scan == series.scan else self._id(frames.series, part.scan)
+        yield self._message(frames, part, scan_id)
 
     def _beyond(self, series: _Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
         rows, columns = series.shape
@@ -221,9 +236,9 @@ class Scans:
         yield _trouble("wrong_index", text, part.frames, frames.size)
         if series.outlasts_its_scan and not series.over:
             series.over = True
-            yield self._end(series, 0)
+            yield self._end(series)
 
-    def _message(self, frames: SeriesFrames, part: Part) -> Arrival:
+    def _message(self, frames: SeriesFrames, part: Part, scan_id: str) -> Arrival:
         payload, size = frames.payload, frames.size
         parts = frames.parts[part.begin : part.begin + part.frames]
         if parts:
@@ -239,7 +254,7 @@ class Scans:
                 return _trouble("wrong_index", text, part.frames, frames.size)
             payload = payload[part.begin * frame_bytes : (part.begin + part.frames) * frame_bytes]
         message = Frames(
-            scan_id=self._id(frames.series, part.scan),
+            scan_id=scan_id,
             first_index=part.first,
             count=part.frames,
             shape=frames.frame_shape,
