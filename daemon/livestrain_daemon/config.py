@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from livestrain_core.types import Estimator, Template
@@ -22,6 +22,16 @@ from livestrain_daemon.template import ProbeValues
 from livestrain_wire.messages.given import GivenValues, KnownValues
 
 
+def _no_switch(value: object) -> object:
+    # true would be taken for 1
+    if isinstance(value, bool):
+        raise ValueError("expected a whole number")  # noqa: TRY004  pydantic takes no TypeError
+    return value
+
+
+Limit = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=1 << 34)]
+
+
 class SpoolConfig(Section):
     """Where scans live."""
 
@@ -35,11 +45,11 @@ class SpoolConfig(Section):
     sender back until they are analysed. A detector cannot wait; a replay can."""
     reserve_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 512
     """Space that a new scan must leave free on the disk [MiB]."""
-    keep_scans: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    keep_scans: Limit | None = None
     """So many ended scans stay, beside those that somebody has retained; else all do."""
-    keep_mib: Annotated[int, Field(ge=1, le=1 << 34)] | None = None
+    keep_mib: Limit | None = None
     """What all scan folders together may take on the disk [MiB]; else all that is there."""
-    keep_free_mib: Annotated[int, Field(ge=1, le=1 << 34)] | None = None
+    keep_free_mib: Limit | None = None
     """Space that old scans are removed for, to keep it free on the disk [MiB]; else none is."""
     sync_seconds: Seconds = 1.0
     """How often stored frames are forced to the disk."""

@@ -201,6 +201,7 @@ class Daemon:
             raise Unavailable(
                 f"{self._recorded.path} was not read to its end: the intake ended; its own message says why"
             )
+        self._housekeeper.begin()
         if self._draining:
             self._intake.send(StopIntake())
 

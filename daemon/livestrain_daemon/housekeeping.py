@@ -79,6 +79,7 @@ class Housekeeper:
         self._named = frozenset(named)
         self._history = History(spool.folder)
         self._reader, self._remover = Background("history"), Background("remove")
+        self._begun = False
         self._changes = 0
         self._seen: object = None
         self._looking = False
@@ -103,7 +104,7 @@ class Housekeeper:
         if self._remains and not self._remover.waiting and time.monotonic() >= self._next_remains:
             self._next_remains = time.monotonic() + REMAINS_SECONDS
             self._remover.submit(self._look_at_remains, lambda outcome: None)
-        if self._limits.any and not self._looking and not self._remover.waiting and self._due():
+        if self._begun and self._limits.any and not self._looking and not self._remover.waiting and self._due():
             self._look()
         self._tell_of_room()
 
@@ -113,6 +114,10 @@ class Housekeeper:
         self._remover.close()
         for remains in self._remains:
             remains.close()
+
+    def begin(self) -> None:
+        """What the intake goes on with is known: from now on scans may be removed."""
+        self._begun = True
 
     def expect(self, scan_id: str) -> None:
         """The intake has been asked to go on with this unfinished scan."""

@@ -79,6 +79,12 @@ def test_an_unknown_key_is_named_with_its_file(tmp_path: Path, text: str, key: s
         ('[intake]\nendpoint = "tcp://nonsense"\n', "intake.endpoint", "expected a port"),
         ('[intake]\nendpoint = "tcp://127.0.0.1:-1"\n', "intake.endpoint", "expected a port"),
         ("workers = 7\n", "workers", "found 7"),
+        ("[spool]\nkeep_scans = 0\n", "spool.keep_scans", "found 0"),
+        ("[spool]\nkeep_scans = true\n", "spool.keep_scans", "found True"),
+        ("[spool]\nkeep_scans = -3\n", "spool.keep_scans", "found -3"),
+        ("[spool]\nkeep_mib = 0.5\n", "spool.keep_mib", "found 0.5"),
+        ('[spool]\nkeep_mib = "all"\n', "spool.keep_mib", "found 'all'"),
+        ("[spool]\nkeep_free_mib = nan\n", "spool.keep_free_mib", "found nan"),
         ("[[analysis.detectors]]\nname = 'a/b'\nouter = 1.0\n", "analysis.detectors.0.name", "found 'a/b'"),
         ("[[analysis.detectors]]\nname = 'a'\ninner = 2.0\nouter = 1.0\n", "analysis.detectors.0", "outer must be"),
     ],
@@ -88,6 +94,12 @@ def test_a_wrong_value_is_named_with_what_was_found(tmp_path: Path, text: str, k
     message = refusal(path)
     assert f"{path}: {key}: " in message
     assert found in message
+
+
+def test_a_spool_has_no_limits_unless_they_are_set(tmp_path: Path) -> None:
+    assert not Config().spool.limits.any
+    limits = load_config(written(tmp_path, "[spool]\nkeep_scans = 3\nkeep_mib = 2\n")).spool.limits
+    assert (limits.scans, limits.size_bytes, limits.free_bytes, limits.any) == (3, 2 << 20, None, True)
 
 
 def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ class Kept:
         self.told: list[RoomMade] = []
         self.spool = Spool.joined(desk.folder)
         self.keeper = Housekeeper(self.spool, limits, desk.scans, desk.publisher, self.told.append, named)
+        self.keeper.begin()
 
     def scan(self, scan_id: str) -> None:
         """A scan that begins, is analysed and ends."""
