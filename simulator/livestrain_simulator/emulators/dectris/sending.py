@@ -70,12 +70,13 @@ class Script:
                 continue
             actions = tuple(self.plan(number))
             messages = [] if UNSENT.intersection(actions) else self._messages(number, actions)
+            if number == HEADER and "late_header" in self.plan(0):
+                held.start, messages = messages, []
+            start: list[Message] = []
+            if is_image and "late_header" not in actions:
+                start, held.start = held.start, []
             whole = [(number, 1 + ("duplicate" in actions))] if is_image and messages and is_whole(actions) else []
-            starts = number == HEADER and bool(messages)
-            if starts and "late_header" in self.plan(0):
-                held.start, messages, starts = messages, [], False
-            elif held.start and is_image and "late_header" not in actions:
-                messages, held.start, starts = [*held.start, *messages], [], True
+            starts = bool(start) or (number == HEADER and bool(messages) and "reorder" not in actions)
             if "reorder" in actions:
                 held.reordered += messages
                 held.whole += whole
@@ -84,7 +85,7 @@ class Script:
                 messages, held.reordered = [*messages, *held.reordered], []
                 # behind the end they belong to no series any more
                 whole, held.whole = [*whole, *(held.whole if number < self.series.frames else ())], []
-            yield Outgoing(number, actions, tuple(messages), starts, tuple(whole))
+            yield Outgoing(number, actions, (*start, *messages), starts, tuple(whole))
         if held.reordered:
             yield Outgoing(self.series.frames, (), tuple(held.reordered), whole=tuple(held.whole))
 

@@ -167,9 +167,9 @@ class MerlinEmulator:
             pacer.wait_for(number)
             actions = plan(number)
             record.do(number, actions)
-            header = self._begun(header, plan, number, record)
             if not self._prepared(actions):
                 return "rearm" in actions
+            header = self._begun(header, plan, number, record)
             text = frame_header(
                 number + 1, kind, kind.sent_shape(frame.shape), datetime.now(UTC), settings["ACQUISITIONTIME"]
             )
