@@ -48,3 +48,15 @@ def test_a_worker_is_not() -> None:
     done = imported_without_numba("livestrain_daemon.worker.process")
     assert done.returncode == 1
     assert "import of numba halted" in done.stderr
+
+
+def test_what_derived_maps_take_is_imported_beside_the_loop() -> None:
+    code = """
+import sys
+from livestrain_daemon.scan.values import prepare_derived
+before = "numba" in sys.modules
+prepare_derived().join()
+print(before, "numba" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stdout, done.stderr) == ("False True\n", "")
