@@ -107,8 +107,9 @@ def test_a_packed_message_that_cannot_be_split_is_counted_whole() -> None:
     assert isinstance(whole.message, Frames)
 
 
-def test_a_series_without_end_ends_its_scan_with_the_first_frame_too_many() -> None:
-    scans = series_of(ScanGeometry(shape=(1, 2)), frames=None)
+@pytest.mark.parametrize("announced", [None, 4, 1 << 31])
+def test_a_series_without_end_ends_its_scan_with_the_first_frame_too_many(announced: int | None) -> None:
+    scans = series_of(ScanGeometry(shape=(1, 2)), frames=announced)
     told = [arrival.message for number in range(5) for arrival in scans.arrivals(frames(number))]
     assert [type(one) for one in told] == [Frames, Frames, Trouble, ScanEnd, Trouble, Trouble]
     end = told[3]

@@ -142,6 +142,22 @@ def test_a_merlin_begins_one_acquisition_each_time_and_is_stopped_in_the_end() -
         wait_until(lambda: emulator.acquisitions == 1, 20, "the end of what was started")
 
 
+def test_a_detector_that_somebody_else_uses_keeps_its_configuration_until_it_is_free() -> None:
+    with emulated(FRAMES, config={"trigger_mode": "ints", "count_time": 0.25}) as server:
+        rest_of(server).arm()
+        kept: list[object] = []
+
+        def over(taken: Taken) -> bool:
+            if not kept and any("expected the state idle" in one.text for one in taken.troubles):
+                kept.append(server.emulator.detector["count_time"])
+                rest_of(server).abort()
+            return any(not end.aborted for end in taken.ends)
+
+        arm = {"detector": {"trigger_mode": "exts", "count_time": 0.5}}
+        take(detector(dectris(server, arm)), over)
+        assert [*kept, server.emulator.detector["count_time"]] == [0.25, 0.5]
+
+
 def test_what_a_detector_refuses_never_works() -> None:
     with emulated(FRAMES) as server, pytest.raises(Unavailable, match=r"config/colour: expected 200, found 400"):
         take(detector(dectris(server, {"detector": {"colour": "blue"}})), lambda _: False)

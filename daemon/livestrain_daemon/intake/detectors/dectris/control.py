@@ -145,6 +145,10 @@ class Control:
         return permission.armed and (arming.repeat or permission.times > self._begun)
 
     def _arm(self, arming: Arming) -> None:
+        state = self._rest.state()
+        if state != "idle":
+            # whoever uses it now would not thank us for another configuration
+            raise RestError(f"{self._rest.url}: expected the state idle before it is armed, found {state}")
         self._rest.configure("stream", arming.stream)
         self._rest.configure("detector", arming.detector)
         if arming.frames is not None:
