@@ -1,5 +1,6 @@
 """Files that rosettasciio reads, a piece at a time."""
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -30,8 +31,6 @@ READERS = {
     ".mrc": "mrc",
     ".ser": "tia",
     ".tvips": "tvips",
-    ".xml": "empad",
-    ".zspy": "zspy",
 }
 """rosettasciio's reader for each suffix."""
 EXTRA = 'the extra formats: pip install "livestrain[formats]"'
@@ -75,7 +74,7 @@ def open_format(path: Path, dataset: str | None) -> Recording:
             return np.asarray(array[piece if array.ndim > 2 else ...].compute(scheduler="synchronous"))
         except Exception as error:
             # a reader of another project may fail in any way
-            raise OSError(f"rosettasciio: {_line(error)}") from error
+            raise OSError(f"rosettasciio: {one_line(error)}") from error
 
     return Recording(path, title, shape, given, read, chunks[:-2] or (1, 1), _facts(signal))
 
@@ -91,7 +90,7 @@ def _signals(path: Path, reader: str) -> Sequence[Signal]:
     except Exception as error:
         # a reader of another project may fail in any way
         raise OSError(
-            f"{path}: expected a {path.suffix} file, which rosettasciio cannot read: {_line(error)}"
+            f"{path}: expected a {path.suffix} file, which rosettasciio cannot read: {one_line(error)}"
         ) from error
     return found
 
@@ -101,9 +100,8 @@ def _module(path: Path, reader: str) -> ModuleType:
         module = import_module(f"rsciio.{reader}")
     except ModuleNotFoundError as error:
         raise ExtraMissing(f"{path}: a {path.suffix} file needs {EXTRA}") from error
-    if reader == "zspy":
-        # what a file holds must never be run
-        import_module("numcodecs.registry").codec_registry.pop("pickle", None)
+    # it would write between our lines
+    logging.getLogger("rsciio").setLevel(logging.CRITICAL)
     return module
 
 
@@ -167,5 +165,6 @@ def _text(signal: Signal, *names: str) -> str:
     return " ".join(value.split())[:LONGEST_TEXT] if isinstance(value, str) else ""
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an error of another project says, for a line of ours."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_TEXT]

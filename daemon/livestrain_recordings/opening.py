@@ -9,11 +9,13 @@ from pathlib import Path
 import h5py
 
 from livestrain_recordings import blockfile, formats, hdf5
+from livestrain_recordings.empad import is_empad, open_empad
 from livestrain_recordings.errors import UnusableRecording
 from livestrain_recordings.merlin.header import ACQUISITION_HEADER, FRAME_HEADER
 from livestrain_recordings.merlin.recording import open_mib
 from livestrain_recordings.npy import open_npy
 from livestrain_recordings.recording import Recording, with_negative_counts
+from livestrain_recordings.zspy import open_zspy
 from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 
 FOLDERS = {".zspy"}
@@ -45,6 +47,8 @@ KINDS = {
     ".npy": Kind(lambda _, begin: begin.startswith(NPY), _single(open_npy)),
     "Merlin .mib": Kind(lambda _, begin: begin.startswith(FRAME_HEADER), _single(open_mib)),
     ".blo": Kind(lambda _, begin: begin.startswith(blockfile.MAGIC), _single(blockfile.open_blockfile)),
+    ".zspy": Kind(lambda path, _: path.suffix.lower() == ".zspy", open_zspy),
+    "EMPAD .xml": Kind(lambda path, _: is_empad(path), _single(open_empad)),
     "Velox .emd": Kind(lambda path, _: hdf5.is_velox(path), formats.open_format),
     # may have a block of something else before it
     "HDF5": Kind(lambda path, _: path.is_file() and h5py.is_hdf5(path), hdf5.open_hdf5),

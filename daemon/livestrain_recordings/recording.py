@@ -182,7 +182,7 @@ def checked_shape(path: Path, name: str, shape: tuple[int, ...]) -> tuple[int, .
     UnusableRecording
         If it is larger than any scan.
     """
-    if len(shape) not in {3, 4} or not all(shape):
+    if len(shape) not in {3, 4} or min(shape) < 1:
         raise NoFrames(f"{path}: {name}: expected (scan_rows, scan_columns, rows, columns), found {shape}")
     frames, pixels = prod(shape[:-2]), prod(shape[-2:])
     if frames > MOST_FRAMES or pixels > MOST_PIXELS:

@@ -1,8 +1,6 @@
-import importlib.util
 import json
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,58 +8,13 @@ import h5py
 import numpy as np
 import pytest
 
-from livestrain_core.scale import mrad_from_per_nm
 from livestrain_recordings import formats
-from livestrain_recordings.errors import ExtraMissing, NoFrames, UnusableRecording
+from livestrain_recordings.errors import ExtraMissing, UnusableRecording
 from livestrain_recordings.opening import open_recording
 from recordings.whole import CUBE, whole
+from recordings.written import needs_rosettasciio, write
 
 COUNTS = CUBE[:, :, :, :16].astype(np.uint8)
-WRITERS = {**formats.READERS, ".blo": "blockfile", ".hspy": "hspy"}
-UNITS = ("nm", "nm", "1/nm", "1/nm")
-
-needs_rosettasciio = pytest.mark.skipif(
-    importlib.util.find_spec("rsciio") is None, reason="rosettasciio (the extra formats) is not installed"
-)
-
-
-def signal(data: Any) -> dict[str, Any]:
-    """As rosettasciio's writers take one."""
-    tem = {"beam_energy": 200.0, "convergence_angle": 1.5, "camera_length": 20.0}
-    axes = [
-        {
-            "_type": "UniformDataAxis", "name": name, "units": units, "size": size, "scale": 0.5, "offset": 0.0,
-            "navigate": index < data.ndim - 2, "is_binned": False, "index_in_array": index,
-        }
-        for index, (name, units, size) in enumerate(zip(("y", "x", "ky", "kx"), UNITS, data.shape, strict=False))
-    ]  # fmt: skip
-    return {
-        "data": data,
-        "axes": axes,
-        "metadata": {
-            "General": {"title": "made"},
-            "Signal": {"signal_type": "electron_diffraction"},
-            "Acquisition_instrument": {"TEM": tem},
-        },
-        "original_metadata": {},
-        "attributes": {"_lazy": False, "ragged": False},
-        "package_info": {"package": "none", "package_version": "0"},
-        "learning_results": {},
-        "tmp_parameters": {},
-        "models": {},
-    }
-
-
-def write(path: Path, data: Any, **options: Any) -> Path:
-    """Through the writer of rosettasciio; of some formats the name of the file gets a number."""
-    module = pytest.importorskip(f"rsciio.{WRITERS[path.suffix]}", exc_type=ImportError)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            module.file_writer(str(path), signal(data), **options)
-        except ModuleNotFoundError as error:
-            pytest.skip(f"rosettasciio cannot write {path.suffix}: {error}")
-    return next(iter(sorted(path.parent.glob(f"*{path.suffix}"))))
 
 
 @needs_rosettasciio
@@ -71,8 +24,6 @@ def write(path: Path, data: Any, **options: Any) -> Path:
         (".blo", COUNTS),
         (".hspy", CUBE),
         (".hspy", CUBE.astype(np.float32)),
-        (".zspy", CUBE),
-        (".zspy", CUBE.astype(">i4")),
         (".tvips", COUNTS),
     ],
     ids=lambda value: value if isinstance(value, str) else value.dtype.name,
@@ -85,16 +36,6 @@ def test_frames_are_read_as_rosettasciio_wrote_them(tmp_path: Path, suffix: str,
 @needs_rosettasciio
 def test_an_emd_file_of_rosettasciio_is_read_although_it_is_turned(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole(write(tmp_path / "scan.emd", CUBE)), CUBE)
-
-
-@needs_rosettasciio
-def test_what_the_file_tells_of_the_microscope_is_among_the_facts(tmp_path: Path) -> None:
-    with open_recording(write(tmp_path / "scan.zspy", CUBE)) as recording:
-        facts = recording.facts
-    assert facts == {
-        "title": "made", "energy_kev": 200.0, "semiangle_mrad": 1.5, "camera_length_cm": 20.0, "step_nm": 0.5,
-        "pixel_size_per_nm": 0.5, "pixel_size_mrad": mrad_from_per_nm(0.5, 200.0),
-    }  # fmt: skip
 
 
 def write_mrc(path: Path, frames: Any) -> None:
@@ -115,61 +56,6 @@ def test_a_stack_of_an_mrc_file_is_read(tmp_path: Path, dtype: Any) -> None:
     stack = CUBE.reshape(30, 16, 24).astype(dtype)
     write_mrc(tmp_path / "stack.mrc", stack)
     np.testing.assert_array_equal(whole(tmp_path / "stack.mrc"), stack)
-
-
-def write_empad(folder: Path, frames: Any) -> Path:
-    """A scan of an EMPAD: 130 rows of 128 pixels a frame, of which the last two are no image."""
-    rows, columns = frames.shape[:2]
-    raw = np.full((rows, columns, 130, 128), -1.0, "<f4")
-    raw[:, :, :128] = frames
-    (folder / f"scan_x{columns}_y{rows}.raw").write_bytes(raw.tobytes())
-    scan = f'<raw_file filename="scan_x{columns}_y{rows}.raw"/>'
-    size = f"<scan_resolution_x>{columns}</scan_resolution_x><scan_resolution_y>{rows}</scan_resolution_y>"
-    text = (
-        '<root name="made"><timestamp timestamp="1559820600.0" isoformat="2019-06-06T13:30:00"/>'
-        f"<software_version>0.51 211118</software_version><type>scan</type><pix_x>{columns}</pix_x>"
-        f'<pix_y>{rows}</pix_y>{scan}<exposure_time>1</exposure_time><scan_parameters mode="acquire">{size}'
-        "<scan_size>0.5</scan_size></scan_parameters></root>"
-    )
-    path = folder / "made.xml"
-    path.write_text(text)
-    return path
-
-
-@needs_rosettasciio
-def test_a_scan_of_an_empad_is_read_and_a_missing_raw_file_is_named(tmp_path: Path) -> None:
-    frames = np.random.default_rng(2).normal(5.0, 3.0, (3, 4, 128, 128)).astype(np.float32)
-    path = write_empad(tmp_path, frames)
-    np.testing.assert_array_equal(whole(path), frames)
-    (tmp_path / "scan_x4_y3.raw").unlink()
-    with pytest.raises(OSError, match=r"made\.xml: .*scan_x4_y3\.raw"):
-        open_recording(path)
-
-
-@needs_rosettasciio
-def test_a_signal_is_chosen_by_its_title(tmp_path: Path) -> None:
-    path = write(tmp_path / "scan.zspy", CUBE)
-    np.testing.assert_array_equal(whole(path, "made"), CUBE)
-    with pytest.raises(NoFrames, match=r"scan\.zspy: no signal 'other' of frames"):
-        open_recording(path, "other")
-
-
-@needs_rosettasciio
-def test_double_precision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnusableRecording, match="float64, which cannot be sent without loss"):
-        open_recording(write(tmp_path / "scan.zspy", CUBE.astype(np.float64)))
-
-
-@needs_rosettasciio
-def test_nothing_that_a_zspy_file_holds_is_run(tmp_path: Path) -> None:
-    """A filter of it can ask for Python's pickle."""
-    path = write(tmp_path / "scan.zspy", CUBE)
-    described = next(path.rglob("data/.zarray"))
-    fields = json.loads(described.read_text())
-    assert whole(path).shape == CUBE.shape
-    described.write_text(json.dumps({**fields, "filters": [{"id": "pickle", "protocol": 5}]}))
-    with pytest.raises(OSError, match=r"scan\.zspy: .*pickle"):
-        open_recording(path)
 
 
 @needs_rosettasciio

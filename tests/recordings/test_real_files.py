@@ -129,13 +129,11 @@ def test_real_merlin_files_lie_in_the_scan_of_their_header(tmp_path: Path) -> No
 
 def test_a_real_description_of_an_empad_names_the_raw_file_that_is_missing() -> None:
     path = need(SHARED_DATA / "empad_xml" / "map4x4.xml")
-    pytest.importorskip("rsciio", reason="rosettasciio is not installed")
     with pytest.raises(OSError, match=r"map4x4\.xml: .*scan_x4_y4\.raw"):
         open_recording(path)
 
 
 def test_real_descriptions_of_an_empad_tell_the_scan_of_frames_made_for_them(tmp_path: Path) -> None:
-    pytest.importorskip("rsciio", reason="rosettasciio is not installed")
     for name, raw, shape in (
         ("map4x4.xml", "scan_x4_y4.raw", (4, 4)),
         ("EMPAD_v1.2.2_x32_y64_size0.8.xml", "scan_x32_y64.raw", (64, 32)),
