@@ -14,7 +14,8 @@ from livestrain_simulator.emulators.record import ScanRecord
 from livestrain_simulator.send import Block, Sending, Sent
 from livestrain_wire.messages import ScanStart
 
-DetectorName = Literal["dectris-v1", "dectris-v2", "merlin", "asi"]
+DetectorName = Literal["dectris-v1", "dectris-v2", "merlin", "asi", "asi-jsonimage", "asi-tpx3"]
+"""asi sends images in PGM, asi-jsonimage the same with numbers, asi-tpx3 sparse frames."""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,9 @@ class SenderName(StrEnum):
     dectris_v1 = "dectris-v1"
     dectris_v2 = "dectris-v2"
     merlin = "merlin"
+    asi = "asi"
+    asi_jsonimage = "asi-jsonimage"
+    asi_tpx3 = "asi-tpx3"
 
 
 class ArmName(StrEnum):
@@ -159,7 +162,10 @@ class DetectorOptions:
 class FaultOptions:
     """What goes wrong on purpose: by a probability, which has a point, or to the frames of some numbers."""
 
-    drop: Annotated[str | None, _which("Frames that are lost.")] = None
+    drop: Annotated[
+        str | None,
+        _which("Frames that are lost: a probability such as 0.01, or numbers such as 5,17,20-30; likewise below."),
+    ] = None
     duplicate: Annotated[str | None, _which("Frames that are sent twice.")] = None
     reorder: Annotated[str | None, _which("Frames that are sent after the next one.")] = None
     corrupt: Annotated[str | None, _which("Frames with damaged headers or payloads.")] = None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from livestrain_simulator.delivery import Acquisition, Delivery, DetectorName, Report, Tell
+from livestrain_simulator.emulators.asi import played as asi
 from livestrain_simulator.emulators.dectris import played as dectris
 from livestrain_simulator.emulators.faults import Plans, WrongFault
 from livestrain_simulator.emulators.merlin import played as merlin
@@ -28,6 +29,9 @@ DETECTORS: dict[DetectorName, Kind] = {
     "dectris-v1": Kind(dectris.PlayedDectris, dectris.CANNOT),
     "dectris-v2": Kind(dectris.PlayedDectris, dectris.CANNOT),
     "merlin": Kind(merlin.PlayedMerlin, merlin.CANNOT),
+    "asi": Kind(asi.PlayedAsi, asi.CANNOT["pgm"]),
+    "asi-jsonimage": Kind(asi.PlayedAsi, asi.CANNOT["jsonimage"]),
+    "asi-tpx3": Kind(asi.PlayedAsi, asi.CANNOT["tpx3"]),
 }
 
 

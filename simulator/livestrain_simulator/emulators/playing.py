@@ -91,10 +91,19 @@ def play(
         raise source.failure or error from error
     try:
         say(played.place)
-        say(played.table)
+        say(f"{played.table}\n{_geometry(acquisition)}")
         return _played(played, acquisition, delivery, source, tell)
     finally:
         played.close()
+
+
+def _geometry(acquisition: Acquisition) -> str:
+    """What a daemon's configuration must say of the scan, which few detectors tell."""
+    start = acquisition.start
+    lines = ["[intake.scan]", f"shape = {list(start.scan_shape)}"]
+    lines += [f'order = "{start.order}"'] if start.order != "raster" else []
+    lines += [f"flyback_frames = {start.flyback_frames}"] if start.flyback_frames else []
+    return "\n".join([*lines, ""])
 
 
 def _played(played: Played, acquisition: Acquisition, delivery: Delivery, source: FrameStream, tell: Tell) -> Report:

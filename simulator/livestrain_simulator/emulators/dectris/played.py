@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from zmq import ZMQError
+
 from livestrain_simulator.delivery import Acquisition, Delivery, EmulatedDetector
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, EmulatorSettings
 from livestrain_simulator.emulators.dectris.rest import RestServer
@@ -45,10 +47,8 @@ class PlayedDectris:
         settings = _settings(acquisition, delivery, self._detector, self._form)
         try:
             self._emulator = DectrisEmulator(images, settings, plans)
-        except OSError as error:
-            raise CannotListen(
-                f"{self._detector.host}: cannot listen at port {_stream_port(self._detector)}: {error}"
-            ) from error
+        except ZMQError as error:
+            raise CannotListen(f"cannot listen at port {_stream_port(self._detector)}: {error}") from error
         try:
             self._server = RestServer(self._emulator)
         except OSError as error:
