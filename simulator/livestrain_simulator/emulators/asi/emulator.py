@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Condition, Thread
 from types import MappingProxyType, TracebackType
@@ -15,6 +16,7 @@ from livestrain_simulator.emulators.asi.tpx3 import acquisition_end, acquisition
 from livestrain_simulator.emulators.faults import Action, Plans, no_plans
 from livestrain_simulator.emulators.merlin.serving import Audience, Listener
 from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
 
 LOOPBACK = "127.0.0.1"
@@ -165,7 +167,10 @@ class AsiEmulator:
         again = False
         while again or self._started():
             self.started_ms = max(time.time_ns() // 1_000_000, self.started_ms + 1)
-            again = self._measure() and not self._is_over()
+            again = False
+            # who gives the frames knows why there are no more
+            with suppress(SourceFailed):
+                again = self._measure() and not self._is_over()
             if self.settings.hang_up and not again:
                 self.dismiss()
             with self._changed:
@@ -207,11 +212,11 @@ class AsiEmulator:
         for step in script.steps(frames):
             pacer.wait_for(step.number)
             record.do(step.number, step.actions)
-            if start and "late_header" not in step.actions:
-                record.started, start = bool(self.send(start)), b""
             cut = self._before(step, places)
             if cut or self._is_over():
                 break
+            if start and "late_header" not in step.actions:
+                record.started, start = bool(self.send(start)), b""
             self._send_pieces(step, record, places)
         else:
             self.send(start + end)
