@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import plain
-from livestrain_recordings.recording import LONGEST_TEXT, Fact, Recording, by_number, checked_shape, given_type
+from livestrain_recordings.recording import (
+    LONGEST_TEXT,
+    MOST_FACTS,
+    Fact,
+    Recording,
+    by_number,
+    checked_shape,
+    given_type,
+)
 
 DATA = "/entry/data"
 DETECTOR = "/entry/instrument/detector"
@@ -190,7 +198,7 @@ def _facts(file: Any) -> dict[str, Fact]:
     facts: dict[str, Fact] = {}
     for place in (SPECIFIC, DETECTOR):
         group = file.get(place)
-        for name in group if isinstance(group, h5py.Group) else ():
+        for name in islice(group, MOST_FACTS - len(facts)) if isinstance(group, h5py.Group) else ():
             value = _value(file, f"{place}/{name}")
             if value is not None and len(str(value)) <= LONGEST_TEXT:
                 facts[name] = value

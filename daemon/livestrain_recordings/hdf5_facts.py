@@ -1,12 +1,13 @@
 """What the attributes around a dataset of HDF5 tell of a scan."""
 
 import json
+from itertools import islice
 from typing import Any
 
 import h5py
 import numpy as np
 
-from livestrain_recordings.recording import LONGEST_TEXT, Fact
+from livestrain_recordings.recording import LONGEST_TEXT, MOST_FACTS, Fact
 from livestrain_recordings.units import Axis, axis_facts, is_frequency, is_length
 
 START_FACTS = ("step_nm", "energy_kev", "semiangle_mrad", "pixel_size_mrad")
@@ -29,7 +30,7 @@ def facts_of(dataset: Any) -> dict[str, Fact]:
         if item.name == "/" and "start" in item.attrs:
             # livestrain's own file: its other attributes are about the file, not the scan
             return {**_recorded_start(item), **facts}
-        for name in item.attrs:
+        for name in islice(item.attrs, MOST_FACTS - len(facts)):
             value = _attribute(item, name)
             if value is not None:
                 facts.setdefault(name, value)

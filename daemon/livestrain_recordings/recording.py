@@ -37,6 +37,8 @@ LARGEST_CHUNK_BYTES = 1 << 30
 """A chunk is unpacked as a whole [bytes]."""
 LONGEST_TEXT = 200
 """Longest text that is carried along as a fact [characters]."""
+MOST_FACTS = 256
+"""Of a file; what has more is not a description of a scan."""
 Fact = str | int | float | bool
 
 

@@ -10,7 +10,7 @@ import pytest
 from livestrain_core.scale import mrad_from_per_nm
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.opening import open_recording
-from livestrain_recordings.recording import LARGEST_CHUNK_BYTES
+from livestrain_recordings.recording import LARGEST_CHUNK_BYTES, MOST_FACTS
 from recordings.whole import CUBE, whole
 
 
@@ -135,3 +135,13 @@ def test_a_damaged_chunk_names_the_frames_that_cannot_be_read(tmp_path: Path) ->
         pytest.raises(OSError, match=r"scan\.h5: /frames: cannot read the frames from 512 on"),
     ):
         assert sum(len(block) for block in recording.blocks())
+
+
+def test_of_very_many_attributes_the_first_are_facts(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w", libver="latest") as file:
+        frames = file.create_dataset("frames", data=CUBE, track_order=True)
+        frames.attrs["energy_kev"] = 200.0
+        for number in range(1000):
+            frames.attrs[f"some {number}"] = number
+    with open_recording(tmp_path / "scan.h5") as recording:
+        assert len(recording.facts) <= MOST_FACTS
