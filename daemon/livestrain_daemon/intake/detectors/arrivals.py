@@ -147,9 +147,11 @@ class Scans:
         if series is None or series.start.series != end.series:
             message = ScanEnd(scan_id=self._id(end.series), reason="aborted" if end.aborted else "complete")
             yield Arrival(message, size=OVERHEAD_BYTES)
-        elif series.scan is not None and not series.over:
+            return
+        # what comes late begins no scan
+        self._series = None
+        if series.scan is not None and not series.over:
             yield self._end(series, end.aborted)
-            series.scan = None
 
     def _wrong_count(self, series: _Series) -> str:
         """What is wrong with the number of frames that is announced."""

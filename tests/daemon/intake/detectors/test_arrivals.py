@@ -138,6 +138,8 @@ def test_the_end_of_a_series_ends_the_scan_in_progress_only() -> None:
     assert isinstance(end, ScanEnd)
     assert (end.scan_id, end.reason) == ("dectris-7.2", "aborted")
     assert [one.reason for one in told if isinstance(one, ScanEnd)] == ["complete"]
+    # what comes late begins no scan
+    assert [type(arrival.message) for arrival in scans.arrivals(frames(4))] == [Frames]
 
 
 @pytest.mark.parametrize(
