@@ -199,7 +199,7 @@ class Mirror:
         self._confirmed = True
         self.reference = reply.reference
         if reply.scan is None:
-            return updates
+            return [*updates, *self._forget()]
         updates += self._begin_scan(reply.scan)
         for topic, sequence in reply.topics.items():
             self._see(topic, sequence)
@@ -222,11 +222,7 @@ class Mirror:
         if self.wants_status:
             return updates
         self._confirmed = True
-        scan = self.followed.scan
-        if scan is None or self.forgotten:
-            return updates
-        self.forgotten = True
-        return [*updates, ScanForgotten(scan.start.scan_id)]
+        return [*updates, *self._forget()]
 
     def _is_past(self, epoch: str) -> bool:
         return epoch in self._past
@@ -277,8 +273,17 @@ class Mirror:
         if not self._may_begin(scan.start.scan_id):
             return []
         self._seen.clear()
+        self.forgotten = False
         self.followed = Followed(scan, self.epoch, self._chosen, self.faults)
         return [ScanBegan(scan)]
+
+    def _forget(self) -> list[Update]:
+        """The daemon does not know the scan; just after a restart it may still take it up."""
+        scan = self.followed.scan
+        if scan is None or self.forgotten or self.followed.epoch != self.epoch:
+            return []
+        self.forgotten = True
+        return [ScanForgotten(scan.start.scan_id)]
 
     def _take_end(self, ended: ScanEnded) -> list[Update]:
         updates = self.followed.take_end(ended)

@@ -141,6 +141,22 @@ def test_a_scan_that_the_daemon_has_forgotten_stays_as_far_as_it_came(daemon: Wi
         assert sum(isinstance(request, StatusRequest) for request in daemon.requests) <= asked + 1
 
 
+def test_a_follower_of_a_scan_that_was_removed_goes_on_with_the_next(daemon: WireDaemon) -> None:
+    with Live(daemon.maps_endpoint, daemon.control_endpoint) as live:
+        daemon.begin(maps(0), "scan-0")
+        daemon.acknowledge((0, 4))
+        poll_until(live, lambda: "total" in live.maps and bool(live.maps["total"].known.ravel()[3]), "four values")
+        daemon.scan = None
+        live._mirror.wants_status = True
+        seen = poll_until(live, lambda: live.forgotten, "the bad news")
+        assert ScanForgotten("scan-0") in seen
+        asked = len(daemon.requests)
+        live.poll(0.5)
+        assert len(daemon.requests) <= asked + 1
+        poll_until(live, shows(live, measure(daemon, 1)), "the next scan")
+        assert not live.forgotten
+
+
 def test_watch_stays_with_a_named_scan_and_says_that_it_waits(
     daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
