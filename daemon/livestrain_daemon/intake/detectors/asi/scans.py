@@ -15,6 +15,7 @@ from livestrain_daemon.intake.detectors.asi.naming import Names
 from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.tpx3 import (
     HEADER_BYTES,
+    WIDEST,
     AcquisitionEnd,
     AcquisitionStart,
     Chunk,
@@ -25,8 +26,6 @@ from livestrain_daemon.intake.detectors.asi.tpx3 import (
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
 from livestrain_wire.messages import FrameDtype
 
-WIDEST = np.dtype("<u4")
-"""Counts are handed on with no more bits; larger ones become its largest value."""
 HELD_BYTES = 1 << 25
 """Of chunks that wait for the start of their scan."""
 METADATA_VALUES = 64

@@ -171,7 +171,11 @@ class AsiDetector:
                 quiet = isinstance(error, TimeoutError) and error.errno is None
                 reason = None if quiet else str(error)
             now = time.monotonic()
-            yield from reading.events(now, quiet=quiet or reason is not None)
+            for event in reading.events(now, quiet=quiet or reason is not None):
+                yield event
+                # few bytes may be many frames
+                if stop.is_set():
+                    return ""
             yield from self._silence_of_serval()
             if reason is not None:
                 cut = "the connection was closed before the end" if reading.cut_by_closing else ""

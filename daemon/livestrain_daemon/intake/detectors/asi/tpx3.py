@@ -23,6 +23,8 @@ DTYPES: dict[int, np.dtype[np.generic]] = {
     4: np.dtype("<u4"),
     5: np.dtype("<u8"),
 }
+WIDEST = np.dtype("<u4")
+"""Counts are handed on with no more bits; larger ones become its largest value."""
 LARGEST_METADATA = 1 << 20
 MOST_PADDING = 4096
 """Between the three arrays of a chunk [bytes]."""
@@ -115,7 +117,7 @@ def tpx3_header(data: bytes, start: AcquisitionStart | None, largest: int) -> He
     start
         Of the acquisition, if one has begun.
     largest
-        What follows a header may not be longer [bytes].
+        What follows a header may not be longer, nor a frame larger [bytes].
 
     Raises
     ------
@@ -124,7 +126,7 @@ def tpx3_header(data: bytes, start: AcquisitionStart | None, largest: int) -> He
     """
     match data[0]:
         case 0:
-            return _acquisition(data)
+            return _acquisition(data, largest)
         case 1:
             _, sequence, size, _ = _SCAN.unpack(data)
             if size > min(LARGEST_METADATA, largest):
@@ -139,7 +141,7 @@ def tpx3_header(data: bytes, start: AcquisitionStart | None, largest: int) -> He
     raise WrongMessage("bad_message", f"expected a header of kind 0 to 4, found {data[:8].hex(' ')}")
 
 
-def _acquisition(data: bytes) -> AcquisitionStart:
+def _acquisition(data: bytes, largest: int) -> AcquisitionStart:
     _, version, form, ny, nx, pointers, sy, sx, indices, sequence, _ = _ACQUISITION.unpack(data)
     if version != VERSION:
         raise WrongMessage("bad_encoding", f"expected version {VERSION} of the TPX3 stream, found {version}")
@@ -152,6 +154,8 @@ def _acquisition(data: bytes) -> AcquisitionStart:
         raise WrongMessage("wrong_dtype", f"expected whole numbers of 8 to 64 bits, found codes {pointers}, {indices}")
     if not (ny and nx and sy and sx):
         raise WrongMessage("wrong_size", f"expected a scan of frames, found {ny} x {nx} frames of {sy} x {sx} pixels")
+    if sy * sx * WIDEST.itemsize > largest:
+        raise WrongMessage("wrong_size", f"expected frames of at most {largest} bytes, found {sy} x {sx} pixels")
     return AcquisitionStart(sequence, (ny, nx), (sy, sx), DTYPES[pointers], DTYPES[indices])
 
 

@@ -1,6 +1,8 @@
 """From the emulator over real sockets to events."""
 
 import socket
+import struct
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ from helpers.asi import FORMS, IMPATIENT, LOCAL, emulated, measured, source_of, 
 from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.asi.chunks import BLOCK_BYTES
 from livestrain_daemon.intake.detectors.asi.source import AsiDetector, AsiSettings
-from livestrain_daemon.intake.detectors.events import Connection, SeriesEnd
-from livestrain_simulator.emulators.asi import Form
+from livestrain_daemon.intake.detectors.events import Connection, SeriesEnd, SeriesFrames
+from livestrain_simulator.emulators.asi import Form, tpx3
 
 FRAMES = sparse(40)
 
@@ -154,3 +157,25 @@ def test_bytes_that_are_none_of_its_own_do_not_end_it(form: Form) -> None:
     assert heard.troubles[0].kind == "bad_message"
     assert heard.failure is None
     assert len(heard.starts) == 1
+
+
+def test_few_bytes_that_are_very_many_frames_do_not_hold_up_the_end() -> None:
+    frames = 1_000_000
+    pointers = 4 * (frames + 1)
+    start = tpx3.acquisition_start(1, (1000, 1000), (512, 512)) + tpx3.scan_start(1, {})
+    chunk = struct.pack("<BBIIII14x", 2, 3, frames, 0, pointers, pointers) + bytes(pointers)
+    stop = Event()
+    seen = 0
+    with emulated(np.zeros((1, 512, 512), np.uint16), form="tpx3") as server:
+        emulator = server.emulator
+        sending = Thread(target=emulator.send, args=(start + chunk + tpx3.scan_end(1),))
+        for event in source_of(server).events(stop):
+            if isinstance(event, Connection):
+                wait_until(lambda: emulator.listeners, what="a data connection")
+                sending.start()
+            elif isinstance(event, SeriesFrames):
+                assert len(event.payload) <= BLOCK_BYTES
+                seen += event.count
+                stop.set()
+        sending.join(20)
+    assert 0 < seen < 20

@@ -17,7 +17,7 @@ from livestrain_daemon.intake.detectors.asi.tpx3 import (
     tpx3_header,
 )
 
-LARGEST = 1 << 28
+LARGEST = 1 << 27
 START = AcquisitionStart(9, (3, 4), (516, 514), np.dtype("<u4"), np.dtype("<u4"))
 
 
@@ -52,10 +52,11 @@ def test_each_kind_of_header_is_read() -> None:
         (acquisition(indices=1), "wrong_dtype", "found codes 4, 1"),
         (acquisition(ny=0), "wrong_size", "found 0 x 4 frames"),
         (acquisition(sx=0), "wrong_size", "frames of 516 x 0 pixels"),
+        (acquisition(sx=65535), "wrong_size", "at most 134217728 bytes, found 516 x 65535 pixels"),
         (struct.pack("<BIQ19x", 1, 5, 1 << 40), "bad_message", "found 1099511627776"),
         (chunk(values=0), "wrong_dtype", "found code 0"),
         (chunk(frames=13), "bad_message", "up to 12 frames"),
-        (chunk(length=(1 << 32) - 1), "bad_message", "at most 268435456 bytes, found 8589934622"),
+        (chunk(length=(1 << 32) - 1), "bad_message", "at most 134217728 bytes, found 8589934622"),
         (chunk(length=2 * 516 * 514 + 1, values_at=2122024), "bad_message", "with 530449 counts"),
         (chunk(indices_at=11), "bad_message", "their indices at 11"),
         (chunk(values_at=31), "bad_message", "values at 31"),
