@@ -85,7 +85,7 @@ def _largest(file: Any) -> Any:
     candidates: list[Any] = []
 
     def collect(_: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in "buif":
+        if not isinstance(item, h5py.Dataset) or item.shape is None or _kind(item) not in "buif":
             return
         shape = stored(item).shape
         if len(shape) in {3, 4} and item.size and min(shape[-2:]) >= SMALLEST_SIDE:
@@ -93,6 +93,14 @@ def _largest(file: Any) -> Any:
 
     file.visititems(collect)
     return max(candidates, key=lambda item: (len(stored(item).shape), item.size), default=None)
+
+
+def _kind(dataset: Any) -> str:
+    """The kind of its type in numpy's letters; V where numpy has no such type."""
+    try:
+        return str(dataset.dtype.kind)
+    except TypeError:
+        return "V"
 
 
 def _check_stored(path: Path, dataset: Any) -> None:

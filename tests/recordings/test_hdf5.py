@@ -145,3 +145,13 @@ def test_of_very_many_attributes_the_first_are_facts(tmp_path: Path) -> None:
             frames.attrs[f"some {number}"] = number
     with open_recording(tmp_path / "scan.h5") as recording:
         assert len(recording.facts) <= MOST_FACTS
+
+
+def test_a_type_that_numpy_does_not_have_lies_beside_the_frames(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["frames"] = CUBE
+        space = h5py.h5s.create_simple((4, 4, 16, 16))
+        h5py.h5d.create(file.id, b"bits", h5py.h5t.STD_B64LE, space)
+        moments = h5py.h5t.UNIX_D32LE
+        h5py.h5d.create(file.id, b"times", moments, space)
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), CUBE)
