@@ -65,10 +65,12 @@ def examine(config: Config, write: bool = True) -> Iterator[Finding]:
 
 def compile_kernels(dtypes: tuple[str, ...]) -> float:
     """Compiles every kernel for these frame types, so that the daemon starts at once; returns the seconds it took."""
+    from livestrain_daemon.scan import deriving  # noqa: PLC0415 - numba takes its time to import
     from livestrain_daemon.worker.warm import warm  # noqa: PLC0415 - numba takes its time to import
 
     began = time.monotonic()
     warm(dtypes)
+    deriving.warm()
     return time.monotonic() - began
 
 
