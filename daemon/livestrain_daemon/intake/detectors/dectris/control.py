@@ -73,6 +73,7 @@ class Control:
         self.mask: Mask | None = None
         """Pixels that the detector marks, (rows, columns); None if it is not known."""
         self._reachable = True
+        self._pause = FIRST_PAUSE_SECONDS
         self._thread = Thread(target=self._run, name="dectris-control", daemon=True)
 
     def start(self) -> None:
@@ -96,7 +97,6 @@ class Control:
             self._news.set()
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
             try:
                 self._rest.state()
@@ -108,8 +108,8 @@ class Control:
                     self._tell(Unavailable(str(error)))
                     return
                 self._tell(Trouble("connection", str(error)))
-                self._stop.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self._stop.wait(self._pause)
+                self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def _check_stream(self) -> None:
         """Say so if the stream that is listened to is switched off; who arms may switch it on."""
@@ -156,6 +156,7 @@ class Control:
             self._rest.configure("detector", dectris_counts(arming.frames, mode, arming.detector))
         self._finished = None
         number = self._rest.arm()
+        self._pause = FIRST_PAUSE_SECONDS
         try:
             self._acquire(number)
         finally:
