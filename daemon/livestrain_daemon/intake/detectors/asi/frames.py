@@ -108,6 +108,8 @@ class FrameReading:
         self._open: _Open | None = None
         self._last: Measurement | None = None
         """The measurement of the series before: none of its frames is looked for any more."""
+        self._complete = ""
+        """The measurement of the last series of which every frame came, in the words of its images."""
         self._lead = 0
         self._heard = 0.0
 
@@ -174,7 +176,8 @@ class FrameReading:
         if current is None:
             measurement = self._inquiry.measurement()
             if self._is_surplus(header, measurement):
-                text = f"expected a new measurement, found another image of the one that began at {measurement.name}"
+                name = header.measurement or f"the one that began at {measurement.name}"
+                text = f"expected a new measurement, found another image of {name}"
                 yield Trouble("wrong_count", text, 1)
                 return
             current = self._begun(header, measurement, now)
@@ -182,7 +185,9 @@ class FrameReading:
         yield from self._add(current, image, now)
 
     def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
-        """Whether it is one more of a measurement whose series is over: nobody knows which."""
+        """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
+        if header.measurement and header.measurement == self._complete:
+            return True
         same = self._last is not None and bool(measurement.name) and measurement.name == self._last.name
         return same and header.number is None
 
@@ -230,7 +235,7 @@ class FrameReading:
 
     def _end_if_all_came(self, current: _Open) -> Iterator[DetectorEvent]:
         if current.complete:
-            self._last = current.measurement
+            self._last, self._complete = current.measurement, current.header.measurement
             yield from self._end()
 
     def _flushed(self) -> Iterator[DetectorEvent]:
