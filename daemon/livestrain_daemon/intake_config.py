@@ -49,11 +49,11 @@ Value = bool | int | float | str
 class DectrisArmConfig(Section):
     """The daemon begins series of a DECTRIS detector by itself. What is not set stays as the detector has it."""
 
-    detector: dict[Setting, Value] = {}
+    detector: dict[Setting, Value] = Field(default_factory=dict)
     """Keys of the detector's configuration with their values, set in this order before each series: trigger_mode,
     ntrigger, nimages, count_time, frame_time, compression and all others. Where intake.scan says how many frames a scan
     has, ntrigger and nimages follow from it."""
-    stream: dict[Setting, Value] = {}
+    stream: dict[Setting, Value] = Field(default_factory=dict)
     """Keys of its stream, likewise, such as header_detail."""
     repeat: bool = False
     """Begin the next series when one has ended; else there is one each time that the daemon is armed."""
@@ -64,7 +64,7 @@ class MerlinArmConfig(Section):
 
     control_port: Port = 6341
     """Where it takes commands."""
-    settings: dict[Setting, Value] = {}
+    settings: dict[Setting, Value] = Field(default_factory=dict)
     """Names with their values, set in this order before each start: TRIGGERSTART, COUNTERDEPTH, ACQUISITIONTIME and all
     others. Where intake.scan says how many frames a scan has, NUMFRAMESTOACQUIRE follows from it."""
     soft_trigger: bool = False
@@ -100,8 +100,8 @@ class MerlinConfig(Section):
     data_port: Port = 6342
     """Where it sends frames."""
     arm: MerlinArmConfig | None = None
-    """Start acquisitions by itself: a table of control_port, settings, soft_trigger and repeat; else the daemon waits for
-    somebody else to."""
+    """Start acquisitions by itself: a table of control_port, settings, soft_trigger and repeat; else the daemon waits
+    for somebody else to."""
 
 
 class AsiConfig(Section):
