@@ -59,14 +59,19 @@ class _Scan:
 class _Held:
     """Chunks that came before the start of their scan."""
 
-    chunks: list[tuple[Chunk, bytes]] = field(default_factory=list)
+    chunks: list[tuple[Chunk, bytes | None]] = field(default_factory=list)
+    """None where a chunk is lost but for its header."""
     size: int = 0
     since: float = 0.0
+    adrift: bool = False
+    """It is not known how many frames are lost behind them."""
+    behind: bool = False
+    """Chunks came after those that are lost."""
 
     @property
     def frames(self) -> int:
-        """In all of them."""
-        return sum(chunk.frames for chunk, _ in self.chunks)
+        """In all of them that are whole."""
+        return sum(chunk.frames for chunk, body in self.chunks if body is not None)
 
 
 class ScanReading:
@@ -113,6 +118,8 @@ class ScanReading:
                     yield Trouble(message.kind, message.text)
                     if self._scan:
                         self._scan.adrift = True
+                    else:
+                        self._held.adrift = self._may_hold
         yield from self._tick(now)
 
     def closed(self, now: float) -> Iterator[DetectorEvent]:
@@ -158,6 +165,9 @@ class ScanReading:
             yield Trouble("bad_message", message.text, header.frames)
             if self._scan:
                 self._scan.next += header.frames
+            elif self._may_hold:
+                # what follows it belongs behind it, once its scan begins
+                self._hold(header, None, now)
             return
         yield Trouble("bad_message", message.text)
         yield from self._take(header, memoryview(b""), now)
@@ -171,7 +181,12 @@ class ScanReading:
         name = self._names.next(f"{self._start.sequence}-{header.sequence}")
         self._scan = _Scan(name, header.sequence, self._start, _metadata(body), now)
         for chunk, kept in held.chunks:
-            yield from self._chunk(chunk, memoryview(kept), now)
+            if kept is None:
+                self._scan.next += chunk.frames
+            else:
+                yield from self._chunk(chunk, memoryview(kept), now)
+        # bytes that were no message before the very first frame do no harm
+        self._scan.adrift |= held.adrift and (bool(held.chunks) or held.behind)
 
     def _chunk(self, chunk: Chunk, body: memoryview, now: float) -> Iterator[DetectorEvent]:
         scan = self._scan
@@ -208,20 +223,29 @@ class ScanReading:
 
     def _stray(self, chunk: Chunk, body: memoryview, now: float) -> Iterator[DetectorEvent]:
         """A chunk of no scan: it waits where the start of its scan may come behind it."""
+        if self._may_hold and self._held.adrift:
+            self._held.behind = True
+            text = f"expected to know where {chunk.frames} frames belong, found them behind damaged ones"
+            yield Trouble("bad_message", text, chunk.frames)
+            return
         if self._may_hold and self._held.size + len(body) <= HELD_BYTES:
-            if not self._held.chunks:
-                self._held.since = now
-            self._held.chunks.append((chunk, bytes(body)))
-            self._held.size += len(body)
+            self._hold(chunk, body, now)
             return
         yield from self._give_up_held()
         yield Trouble("unknown_scan", "expected the start of a scan, found frames", chunk.frames)
 
+    def _hold(self, chunk: Chunk, body: memoryview | None, now: float) -> None:
+        if not self._held.chunks:
+            self._held.since = now
+        self._held.chunks.append((chunk, None if body is None else bytes(body)))
+        self._held.size += HEADER_BYTES + (0 if body is None else len(body))
+
     def _give_up_held(self) -> Iterator[DetectorEvent]:
         held, self._held = self._held, _Held()
-        if held.chunks:
+        if held.chunks or held.adrift:
             # whatever follows belongs behind them
             self._may_hold = False
+        if held.frames:
             yield Trouble("unknown_scan", "expected the start of a scan, found frames without one", held.frames)
 
     def _scan_end(self, header: ScanEnd) -> Iterator[DetectorEvent]:
