@@ -84,4 +84,5 @@ def _fields(node: ast.ClassDef) -> Iterator[Field]:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
             text = " ".join(inspect.cleandoc(after.value.value).split())
         default = "" if statement.value is None else ast.unparse(statement.value)
+        default = "{}" if default == "Field(default_factory=dict)" else default
         yield Field(statement.target.id, ast.unparse(statement.annotation), default, prose(text))
