@@ -1,7 +1,7 @@
 """Campaigns of faults: mixtures by chance, each followed by a scan without any, into a real intake process."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,9 @@ class Campaign:
     """Of each scan (rows, columns)."""
     faults: list[Faults] = field(default_factory=list)
     """Of each scan."""
+    places: Callable[[int], Mapping[int, int]] | None = None
+    """Which frame belongs to a position of a scan, where frames have no numbers; None: that of its number."""
+    mixtures: int = MIXTURES
     current: Pixels = field(default_factory=lambda: pixels(0, 1))
 
     def shape(self, pair: int) -> tuple[int, int]:
@@ -119,7 +122,7 @@ def run(
     records
         Of the scans so far.
     """
-    for scan in range(2 * MIXTURES):
+    for scan in range(2 * campaign.mixtures):
         if len(records()) == scan:
             begin(scan, campaign.shape(scan // 2))
 
@@ -134,7 +137,7 @@ class Found:
     closed: ScanClosed
 
 
-def wait_for_the_last(intake: IntakeProcess) -> None:
+def wait_for_the_last(campaign: Campaign, intake: IntakeProcess) -> None:
     """Return when the last scan has come."""
     looked_at = 0
 
@@ -142,12 +145,12 @@ def wait_for_the_last(intake: IntakeProcess) -> None:
         nonlocal looked_at
         closed = intake.of(ScanClosed)
         news, looked_at = closed[looked_at:], len(closed)
-        return any(found(intake, one).scan == 2 * MIXTURES - 1 for one in news)
+        return any(found(campaign, intake, one).scan == 2 * campaign.mixtures - 1 for one in news)
 
     wait_until(is_over, 60, "the last scan")
 
 
-def found(intake: IntakeProcess, closed: ScanClosed) -> Found:
+def found(campaign: Campaign, intake: IntakeProcess, closed: ScanClosed) -> Found:
     """What is in a folder, each frame looked at."""
     layout = open_frames(intake.spool / closed.scan_id)
     with FrameReader(layout) as reader:
@@ -158,16 +161,18 @@ def found(intake: IntakeProcess, closed: ScanClosed) -> Found:
     if not len(stored):
         return Found(None, set(), closed)
     scan = int(frames[stored[0], 0, 0])
-    expected = pixels(scan, layout.positions)
-    np.testing.assert_array_equal(frames[stored], expected[stored], err_msg=f"{closed.scan_id}: scan {scan}")
+    places = campaign.places(scan) if campaign.places else None
+    numbers = [places.get(place, -1) for place in stored.tolist()] if places is not None else stored.tolist()
+    assert frames[stored, 0, 1].tolist() == numbers, f"{closed.scan_id}: scan {scan}: {frames[stored, 0, 1].tolist()} for {numbers}"
+    np.testing.assert_array_equal(frames[stored], pixels(scan, layout.positions)[numbers])
     return Found(scan, set(stored.tolist()), closed)
 
 
 def check(campaign: Campaign, intake: IntakeProcess, records: list[ScanRecord]) -> dict[str, int]:
     """Every frame that survived is at its place, and no other; the faults that the intake has counted."""
     assert intake.process.poll() is None, intake.log.read_text()
-    assert [record.scan for record in records] == list(range(2 * MIXTURES))
-    folders = [found(intake, closed) for closed in intake.of(ScanClosed)]
+    assert [record.scan for record in records] == list(range(2 * campaign.mixtures))
+    folders = [found(campaign, intake, closed) for closed in intake.of(ScanClosed)]
     by_scan: dict[int, Found] = {}
     for folder in folders:
         if folder.scan is not None:

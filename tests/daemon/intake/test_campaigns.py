@@ -7,6 +7,7 @@ import pytest
 from helpers.campaign import MIXTURES, SIDE, STALL_SECONDS, Campaign, check, made, run, wait_for_the_last
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
+from livestrain_simulator.emulators.asi import AsiEmulator, AsiSettings, Form, ServalServer
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, EmulatorSettings
 from livestrain_simulator.emulators.dectris.rest import RestServer
 from livestrain_simulator.emulators.faults import BESIDE, EXCLUSIVE, STALE_FRAMES
@@ -36,7 +37,7 @@ def test_native(tmp_path: Path) -> None:
             faulty = FaultySender(sender, plan, records[-1], scan, STALL_SECONDS, stale)
             send_scan(faulty, start, [campaign.current], how)
             stale = faulty.left_behind
-        wait_for_the_last(intake)
+        wait_for_the_last(campaign, intake)
         faults_seen = check(campaign, intake, records)
     assert faults_seen.get("duplicate", 0) == sum(record.duplicates for record in records)
 
@@ -58,7 +59,7 @@ def test_dectris(tmp_path: Path, stream: str) -> None:
                 assert emulator.wait_until_idle(30)
 
             run(campaign, begin, lambda: emulator.record)
-            wait_for_the_last(intake)
+            wait_for_the_last(campaign, intake)
             seen = check(campaign, intake, emulator.record)
     assert seen.get("duplicate", 0) == sum(record.duplicates for record in emulator.record)
     # the images of a series whose start was lost make one without it, which is told; a single one may be a mistake
@@ -85,6 +86,28 @@ def test_merlin(tmp_path: Path) -> None:
                 wait_until(lambda: emulator.is_idle, 30)
 
             run(campaign, begin, lambda: emulator.record)
-            wait_for_the_last(intake)
+            wait_for_the_last(campaign, intake)
             seen = check(campaign, intake, emulator.record)
     assert seen.get("bad_message", 0) == made(emulator.record, "corrupt", "truncate")
+
+
+@pytest.mark.parametrize("form", ["jsonimage", "tpx3"])
+def test_asi(tmp_path: Path, form: Form) -> None:
+    possible = {"jsonimage": (*EXCLUSIVE, "stall", *ENDS[:3]), "tpx3": (*EXCLUSIVE, "stall", *ENDS)}[form]
+    campaign = Campaign(possible, fixed=(6, 7), headless=False, places=lambda scan: emulator.places[scan])
+    emulator = AsiEmulator(
+        campaign.frame, AsiSettings(form, (6, 7), chunk_frames=5, stall_seconds=STALL_SECONDS), campaign.plan
+    )
+    with ServalServer(emulator) as serval:
+        table: dict[str, object] = {"host": "127.0.0.1", "data_port": emulator.data_port}
+        table |= {"form": "tpx3"} if form == "tpx3" else {"rest_port": serval.port}
+        with IntakeProcess(tmp_path, intake={"asi": table, "scan": {"shape": (6, 7)}}) as intake:
+            wait_until(lambda: emulator.listeners, 30)
+
+            def begin(scan: int, shape: tuple[int, int]) -> None:
+                assert emulator.start()
+                wait_until(lambda: not emulator.recording, 30)
+
+            run(campaign, begin, lambda: emulator.record)
+            wait_for_the_last(campaign, intake)
+            check(campaign, intake, emulator.record)
