@@ -13,7 +13,7 @@ from livestrain_daemon.intake.detectors.arrivals import Scans
 from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames, SeriesStart, Trouble
 from livestrain_daemon.intake.placement import BEYOND, FLYBACK, Placement, placement_of
 from livestrain_daemon.intake_config import ScanGeometry
-from livestrain_wire.messages import Frames, ScanEnd, ScanStart
+from livestrain_wire.messages import Encoding, Frames, ScanEnd, ScanStart
 
 Where: TypeAlias = tuple[int, int]
 """Scan, from 1, and flat position."""
@@ -62,7 +62,8 @@ class Grid:
                 case Frames() as frames:
                     placement = self._placements[frames.scan_id]
                     assert self.started[-1] == frames.scan_id
-                    numbers = np.frombuffer(arrival.payload or b"", "<u2").tolist()
+                    pixels = b"".join(arrival.parts) if arrival.parts else bytes(arrival.payload or b"")
+                    numbers = np.frombuffer(pixels, "<u2").tolist()
                     scan = int(frames.scan_id.partition(".")[2] or 1)
                     positions = placement.positions_of(frames.first_index, frames.count).tolist()
                     for number, position in zip(numbers, positions, strict=True):
@@ -84,22 +85,31 @@ geometries = st.builds(
 )
 
 
-def sent(lengths: list[int], dropped: set[int]) -> Iterator[SeriesFrames]:
+def sent(lengths: list[int], dropped: set[int], packed: bool) -> Iterator[SeriesFrames]:
     """Messages of so many frames, each frame one pixel with its number; without the dropped messages."""
     first = 0
     for number, count in enumerate(lengths):
         if number not in dropped:
             payload = np.arange(first, first + count, dtype="<u2").data.cast("B")
-            yield SeriesFrames("s", first, count, (1, 1), "uint16", "raw", payload, len(payload))
+            # nobody unpacks here what is packed one by one
+            parts = tuple(payload[2 * frame : 2 * frame + 2] for frame in range(count)) if packed else ()
+            payload = payload[:0] if packed else payload
+            encoding: Encoding = "lz4" if packed else "raw"
+            yield SeriesFrames("s", first, count, (1, 1), "uint16", encoding, payload, 2 * count, parts)
         first += count
 
 
 @settings(deadline=None, max_examples=150)
-@given(geometries, st.lists(st.integers(1, 9), min_size=1, max_size=20), st.sets(st.integers(0, 19), max_size=3))
+@given(
+    geometries,
+    st.lists(st.integers(1, 9), min_size=1, max_size=20),
+    st.sets(st.integers(0, 19), max_size=3),
+    st.booleans(),
+)
 def test_every_frame_goes_where_a_walk_from_frame_to_frame_puts_it(
-    geometry: ScanGeometry, lengths: list[int], dropped: set[int]
+    geometry: ScanGeometry, lengths: list[int], dropped: set[int], packed: bool
 ) -> None:
-    check(geometry, None, lengths, dropped)
+    check(geometry, None, lengths, dropped, packed)
 
 
 @settings(deadline=None, max_examples=40)
@@ -119,14 +129,14 @@ def test_so_it_is_with_a_list_of_positions(
         geometry = ScanGeometry(
             shape=(2, 3), positions=path, repeat=repeat, skip_frames=skip, flyback_frames_per_scan=after
         )
-        check(geometry, table, lengths, set())
+        check(geometry, table, lengths, set(), packed=False)
 
 
-def check(geometry: ScanGeometry, table: list[int] | None, lengths: list[int], dropped: set[int]) -> None:
+def check(geometry: ScanGeometry, table: list[int] | None, lengths: list[int], dropped: set[int], packed: bool) -> None:
     assert geometry.shape is not None
     grid, scans = Grid(), Scans("", geometry)
     grid.take(scans, SeriesStart("s", (1, 1), "uint16", None))
-    came = list(sent(lengths, dropped))
+    came = list(sent(lengths, dropped, packed))
     for message in came:
         grid.take(scans, message)
     grid.take(scans, SeriesEnd("s"))
