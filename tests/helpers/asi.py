@@ -18,7 +18,7 @@ from livestrain_simulator.emulators.faults import FaultPlan, always, no_faults
 from livestrain_simulator.emulators.merlin import from_array
 
 LOCAL = "127.0.0.1"
-IMPATIENT = Patience(silence_seconds=1.5, settle_seconds=0.15)
+IMPATIENT = Patience(silence_seconds=8, settle_seconds=0.15)
 LARGEST = 1 << 24
 FORMS: tuple[Form, ...] = ("pgm", "jsonimage", "tpx3")
 

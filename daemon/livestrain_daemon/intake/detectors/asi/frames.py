@@ -108,7 +108,7 @@ class FrameReading:
         self._open: _Open | None = None
         self._last: Measurement | None = None
         """The measurement of the series before: none of its frames is looked for any more."""
-        self._complete = ""
+        self._complete: str | None = None
         """The measurement of the last series of which every frame came, in the words of its images."""
         self._lead = 0
         self._heard = 0.0
@@ -186,10 +186,10 @@ class FrameReading:
 
     def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
-        if header.measurement and header.measurement == self._complete:
-            return True
-        same = self._last is not None and bool(measurement.name) and measurement.name == self._last.name
-        return same and header.number is None
+        if self._last is not None and self._last.name and measurement.name:
+            return measurement.name == self._last.name
+        # the name in the images may be the same again in the next measurement, which begins with 0
+        return bool(header.number) and header.measurement == self._complete
 
     def _begun(self, header: ImageHeader, measurement: Measurement, now: float) -> _Open:
         frames = self._frames if measurement.frames is None else measurement.frames

@@ -117,6 +117,17 @@ def test_an_image_more_than_announced_begins_no_series_of_the_same_measurement()
     assert places(heard, "now-2") == {number: number for number in range(12)}
 
 
+@pytest.mark.parametrize("name", ["", "the same each time", "100"])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_second_copy_of_the_last_image_begins_no_series_and_the_next_measurement_does(asked: bool, name: str) -> None:
+    running = [RUNNING, RUNNING, Measurement("200", 12)] if asked else [Measurement(frames=12)]
+    data = sent("jsonimage", *range(12), 11, measurement=name) + sent("jsonimage", *range(12), measurement=name)
+    heard = fed(reading(*running), data, quiet=True)
+    assert kinds(heard) == [("wrong_count", 1)]
+    assert heard.ends == [SeriesEnd("now"), SeriesEnd("now-2")]
+    assert places(heard, "now-2") == {number: number for number in range(12)}
+
+
 @pytest.mark.parametrize("bad", [0, 5, 11])
 def test_a_damaged_image_costs_its_place_only(bad: int) -> None:
     data = sent("pgm", *range(bad)) + b"\xff\xff" + sent("pgm", bad)[2:] + sent("pgm", *range(bad + 1, 12))

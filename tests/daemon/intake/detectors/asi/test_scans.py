@@ -144,6 +144,21 @@ def test_frames_that_came_before_the_start_of_their_scan_belong_to_it() -> None:
     assert not heard.troubles
 
 
+@pytest.mark.parametrize(("action", "kind"), [("corrupt", "bad_encoding"), ("truncate", "bad_message")])
+def test_a_damaged_chunk_before_the_start_of_its_scan_costs_its_frames_only(action: Action, kind: str) -> None:
+    first = damaged(0, action)[1]
+    heard = heard_of(ACQUISITION, first, CHUNKS[1], START, *CHUNKS[2:], END, LAST)
+    check(heard, missing=range(3))
+    assert kinds(heard) == [(kind, 3)]
+
+
+def test_behind_a_header_that_cannot_be_read_no_frame_is_guessed_before_the_start_of_its_scan_either() -> None:
+    lost = damaged(1, "bad_length")[2]
+    heard = heard_of(ACQUISITION, CHUNKS[0], lost, CHUNKS[2], START, CHUNKS[3], END, LAST)
+    check(heard, missing=range(3, 12))
+    assert kinds(heard) == [("bad_message", 0), ("bad_message", 3), ("bad_message", 3)]
+
+
 def test_frames_behind_the_end_of_a_scan_belong_to_the_next_if_it_was_whole() -> None:
     second = [tpx3.scan_start(2, {}), *CHUNKS[1:], tpx3.scan_end(2), LAST]
     heard = heard_of(ACQUISITION, *SCAN, CHUNKS[0], *second)
