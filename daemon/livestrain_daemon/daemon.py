@@ -26,6 +26,7 @@ from livestrain_daemon.metrics import Metrics
 from livestrain_daemon.processes import spawn
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.readings import Readings
+from livestrain_daemon.resumption import Resumption
 from livestrain_daemon.scan.scans import Scans
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scan.values import prepare_derived
@@ -91,6 +92,7 @@ class Daemon:
             self._intake.send,
             named_scans(config.analysis, self._spool.folder),
         )
+        self._resumption = Resumption(self._scans, self._housekeeper, self._intake.send)
         requests = Requests(self._scans, self._pool, surroundings, self._arm, self._stop_from_client, self._housekeeper)
         self._control = Control(self._sockets.control, self._publisher.epoch, requests.handle)
         self._readings = Readings(
@@ -154,6 +156,8 @@ class Daemon:
         self._pool.maintain()
         self._scans.step()
         self._housekeeper.turn()
+        if not self._draining:
+            self._resumption.step()
         self._pool.hand_out(self._queue.next_job)
         self._publish()
         if self._stops and not self._draining:
@@ -201,7 +205,6 @@ class Daemon:
             raise Unavailable(
                 f"{self._recorded.path} was not read to its end: the intake ended; its own message says why"
             )
-        self._housekeeper.begin()
         if self._draining:
             self._intake.send(StopIntake())
 
@@ -213,7 +216,6 @@ class Daemon:
             unfinished = self._spool.unfinished()
             if unfinished is not None:
                 log.info("an unfinished scan was found", folder=str(unfinished))
-                self._housekeeper.expect(unfinished.name)
                 self._intake.send(ResumeScan(folder=str(unfinished)))
 
     # --- stopping ---

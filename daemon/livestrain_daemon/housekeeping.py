@@ -79,14 +79,13 @@ class Housekeeper:
         self._named = frozenset(named)
         self._history = History(spool.folder)
         self._reader, self._remover = Background("history"), Background("remove")
-        self._begun = False
         self._changes = 0
         self._seen: object = None
         self._looking = False
         self._next_look = self._next_remains = 0.0
         self._unmet: set[Why] = set()
         self._stuck: set[str] = set()
-        self._expected: set[str] = set()
+        self._expecting = True
         self._wanted = 0
         self._room_until: float | None = None
         self._remains: list[Remains] = []
@@ -104,7 +103,7 @@ class Housekeeper:
         if self._remains and not self._remover.waiting and time.monotonic() >= self._next_remains:
             self._next_remains = time.monotonic() + REMAINS_SECONDS
             self._remover.submit(self._look_at_remains, lambda outcome: None)
-        if self._begun and self._limits.any and not self._looking and not self._remover.waiting and self._due():
+        if self._limits.any and not self._looking and not self._remover.waiting and self._due():
             self._look()
         self._tell_of_room()
 
@@ -115,13 +114,9 @@ class Housekeeper:
         for remains in self._remains:
             remains.close()
 
-    def begin(self) -> None:
-        """What the intake goes on with is known: from now on scans may be removed."""
-        self._begun = True
-
-    def expect(self, scan_id: str) -> None:
-        """The intake has been asked to go on with this unfinished scan."""
-        self._expected.add(scan_id)
+    def expect_no_more(self) -> None:
+        """No unfinished scan is gone on with any more: from now on they may be removed in their turn."""
+        self._expecting = False
 
     def make_room(self, wanted_bytes: int) -> None:
         """The intake needs so much free space for a new scan, and waits for `RoomMade`."""
@@ -206,10 +201,8 @@ class Housekeeper:
             return
         listed, free = outcome
         entries = [entry for entry in self._as_they_are(listed) if entry.scan_id not in self._stuck]
-        held = self._named | {
-            entry.scan_id for entry in entries if entry.state == "unfinished" and entry.scan_id in self._expected
-        }
-        verdict = decide(entries, held, self._limits, free + self._open_elsewhere, wanted)
+        expected = {entry.scan_id for entry in entries if self._expecting and entry.state == "unfinished"}
+        verdict = decide(entries, self._named | expected, self._limits, free + self._open_elsewhere, wanted)
         removed = [why for entry, why in verdict.remove if self._remove(entry, why)]
         self._tell_unmet(dict(verdict.unmet))
         if wanted:

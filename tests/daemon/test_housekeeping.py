@@ -30,7 +30,6 @@ class Kept:
         self.told: list[RoomMade] = []
         self.spool = Spool.joined(desk.folder)
         self.keeper = Housekeeper(self.spool, limits, desk.scans, desk.publisher, self.told.append, named)
-        self.keeper.begin()
 
     def scan(self, scan_id: str) -> None:
         """A scan that begins, is analysed and ends."""
@@ -226,12 +225,11 @@ def test_the_newest_scan_can_be_removed_by_hand_while_it_is_shown(kept: Callable
     assert spool.left() == ["b"]
 
 
-def test_a_scan_that_goes_on_after_a_restart_is_expected(kept: Callable[..., Kept]) -> None:
+def test_an_unfinished_scan_stays_as_long_as_it_may_be_gone_on_with(kept: Callable[..., Kept]) -> None:
     spool = kept(scans=1)
     spool.desk.planned(scan_id="a")
     spool.desk.store(*EVERYTHING, scan_id="a")
     spool.desk.scans.forget("a")
-    spool.keeper.expect("a")
     spool.scan("b")
     spool.settle()
     assert [entry.state for entry in spool.listed()] == ["ended", "unfinished"]
@@ -240,6 +238,7 @@ def test_a_scan_that_goes_on_after_a_restart_is_expected(kept: Callable[..., Kep
 
 def test_a_scan_that_nobody_goes_on_with_is_given_up_and_that_is_said(kept: Callable[..., Kept]) -> None:
     spool = kept(scans=1)
+    spool.keeper.expect_no_more()
     spool.desk.planned(scan_id="a")
     spool.desk.store(*EVERYTHING, scan_id="a")
     spool.desk.scans.forget("a")
@@ -273,15 +272,6 @@ def test_a_scan_that_cannot_be_removed_is_told_and_left(kept: Callable[..., Kept
     spool.scan("c")
     spool.settle()
     assert spool.left() == ["a", "c"]
-
-
-def test_a_scan_that_goes_on_and_ends_is_like_any_other(kept: Callable[..., Kept]) -> None:
-    spool = kept(scans=1)
-    spool.keeper.expect("a")
-    for name in "ab":
-        spool.scan(name)
-    spool.settle()
-    assert spool.left() == ["b"]
 
 
 def test_a_scan_that_the_configuration_names_stays(kept: Callable[..., Kept]) -> None:
