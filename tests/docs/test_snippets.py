@@ -1,5 +1,6 @@
 """The snippets of tutorial and how-tos, run as they stand against one daemon; only the ports are put in."""
 
+import re
 import runpy
 import shlex
 import subprocess
@@ -227,6 +228,27 @@ def test_a_recorded_scan_is_replayed_and_its_plan_can_be_used_again(reader: Read
     ((_, analyse),) = snippets("how-to/analyse-a-recorded-scan.md", "sh")
     reader.shell(analyse)
     assert Path("analysed/recorded/results-0001.h5").exists()
+
+
+def test_faults_are_rehearsed(reader: Reader) -> None:
+    (_, rehearsed), (_, again) = snippets("how-to/rehearse-faults.md", "sh")
+    reader.shell(rehearsed)
+    ended = reader.rig.wait_until_final("rehearsed").ended
+    assert ended is not None
+    assert ended.stored + ended.missing == 256
+    assert ended.faults["duplicate"] >= 10
+    assert ended.missing > 0
+    reader.shell(again)
+
+
+def test_a_recorded_scan_is_replayed_as_a_detector(reader: Reader, capfd: pytest.CaptureFixture[str]) -> None:
+    np.save("recorded.npy", np.zeros((64, 64, 8, 8), np.uint16))
+    (_, line) = snippets("how-to/replay-a-recorded-scan.md", "sh")[1]
+    words = shlex.split(line.replace("recorded.h5", "recorded.npy"))
+    assert run([*words[1:], "--stream-port", "0", "--control-port", "0", "--wait", "0.1"]) == 69
+    ((_, table),) = snippets("how-to/replay-a-recorded-scan.md", "toml")
+    said = capfd.readouterr().err
+    assert re.sub("port = [0-9]+", "port = N", table) in re.sub("port = [0-9]+", "port = N", said)
 
 
 def test_a_polycrystal_can_be_tried(reader: Reader, capsys: pytest.CaptureFixture[str]) -> None:
