@@ -166,6 +166,8 @@ class Housekeeper:
                 refuse("no_scan", f"no scan {scan_id} in {self._spool.folder}")
             elif reason := _why_not(entry, self._named):
                 refuse("bad_request", reason)
+            elif scan_id in self._syncing():
+                refuse("bad_request", f"the results of scan {scan_id} are being forced to the disk: try again")
             elif not self._remove(entry, "asked"):
                 refuse("internal", f"{entry.folder} cannot be removed: the log says why")
             else:
@@ -177,7 +179,10 @@ class Housekeeper:
 
     def _due(self) -> bool:
         now = time.monotonic()
-        state = (self._scans.opened_total, tuple(hand.scan.final for hand in self._scans.all()))
+        state = (
+            self._scans.opened_total,
+            tuple(hand.scan.final and not hand.scan.syncing for hand in self._scans.all()),
+        )
         if state == self._seen and now < self._next_look:
             return False
         self._seen, self._next_look = state, now + LOOK_SECONDS
@@ -202,11 +207,16 @@ class Housekeeper:
         listed, free = outcome
         entries = [entry for entry in self._as_they_are(listed) if entry.scan_id not in self._stuck]
         expected = {entry.scan_id for entry in entries if self._expecting and entry.state == "unfinished"}
-        verdict = decide(entries, self._named | expected, self._limits, free + self._open_elsewhere, wanted)
+        held = self._named | expected | self._syncing()
+        verdict = decide(entries, held, self._limits, free + self._open_elsewhere, wanted)
         removed = [why for entry, why in verdict.remove if self._remove(entry, why)]
         self._tell_unmet(dict(verdict.unmet))
         if wanted:
             self._room_until = time.monotonic() + (FREED_SECONDS if removed else 0.0)
+
+    def _syncing(self) -> set[str]:
+        """Scans that a worker forces to the disk now: it must find their files."""
+        return {hand.scan.id for hand in self._scans.all() if hand.scan.syncing}
 
     def _as_they_are(self, entries: Sequence[ScanEntry]) -> Entries:
         """What journals cannot tell of scans in memory."""

@@ -301,3 +301,24 @@ def test_a_retained_scan_has_it_in_its_journal(kept: Callable[..., Kept]) -> Non
     spool.scan("a")
     spool.keeper.retain("a", True)
     assert len(entries(spool.desk, "retained", "a")) == 1
+
+
+def test_a_scan_whose_results_are_on_their_way_to_the_disk_stays_until_they_are_there(
+    kept: Callable[..., Kept],
+) -> None:
+    spool = kept(scans=1)
+    spool.desk.planned(scan_id="a")
+    spool.desk.store(*EVERYTHING, scan_id="a")
+    spool.desk.end("a")
+    hand = spool.desk.scans.find("a")
+    assert hand is not None
+    while not hand.scan.final:
+        spool.desk.work()
+        spool.desk.scans.flush()
+        spool.desk.scans.step()
+    assert hand.scan.syncing == 1
+    spool.settle()
+    assert spool.removed_by_hand("a") == "the results of scan a are being forced to the disk: try again"
+    spool.desk.work()
+    assert hand.scan.syncing == 0
+    assert spool.removed_by_hand("a") == ""

@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 
 from livestrain_daemon.dispatch.job import Job
-from livestrain_daemon.messages import ScanClosed, ScanOpened, SyncTask
+from livestrain_daemon.messages import ScanClosed, ScanOpened, SyncTask, TaskDone
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.publish.feed import MapFeed
 from livestrain_daemon.scan.announcer import Announcer, Standing
@@ -52,6 +52,8 @@ class LiveScan:
         self.revision: Revision | None = None
         self.closed: ScanClosed | None = None
         self.faults: dict[str, int] = {}
+        self.syncing = 0
+        """Tasks that force results to the disk and are not done."""
         self.forgotten = False
         """True once the files are given back; what a worker still answers is of no use then."""
         self.feed = MapFeed(self.id, surroundings.publisher)
@@ -215,6 +217,7 @@ class LiveScan:
         """All that could be done is done, measured against the last reference, and sent."""
         self._final = True
         if self.revision is not None:
+            self.syncing += 1
             self._surroundings.jobs.submit(self._sync_results(self.revision.plan.revision))
         self.announcer.ended(self._standing)
 
@@ -223,12 +226,16 @@ class LiveScan:
         self._released[:] = False
 
     def _sync_results(self, revision: int) -> Job:
+        def done(answer: TaskDone, payload: bytes) -> None:
+            self.syncing -= 1
+
         def lost(reason: str, suspect: bool) -> None:
+            self.syncing -= 1
             log.error("results were not forced to the disk", scan=self.id, reason=reason)
 
         return Job(
             task=lambda number: SyncTask(number=number, folder=str(self.folder), revision=revision),
-            done=lambda done, payload: None,
+            done=done,
             lost=lost,
             limit_seconds=SYNC_SECONDS,
         )
