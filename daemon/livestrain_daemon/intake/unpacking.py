@@ -2,7 +2,9 @@
 
 import ctypes
 import math
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -11,11 +13,14 @@ import bitshuffle.ext
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_daemon.intake.payload import Block, PayloadError, check_bslz4, decode_payload
+from livestrain_daemon.intake.payload import BITSHUFFLE_MULTIPLE, Block, PayloadError, check_bslz4, decode_payload
 from livestrain_wire.messages import Encoding, FrameDtype
 
 HEADER_BYTES = 12
 """Of bslz4: sizes, before the blocks."""
+_LENGTH_BYTES = 4
+WORTH_SHARING_BYTES = 1 << 18
+"""Less than this is unpacked before another thread has begun with its half of it [bytes]."""
 
 Payload: TypeAlias = memoryview | tuple[memoryview, ...]
 """All frames of a message packed together; or each frame by itself."""
@@ -86,15 +91,87 @@ class Unpacker:
         return room
 
     def _unpack_bslz4(self, payloads: Sequence[memoryview], block: Block, unpack: Unpack) -> None:
-        itemsize, frame_bytes, pixels = self._pixel.itemsize, self._frame_bytes, self._pixels
-        into = block.ctypes.data
-        for payload in payloads:
-            block_pixels = check_bslz4(payload, frame_bytes, itemsize)
-            packed = np.frombuffer(payload, np.uint8)
-            used = unpack(packed.ctypes.data + HEADER_BYTES, into, pixels, itemsize, block_pixels)
-            if used != len(payload) - HEADER_BYTES:
-                raise PayloadError("bad_encoding", f"expected bitshuffle-LZ4 blocks, found other bytes ({used})")
-            into += frame_bytes
+        joined = np.frombuffer(b"".join(payloads), np.uint8)
+        ends = np.cumsum([len(payload) for payload in payloads])
+        block_pixels = check_all_bslz4(joined, ends, self._frame_bytes, self._pixel.itemsize)
+        source, into = joined.ctypes.data, block.ctypes.data
+        bounds = [0, *ends.tolist()]
+
+        def unpack_frames(first: int, end: int) -> None:
+            for at in range(first, end):
+                start, size = bounds[at] + HEADER_BYTES, bounds[at + 1] - bounds[at] - HEADER_BYTES
+                to = into + at * self._frame_bytes
+                used = unpack(source + start, to, self._pixels, self._pixel.itemsize, block_pixels)
+                if used != size:
+                    raise PayloadError("bad_encoding", f"expected bitshuffle-LZ4 blocks, found other bytes ({used})")
+
+        helper = _helper()
+        middle = len(payloads) // 2
+        if helper is None or block.nbytes < WORTH_SHARING_BYTES:
+            unpack_frames(0, len(payloads))
+            return
+        half = helper.submit(unpack_frames, middle, len(payloads))
+        try:
+            unpack_frames(0, middle)
+        finally:
+            # it writes to the same memory: nothing goes on before it is done
+            wait([half])
+        half.result()
+
+
+def check_all_bslz4(joined: NDArray[np.uint8], ends: NDArray[np.int64], expected: int, itemsize: int) -> int:
+    """
+    `check_bslz4` of frames that are packed alike.
+
+    Parameters
+    ----------
+    joined : (bytes,)
+        Payloads, one after the other.
+    ends : (frames,)
+        Where each of them ends.
+    expected
+        Size of a frame once unpacked [bytes].
+    itemsize
+        Of a pixel [bytes].
+
+    Returns
+    -------
+    int
+        Block size [pixels].
+
+    Raises
+    ------
+    PayloadError
+        If any length is wrong, or their headers differ.
+    """
+    starts = np.concatenate(([0], ends[:-1]))
+    # decides on the header, which all of them must have
+    block_pixels = check_bslz4(joined.data[: ends[0]], expected, itemsize)
+    if (ends - starts < HEADER_BYTES).any():
+        raise PayloadError("bad_encoding", "expected a 12-byte bslz4 header in each frame, found fewer bytes")
+    headers = joined[starts[:, np.newaxis] + np.arange(HEADER_BYTES)]
+    if (headers != headers[0]).any():
+        raise PayloadError("bad_encoding", "expected the same bslz4 header in each frame, found others")
+    left_over = expected % (BITSHUFFLE_MULTIPLE * itemsize)
+    blocks = -(-(expected - left_over) // (block_pixels * itemsize))
+    lengths: NDArray[np.uint32] = np.ndarray((len(joined) - _LENGTH_BYTES + 1,), ">u4", joined, strides=(1,))
+    at, last = starts + HEADER_BYTES, ends - left_over
+    for block in range(blocks):
+        if (at + _LENGTH_BYTES > last).any():
+            raise PayloadError("bad_encoding", f"expected {blocks} bslz4 blocks, found the end in block {block}")
+        at += lengths[at]
+        at += _LENGTH_BYTES
+        if (at > last).any():
+            raise PayloadError("bad_encoding", f"expected bslz4 block {block} to end with its frame, found it longer")
+    if (at != last).any():
+        raise PayloadError("bad_encoding", "expected the bslz4 blocks to end with each frame, found more")
+    return block_pixels
+
+
+@cache
+def _helper() -> ThreadPoolExecutor | None:
+    """A second thread, where there is a second core for it."""
+    return ThreadPoolExecutor(1, "unpack") if len(os.sched_getaffinity(0)) > 1 else None
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from livestrain_daemon.intake.joining import joined
 from livestrain_daemon.intake.receiver import Arrival, ArrivalQueue
 from livestrain_daemon.intake.session import Session
 from livestrain_daemon.messages import IntakeCounts
@@ -13,7 +14,10 @@ from livestrain_wire.messages import Message
 HINT_SECONDS = 0.005
 """Stored frames are told of together at most so long after they were stored [s]."""
 HINT_FRAMES = 64
-"""So many frames are told of at once."""
+"""So many frames are told of earlier,"""
+FLOOD_SECONDS = 0.001
+"""but not sooner than this after what was told before: small frames come so fast that main would hear of little else
+[s]."""
 COUNT_SECONDS = 0.25
 """How often counts are sent while they change [s]."""
 IDLE_SECONDS = 0.05
@@ -36,7 +40,8 @@ class Reporter:
         """Tell what is due."""
         now = time.monotonic()
         waiting = self._session.scan.waiting if self._session.scan else 0
-        if waiting and (waiting >= HINT_FRAMES or now - self._hinted >= HINT_SECONDS):
+        since = now - self._hinted
+        if waiting and (since >= HINT_SECONDS or (waiting >= HINT_FRAMES and since >= FLOOD_SECONDS)):
             self._session.tell_stored()
             self._hinted = now
         if now - self._counted >= COUNT_SECONDS:
@@ -64,7 +69,7 @@ def store(session: Session, queue: ArrivalQueue, reporter: Reporter) -> None:
     while not session.stopped:
         waiting = session.scan is not None and session.scan.waiting
         arrivals = queue.get(HINT_SECONDS if waiting else IDLE_SECONDS)
-        for arrival in arrivals:
+        for arrival in joined(arrivals):
             _take(session, arrival)
             reporter.report()
         if len(queue) == 0:

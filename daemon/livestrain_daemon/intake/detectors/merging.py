@@ -12,6 +12,11 @@ MOST_BYTES = 4 << 20
 """Of the frames of a run once they are unpacked; a larger frame is a run of its own."""
 
 
+def room(frame_bytes: int) -> int:
+    """So many frames of this size may be in a run."""
+    return max(min(MOST_BYTES // max(frame_bytes, 1), MOST_FRAMES), 1)
+
+
 def merged(events: Iterable[DetectorEvent]) -> Iterator[DetectorEvent]:
     """
     The same events, with frames that follow each other in one event.
@@ -19,16 +24,17 @@ def merged(events: Iterable[DetectorEvent]) -> Iterator[DetectorEvent]:
     Nothing is reordered, and nothing is kept back: what runs can be made of is what ``events`` has.
     """
     run: list[SeriesFrames] = []
-    room = 0
+    left = 0
     for event in events:
         if isinstance(event, SeriesFrames):
-            if not run or room <= 0 or not _follows(run[-1], event):
+            if not run or left <= 0 or not _follows(run[-1], event):
                 if run:
                     yield _joined(run)
                     run = []
-                room = _room(event)
+                rows, columns = event.frame_shape
+                left = room(rows * columns * np.dtype(event.dtype).itemsize)
             run.append(event)
-            room -= 1
+            left -= 1
             continue
         if run:
             yield _joined(run)
@@ -36,12 +42,6 @@ def merged(events: Iterable[DetectorEvent]) -> Iterator[DetectorEvent]:
         yield event
     if run:
         yield _joined(run)
-
-
-def _room(frames: SeriesFrames) -> int:
-    """So many such frames may be in a run."""
-    rows, columns = frames.frame_shape
-    return max(min(MOST_BYTES // (rows * columns * np.dtype(frames.dtype).itemsize), MOST_FRAMES), 1)
 
 
 def _follows(before: SeriesFrames, frames: SeriesFrames) -> bool:

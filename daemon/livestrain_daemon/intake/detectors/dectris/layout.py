@@ -6,8 +6,10 @@ one it need not make out of the next: where all bytes with a meaning are the sam
 that differs anywhere else than in the bytes of a number is left to the general reader.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from livestrain_daemon.intake.detectors.dectris.pixels import Packed
 from livestrain_daemon.intake.detectors.dectris.told import Image
 
 MOST_FIXED_BYTES = 1 << 13
@@ -62,8 +64,27 @@ class Layout:
         self._image = image
         self._channels = tuple(image.channels.items())
 
+    @property
+    def is_single(self) -> bool:
+        """The image has one channel."""
+        return len(self._channels) == 1
+
     def image(self, message: memoryview) -> Image | None:
         """The image in a message; None if it is laid out in any other way."""
+        found = self.pixels(message)
+        return None if found is None else self.image_of(*found, len(message))
+
+    def image_of(self, number: int, payloads: Sequence[memoryview], size: int) -> Image:
+        """The image of a number, from what its channels are packed in."""
+        like = self._image
+        channels = {
+            name: Packed(one.shape, one.dtype, one.packing, payload, one.big_endian, one.element_bytes)
+            for (name, one), payload in zip(self._channels, payloads, strict=True)
+        }
+        return Image(like.series, like.number, number, channels, size)
+
+    def pixels(self, message: memoryview) -> tuple[int, list[memoryview]] | None:
+        """Number of the image in a message, and what its channels are packed in; None if it is laid out otherwise."""
         at = 0
         pixels: list[memoryview] = []
         for segment in self._segments:
@@ -81,12 +102,7 @@ class Layout:
         number = int.from_bytes(message[self._number_first : self._number_end])
         if at != len(message) or number > LARGEST_NUMBER:
             return None
-        like = self._image
-        channels = {
-            name: replace(packed, payload=payload)
-            for (name, packed), payload in zip(self._channels, pixels, strict=True)
-        }
-        return Image(like.series, like.number, number, channels, len(message))
+        return number, pixels
 
 
 def layout_of(message: memoryview, image: Image) -> Layout | None:
@@ -150,7 +166,11 @@ class _Walk:
         segments: list[_Segment] = []
         at = 0
         for (length_bytes, first, end), packed in zip(self._pixels, image.channels.values(), strict=True):
-            header = b"" if packed.packing == "raw" else bytes(packed.payload[:PACKED_HEADER_BYTES])
+            header = bytes(packed.payload[:PACKED_HEADER_BYTES])
+            if packed.packing == "raw":
+                # pixels that are not packed have one size only, and no header
+                self._free.remove((first - length_bytes, first))
+                header = b""
             segments.append(self._segment(at, first, length_bytes, header))
             at = end
         segments.append(self._segment(at, len(self._message), 0, b""))

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -49,6 +49,21 @@ class LegacyDecoder:
         self._largest = largest
         self._parts: list[memoryview] = []
         self._appendix = False
+
+    def take_all(self, messages: Iterable[Sequence[memoryview]]) -> Iterator[Told | BadMessage]:
+        """
+        What messages tell, in their order.
+
+        Parameters
+        ----------
+        messages
+            The parts of each.
+        """
+        for parts in messages:
+            try:
+                yield from self.take(parts)
+            except BadMessage as error:
+                yield error
 
     def take(self, parts: Sequence[memoryview]) -> list[Told]:
         """

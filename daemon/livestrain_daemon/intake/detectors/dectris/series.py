@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from livestrain_daemon.intake.detectors.dectris.channels import Channels
 from livestrain_daemon.intake.detectors.dectris.pixels import unpack
-from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Mask, Told
+from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Images, Mask, Told
 from livestrain_daemon.intake.detectors.events import (
     DetectorEvent,
     SeriesEnd,
@@ -46,6 +46,14 @@ class _Open:
     step: int = 0
     equal_steps: int = 0
     told_step: bool = False
+
+    def went_on(self, images: int) -> None:
+        """So many images have followed the last, one after the other."""
+        if self.last is not None:
+            self.last += images
+            self.highest = max(self.highest, self.last)
+            self.equal_steps = images + (self.equal_steps if self.step == 1 else 0)
+            self.step = 1
 
     @property
     def unheard(self) -> bool:
@@ -115,6 +123,8 @@ class SeriesTracker:
                 return self._take_header(told, now)
             case Image():
                 return self._take_image(told, now)
+            case Images():
+                return self._take_images(told, now)
             case End():
                 return self._take_end(told, now)
 
@@ -161,6 +171,25 @@ class SeriesTracker:
         if len(self._early) > EARLY_SERIES:
             events += self._decide(next(iter(self._early.values())), now)
         return [*events, *self.tick(now)]
+
+    def _take_images(self, images: Images, now: float) -> list[DetectorEvent]:
+        """What follows from the first follows from all of them, if it is nothing but a frame that goes on as it is."""
+        first = images.first
+        events = self._take_image(first, now)
+        opened, count = self._open, len(images.further)
+        frame = events[-1] if events else None
+        (packed,) = first.channels.values()
+        if opened is None or not isinstance(frame, SeriesFrames) or frame.payload is not packed.payload:
+            for image in list(images.one_by_one())[1:]:
+                events += self._take_image(image, now)
+            return events
+        self._came += count
+        self._heard = self._came
+        opened.went_on(count)
+        events[-1] = replace(
+            frame, count=1 + count, payload=memoryview(b""), parts=(packed.payload, *images.further), size=images.size
+        )
+        return events
 
     def _take_end(self, end: End, now: float) -> list[DetectorEvent]:
         events: list[DetectorEvent] = []

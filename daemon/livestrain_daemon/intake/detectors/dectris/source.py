@@ -215,29 +215,20 @@ class _Stream:
 
     def next(self) -> list[Told | Trouble] | None:
         """What the messages tell that are there; None if none comes in a while."""
-        told: list[Told | Trouble] = []
+        messages: list[list[memoryview]] = []
         size = 0
         try:
-            for _ in range(BATCH_MESSAGES):
-                parts = self._receive()
-                told += self._read(parts)
-                size += sum(map(len, parts))
-                if size >= BATCH_BYTES:
-                    break
+            while len(messages) < BATCH_MESSAGES and size < BATCH_BYTES:
+                messages.append(self._receive())
+                size += sum(map(len, messages[-1]))
         except zmq.Again:
-            if not told and not self._socket.poll(POLL_MS):
+            if not messages and not self._socket.poll(POLL_MS):
                 return None
-        return told
+        read = self._legacy.take_all(messages) if self._legacy else self._decoder.take_all(messages)
+        return [self._trouble(one) if isinstance(one, BadMessage) else one for one in read]
 
-    def _read(self, parts: list[memoryview]) -> list[Told | Trouble]:
-        try:
-            if self._legacy:
-                return list(self._legacy.take(parts))
-            if len(parts) > 1:
-                raise BadMessage(f"stream v2: expected one part, found {len(parts)} or more; stream v1 has several")
-            return [self._decoder.take(parts[0])]
-        except BadMessage as error:
-            return [Trouble("bad_message", f"{self._endpoint}: {error}", 1)]
+    def _trouble(self, error: BadMessage) -> Trouble:
+        return Trouble("bad_message", f"{self._endpoint}: {error}", 1)
 
     def troubles(self) -> Iterator[Trouble | Connection]:
         """What happened to the connection."""

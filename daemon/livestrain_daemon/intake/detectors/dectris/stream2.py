@@ -1,7 +1,7 @@
 """Stream v2 of a DECTRIS detector: one CBOR map in each ZeroMQ message."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -16,12 +16,15 @@ from livestrain_daemon.intake.detectors.dectris.told import (
     End,
     Header,
     Image,
+    Images,
     Mask,
+    Message,
     Told,
     facts,
     image_shape,
     whole_number,
 )
+from livestrain_daemon.intake.detectors.merging import room
 from livestrain_daemon.intake.payload import PayloadError
 from livestrain_wire.messages import FrameDtype
 
@@ -82,7 +85,38 @@ class MessageDecoder:
         self._layout: Layout | None = None
         self._patience = 0
 
-    def take(self, message: memoryview) -> Told:
+    def take_all(self, messages: Iterable[Sequence[memoryview]]) -> Iterator[Told | BadMessage]:
+        """
+        What messages tell, in their order; images that follow each other and are laid out alike are told together.
+
+        Parameters
+        ----------
+        messages
+            The parts of each.
+        """
+        run: _Run | None = None
+        for message, *more in messages:
+            found = self._layout.pixels(message) if self._layout and self._layout.is_single and not more else None
+            if run and found and run.takes(*found, len(message)):
+                continue
+            if run:
+                yield run.told()
+                run = None
+            if found and self._layout:
+                self._patience = 0
+                run = _Run(self._layout, *found, len(message))
+                continue
+            try:
+                if more:
+                    text = f"stream v2: expected one part, found {1 + len(more)} or more; stream v1 has several"
+                    raise BadMessage(text)
+                yield self.take(message)
+            except BadMessage as error:
+                yield error
+        if run:
+            yield run.told()
+
+    def take(self, message: memoryview) -> Message:
         """
         What a message tells.
 
@@ -91,11 +125,10 @@ class MessageDecoder:
         BadMessage
             If it is no message of this stream.
         """
-        if self._layout is not None:
-            image = self._layout.image(message)
-            if image is not None:
-                self._patience = 0
-                return image
+        image = self._layout.image(message) if self._layout else None
+        if image is not None:
+            self._patience = 0
+            return image
         told = decode_message(message, self._largest)
         if isinstance(told, Image):
             # where no two messages are alike, looking for a layout each time would only cost time
@@ -105,7 +138,32 @@ class MessageDecoder:
         return told
 
 
-def decode_message(message: memoryview, largest: int) -> Told:
+class _Run:
+    """Images of one layout, one after the other."""
+
+    def __init__(self, layout: Layout, number: int, payloads: Sequence[memoryview], size: int) -> None:
+        self._first = layout.image_of(number, payloads, size)
+        (packed,) = self._first.channels.values()
+        self._room = room(packed.size) - 1
+        self._next = number + 1
+        self._further: list[memoryview] = []
+        self._size = size
+
+    def takes(self, number: int, payloads: Sequence[memoryview], size: int) -> bool:
+        """Add an image, if it follows the last and there is room for it."""
+        if number != self._next or len(self._further) >= self._room:
+            return False
+        self._next += 1
+        self._further += payloads
+        self._size += size
+        return True
+
+    def told(self) -> Image | Images:
+        """The images."""
+        return Images(self._first, tuple(self._further), self._size) if self._further else self._first
+
+
+def decode_message(message: memoryview, largest: int) -> Message:
     """
     What a message tells.
 

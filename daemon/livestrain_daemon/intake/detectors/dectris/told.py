@@ -1,6 +1,7 @@
 """What a DECTRIS detector tells in either of its streams, in one form."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -62,6 +63,27 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Images:
+    """Consecutive exposures that differ in their pixels only."""
+
+    first: Image
+    """With one channel."""
+    further: tuple[memoryview, ...]
+    """What the pixels of the others are packed in."""
+    size: int
+    """Bytes that came over the wire, all together."""
+
+    def one_by_one(self) -> Iterator[Image]:
+        """The same, each for itself."""
+        yield self.first
+        ((name, packed),) = self.first.channels.items()
+        size = (self.size - self.first.size) // len(self.further) if self.further else 0
+        for number, payload in enumerate(self.further, self.first.first + 1):
+            channels = {name: replace(packed, payload=payload)}
+            yield replace(self.first, first=number, channels=channels, size=size)
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """A series has ended."""
 
@@ -69,7 +91,9 @@ class End:
     number: int
 
 
-Told: TypeAlias = Header | Image | End
+Message: TypeAlias = Header | Image | End
+"""What one message says."""
+Told: TypeAlias = Message | Images
 
 
 def whole_number(value: object, name: str, largest: int = 1 << 62) -> int:

@@ -1,6 +1,7 @@
 """The short way through messages that are laid out alike says what the general reader says, of any bytes."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from helpers.dectris import LARGEST, RECORDED, noise
 from livestrain_daemon.intake.detectors.dectris.layout import layout_of
 from livestrain_daemon.intake.detectors.dectris.stream2 import MessageDecoder, decode_message
-from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Image, Told
+from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Image, Images, Told
 from livestrain_simulator.emulators.dectris import stream2
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
 from livestrain_simulator.emulators.dectris.packing import Compression
@@ -39,6 +40,11 @@ def general(packed: bytes) -> Told | str:
         return decode_message(memoryview(packed), LARGEST)
     except BadMessage as error:
         return without_addresses(error)
+
+
+def sized(told: Told | str, size: int) -> Told | str:
+    """The same, but for its size: that of images that are told together is known of all of them only."""
+    return replace(told, size=size) if isinstance(told, Image) else told
 
 
 def after(example: bytes, packed: bytes) -> Told | str:
@@ -125,6 +131,36 @@ def test_a_decoder_looks_for_a_layout_again_after_some_messages() -> None:
     for at in (3, 4, 70_000, 70_001, 70_002, 70_003, 5, 70_004, 70_005):
         packed = message(at, seed=at)
         assert decoder.take(memoryview(packed)) == general(packed)
+
+
+def test_messages_tell_together_what_they_tell_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    for channels in (1, 2):
+        packed = [message(at, channels=channels, seed=at) for at in (*range(250, 262), 300, 299, 298, *range(299, 400))]
+        for at in rng.integers(len(packed), size=12).tolist():
+            packed[at] = packed[at][:100] + bytes([packed[at][100] ^ 1]) + packed[at][101:]
+        found: list[Told | str] = []
+        together = 0
+        parts = [(memoryview(one),) for one in packed]
+        for told in MessageDecoder(LARGEST).take_all(parts):
+            if isinstance(told, Images):
+                each = list(told.one_by_one())
+                together += len(each)
+                assert told.size == sum(len(packed[len(found) + at]) for at in range(len(each)))
+                found += each
+            else:
+                found.append(without_addresses(told) if isinstance(told, BadMessage) else told)
+        assert [sized(one, 0) for one in found] == [sized(general(one), 0) for one in packed]
+        assert (together > 50) == (channels == 1)
+
+
+def test_a_message_of_several_parts_is_told_of_and_the_next_is_read() -> None:
+    parts = [(memoryview(message(at)),) for at in range(70_000, 70_004)]
+    wrong = (*parts[2], memoryview(b""))
+    first, run, error, last = MessageDecoder(LARGEST).take_all([parts[0], parts[1], wrong, parts[3]])
+    assert isinstance(error, BadMessage)
+    assert "expected one part, found 2" in str(error)
+    assert [one.first for one in (first, run, last) if isinstance(one, Image)] == [70_000, 70_001, 70_003]
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded messages (shared/data/dectris_stream2) are not here")

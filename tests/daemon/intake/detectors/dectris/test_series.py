@@ -1,11 +1,13 @@
 """Which series is in progress, whatever order the messages of a detector come in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed
 from livestrain_daemon.intake.detectors.dectris.series import EARLY_SECONDS, SeriesTracker
-from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL, End, Header, Image, Mask, Told
+from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL, End, Header, Image, Images, Mask, Told
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
 
 FRAMES = 20
@@ -50,6 +52,60 @@ def short(events: list[DetectorEvent]) -> list[object]:
             case Trouble():
                 words.append((event.kind, event.frames))
     return words
+
+
+def run(first: int, count: int, number: int = 1, shape: tuple[int, int] = (2, 3)) -> Images:
+    begun = image(first, number, {"a": packed(first, shape)})
+    return Images(begun, tuple(packed(first + at, shape).payload for at in range(1, count)), 12 * count)
+
+
+def apart(events: list[DetectorEvent]) -> list[DetectorEvent]:
+    """The same, with every frame for itself."""
+    found: list[DetectorEvent] = []
+    for event in events:
+        if isinstance(event, SeriesFrames) and event.parts:
+            size = event.size // event.count
+            each = [replace(event, count=1, payload=part, parts=(), size=size) for part in event.parts]
+            found += [replace(one, first=event.first + at) for at, one in enumerate(each)]
+        else:
+            found.append(event)
+    return found
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (header(), run(0, 8), run(8, 12), end()),
+        (header(), run(0, 5), run(3, 4), image(12), run(14, 3), end()),
+        (run(0, 4), header(), run(4, 4), end()),
+        (run(0, 4), run(4, 4), end(), run(8, 2)),
+        (header(1), run(0, 4), header(2), run(4, 4, 1), run(0, 3, 2), end(2)),
+        (header(), run(0, 4, shape=(3, 2)), run(4, 4), end()),
+        (header(dtype="uint8"), run(0, 4), end()),
+        (header(), *(image(at) for at in range(0, 18, 2)), run(18, 2), end()),
+        (header(channels=("a", "b")), run(0, 3), end()),
+        (run(0, 1), header(), run(1, 1)),
+    ],
+)
+@pytest.mark.parametrize("channel", ["", "sum", "b"])
+def test_images_told_together_are_what_they_are_one_by_one(messages: tuple[Told, ...], channel: str) -> None:
+    together, single = tracker(channel), tracker(channel)
+    one_by_one = [one for told in messages for one in (told.one_by_one() if isinstance(told, Images) else (told,))]
+    found, expected = told(together, *messages), told(single, *one_by_one)
+    assert apart(found) == expected
+    assert apart(together.tick(EARLY_SECONDS)) == single.tick(EARLY_SECONDS)
+    assert together.finished == single.finished
+
+
+def test_images_told_together_are_one_run_of_frames() -> None:
+    assert [event.count for event in told(tracker(), header(), run(0, 8)) if isinstance(event, SeriesFrames)] == [8]
+
+
+def test_a_second_receiver_is_noticed_between_runs() -> None:
+    follower = tracker()
+    told(follower, header(frames=100), run(0, 5))
+    assert ("lost", 0) not in short(told(follower, run(5, 5), image(12)))
+    assert ("lost", 0) in short(told(follower, *(image(at) for at in range(14, 40, 2))))
 
 
 def test_a_whole_series_begins_comes_and_ends() -> None:
