@@ -27,6 +27,7 @@ from livestrain_daemon.processes import spawn
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.readings import Readings
 from livestrain_daemon.resumption import Resumption
+from livestrain_daemon.retention import Limits
 from livestrain_daemon.scan.scans import Scans
 from livestrain_daemon.scan.surroundings import Surroundings
 from livestrain_daemon.scan.values import prepare_derived
@@ -86,7 +87,8 @@ class Daemon:
         self._intake = IntakeLink(self._sockets.intake, self._start_intake)
         self._housekeeper = Housekeeper(
             self._spool,
-            config.spool.limits,
+            # who analyses a file does not mean other scans to go
+            config.spool.limits if recorded is None else Limits(),
             self._scans,
             self._publisher,
             self._intake.send,

@@ -120,7 +120,8 @@ class Housekeeper:
 
     def make_room(self, wanted_bytes: int) -> None:
         """The intake needs so much free space for a new scan, and waits for `RoomMade`."""
-        self._wanted, self._room_until = wanted_bytes, None
+        # where nothing is removed there is nothing to wait for
+        self._wanted, self._room_until = wanted_bytes, None if self._limits.any else time.monotonic()
         self._next_look = 0.0
 
     def entries(self, done: Callable[[Entries], None], refuse: Refuse) -> None:

@@ -191,6 +191,14 @@ def test_where_there_can_be_no_room_nothing_is_removed_and_the_intake_hears_of_i
     assert event.text.startswith("the new scan needs ")
 
 
+def test_without_limits_there_is_no_room_to_wait_for(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    spool.scan("a")
+    spool.keeper.make_room(HUGE)
+    spool.answer()
+    assert spool.left() == ["a"]
+
+
 def test_a_limit_that_cannot_be_kept_is_told_once(kept: Callable[..., Kept]) -> None:
     spool = kept(size_bytes=1)
     for name in "abc":
