@@ -8,3 +8,11 @@ class UnknownMessage(WireError):
 
 class NewerProtocol(WireError):
     """A message of a newer major protocol version, which this end cannot read."""
+
+
+class WrongLength(ValueError):
+    """A length within packed pixels that makes no sense; ``kind`` is the fault to count."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind

@@ -1,12 +1,12 @@
 """Payloads to pixels. Nothing here trusts a length that came over the wire."""
 
-import struct
-
 import bitshuffle
 import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_wire import bslz4
+from livestrain_wire.errors import WrongLength
 from livestrain_wire.messages import Encoding, FrameDtype
 
 Block = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.float32]
@@ -14,13 +14,6 @@ Block = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np
 
 MAX_RATIO = 255
 """LZ4 packs 255 bytes into one at best."""
-BITSHUFFLE_MULTIPLE = 8
-"""Bitshuffle works on groups of so many pixels; what is left over at the end is not packed."""
-LARGEST_BLOCK_BYTES = 1 << 24
-"""The library sets so much memory aside for each block; senders use 8192."""
-
-_HEADER = struct.Struct(">QI")
-_LENGTH = struct.Struct(">I")
 
 
 class PayloadError(ValueError):
@@ -89,7 +82,7 @@ def _unpack_bslz4(
     payload: memoryview, shape: tuple[int, int, int], pixel: np.dtype[np.generic], expected: int
 ) -> Block:
     block_pixels = check_bslz4(payload, expected, pixel.itemsize)
-    packed = np.frombuffer(payload, np.uint8, offset=_HEADER.size)
+    packed = np.frombuffer(payload, np.uint8, offset=bslz4.HEADER.size)
     try:
         block: Block = bitshuffle.decompress_lz4(packed, shape, pixel, block_pixels)
     except (RuntimeError, ValueError) as error:
@@ -122,27 +115,7 @@ def check_bslz4(payload: memoryview, expected: int, itemsize: int) -> int:
     PayloadError
         If any length is wrong.
     """
-    if len(payload) < _HEADER.size:
-        raise PayloadError("bad_encoding", f"expected a 12-byte bslz4 header, found {len(payload)} bytes")
-    size, block_bytes = _HEADER.unpack_from(payload)
-    _check_size(size, expected)
-    multiple = BITSHUFFLE_MULTIPLE * itemsize
-    if not 0 < block_bytes <= LARGEST_BLOCK_BYTES or block_bytes % multiple:
-        text = (
-            f"expected a block size in multiples of {multiple} bytes up to {LARGEST_BLOCK_BYTES}, found {block_bytes}"
-        )
-        raise PayloadError("bad_encoding", text)
-    packed = expected - expected % multiple
-    blocks = -(-packed // block_bytes)
-    at, end = _HEADER.size, len(payload) - expected % multiple
-    for block in range(blocks):
-        if at + _LENGTH.size > end:
-            raise PayloadError("bad_encoding", f"expected {blocks} bslz4 blocks, found the end in block {block}")
-        (length,) = _LENGTH.unpack_from(payload, at)
-        at += _LENGTH.size + length
-        if at > end:
-            text = f"expected at most {end - at + length} bytes in bslz4 block {block}, found a length of {length}"
-            raise PayloadError("bad_encoding", text)
-    if at != end:
-        raise PayloadError("bad_encoding", f"expected the bslz4 blocks to end at byte {end}, found {at}")
-    return int(block_bytes // itemsize)
+    try:
+        return bslz4.block_pixels(payload, expected, itemsize)
+    except WrongLength as error:
+        raise PayloadError(error.kind, str(error)) from error

@@ -13,7 +13,8 @@ import bitshuffle.ext
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_daemon.intake.payload import BITSHUFFLE_MULTIPLE, Block, PayloadError, check_bslz4, decode_payload
+from livestrain_daemon.intake.payload import Block, PayloadError, check_bslz4, decode_payload
+from livestrain_wire.bslz4 import MULTIPLE
 from livestrain_wire.messages import Encoding, FrameDtype
 
 HEADER_BYTES = 12
@@ -152,7 +153,7 @@ def check_all_bslz4(joined: NDArray[np.uint8], ends: NDArray[np.int64], expected
     headers = joined[starts[:, np.newaxis] + np.arange(HEADER_BYTES)]
     if (headers != headers[0]).any():
         raise PayloadError("bad_encoding", "expected the same bslz4 header in each frame, found others")
-    left_over = expected % (BITSHUFFLE_MULTIPLE * itemsize)
+    left_over = expected % (MULTIPLE * itemsize)
     blocks = -(-(expected - left_over) // (block_pixels * itemsize))
     lengths: NDArray[np.uint32] = np.ndarray((len(joined) - _LENGTH_BYTES + 1,), ">u4", joined, strides=(1,))
     at, last = starts + HEADER_BYTES, ends - left_over
