@@ -33,7 +33,7 @@ def asked(server: RestServer, verb: str, path: str, body: object = None) -> tupl
 @pytest.mark.parametrize("compression", ["lz4", "bslz4"])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
 def test_libertem_dectris_takes_every_image_of_stream_v1(dtype: str, compression: str) -> None:
-    peer = pytest.importorskip("libertem_dectris", reason="libertem-dectris, of the extra peers, is not installed")
+    peer = pytest.importorskip("libertem_dectris", reason="libertem-dectris, of the extra receivers, is not installed")
     frames = noise(FRAMES, 32, 48, dtype)
     stream = {"format": "legacy", "header_detail": "basic"}
     config = {"compression": compression, "nimages": 1, "ntrigger": FRAMES, "trigger_mode": "exte"}
