@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 30.0
 """How often the spool is looked at where nothing has happened in it [s]."""
+SYNCING_SECONDS = 0.2
+"""So long nothing is removed while results are being forced to the disk; then it is looked at again [s]."""
 REMAINS_SECONDS = 0.2
 """How often it is asked whether a removed file is still open in a program [s]."""
 FREED_SECONDS = 3.0
@@ -204,6 +206,10 @@ class Housekeeper:
             return
         if changes != self._changes or wanted != self._wanted:
             self._next_look = 0.0
+            return
+        if self._syncing() and not wanted:
+            # else a younger one would go in its place
+            self._next_look = time.monotonic() + SYNCING_SECONDS
             return
         listed, free = outcome
         entries = [entry for entry in self._as_they_are(listed) if entry.scan_id not in self._stuck]

@@ -17,7 +17,7 @@ class Limits:
     """What the spool may hold; None: as much as there is."""
 
     scans: int | None = None
-    """Ended scans that nobody has retained."""
+    """Ended scans that may go, and the newest."""
     size_bytes: int | None = None
     """All scans together."""
     free_bytes: int | None = None
@@ -101,8 +101,9 @@ def decide(
             drop(count, why)
 
     if limits.scans is not None:
-        # the newest ended scan counts, and is not among those that may go
-        kept = sum(entry.state in OVER and not entry.retained for entry in entries)
+        newest = next((entry for entry in entries if entry.state == "ended"), None)
+        # it counts, and is not among those that may go; all others that must stay do not count
+        kept = len(rest) + (newest is not None and not newest.retained)
         drop(max(0, kept - limits.scans), "count")
     if limits.size_bytes is not None:
         excess = _size(entries) - _freed(gone) - limits.size_bytes

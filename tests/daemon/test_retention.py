@@ -77,7 +77,11 @@ def test_a_retained_scan_stays_and_counts_by_its_size_only() -> None:
 def test_a_scan_left_unfinished_goes_once_a_later_one_has_ended() -> None:
     assert gone([entry("c"), entry("b"), entry("a", "unfinished")], Limits(scans=2)) == "ac"
     assert gone([entry("c", "unfinished"), entry("b"), entry("a")], Limits(scans=1)) == "ac"
-    assert gone([entry("c"), entry("b"), entry("a", "unfinished")], Limits(scans=2), held="a") == "bc"
+
+
+def test_a_scan_that_somebody_needs_stays_and_costs_no_other_its_place() -> None:
+    assert gone([entry("c"), entry("b"), entry("a", "unfinished")], Limits(scans=2), held="a") == ""
+    assert gone([entry("d"), entry("c"), entry("b"), entry("a")], Limits(scans=2), held="a") == "bc"
 
 
 def test_a_scan_that_cannot_be_read_is_left_alone() -> None:
