@@ -20,6 +20,7 @@ from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
+from livestrain_daemon.intake.memory import keep_freed_memory
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake.room import Room
@@ -67,6 +68,7 @@ def main(settings: IntakeSettings) -> int:
         The exit code.
     """
     become_child(settings.parent_pid)
+    keep_freed_memory()
     configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
