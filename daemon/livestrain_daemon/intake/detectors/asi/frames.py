@@ -186,10 +186,15 @@ class FrameReading:
 
     def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
+        if header.measurement and header.measurement != self._complete:
+            # Serval may be at the one after this already, if we are late
+            return False
+        # the name in the images may be the same again in the next measurement, which begins with 0
+        if header.number and header.measurement == self._complete:
+            return True
         if self._last is not None and self._last.name and measurement.name:
             return measurement.name == self._last.name
-        # the name in the images may be the same again in the next measurement, which begins with 0
-        return bool(header.number) and header.measurement == self._complete
+        return False
 
     def _begun(self, header: ImageHeader, measurement: Measurement, now: float) -> _Open:
         frames = self._frames if measurement.frames is None else measurement.frames
