@@ -163,7 +163,9 @@ def found(campaign: Campaign, intake: IntakeProcess, closed: ScanClosed) -> Foun
     scan = int(frames[stored[0], 0, 0])
     places = campaign.places(scan) if campaign.places else None
     numbers = [places.get(place, -1) for place in stored.tolist()] if places is not None else stored.tolist()
-    assert frames[stored, 0, 1].tolist() == numbers, f"{closed.scan_id}: scan {scan}: {frames[stored, 0, 1].tolist()} for {numbers}"
+    assert frames[stored, 0, 1].tolist() == numbers, (
+        f"{closed.scan_id}: scan {scan}: {frames[stored, 0, 1].tolist()} for {numbers}"
+    )
     np.testing.assert_array_equal(frames[stored], pixels(scan, layout.positions)[numbers])
     return Found(scan, set(stored.tolist()), closed)
 
