@@ -1,7 +1,7 @@
 """A DECTRIS master file: what the detector knows, and links to the files with the frames."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_recordings.chunks import checked_reading
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import plain
 from livestrain_recordings.recording import (
@@ -54,7 +55,7 @@ class Parts:
     ends: list[int]
     """Number of the first frame behind each part."""
     _number: int | None = None
-    _open: Any = None
+    _reading: Callable[[Any], NDArray[Any]] | None = None
     _closing: ExitStack = field(default_factory=ExitStack)
 
     def frames(self, first: int, count: int) -> NDArray[Any]:
@@ -72,7 +73,7 @@ class Parts:
             number = bisect_right(self.ends, first)
             start = self.ends[number] - self.parts[number].shape[0]
             until = min(end, self.ends[number])
-            found.append(self._dataset(number)[first - start : until - start])
+            found.append(self._read(number)(slice(first - start, until - start)))
             first = until
         return found[0] if len(found) == 1 else np.concatenate(found)
 
@@ -81,18 +82,19 @@ class Parts:
         self._closing.close()
         self._number = None
 
-    def _dataset(self, number: int) -> Any:
-        if number != self._number:
+    def _read(self, number: int) -> Callable[[Any], NDArray[Any]]:
+        if self._reading is None or number != self._number:
             self.close()
             part = self.parts[number]
             try:
-                self._open = self._closing.enter_context(h5py.File(part.path, "r"))[part.dataset]
-            except (OSError, KeyError) as error:
+                dataset = self._closing.enter_context(h5py.File(part.path, "r"))[part.dataset]
+                self._reading = checked_reading(dataset)
+            except (OSError, KeyError, RuntimeError, ValueError) as error:
                 raise OSError(f"{part.path}: {error}") from error
-            if (self._open.shape, self._open.dtype) != (part.shape, part.dtype):
-                raise OSError(f"{part.path}: expected {part.shape} of {part.dtype}, found {self._open.shape}")
+            if (dataset.shape, dataset.dtype) != (part.shape, part.dtype):
+                raise OSError(f"{part.path}: expected {part.shape} of {part.dtype}, found {dataset.shape}")
             self._number = number
-        return self._open
+        return self._reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +166,20 @@ def _links(file: Any) -> list[str]:
 def _part(path: Path, file: Any, name: str) -> Part:
     link = file[DATA].get(name, getlink=True)
     linked = path.parent / link.filename
-    if not linked.is_file():
-        raise OSError(f"{path}: {DATA}/{name}: expected the linked file {linked}, found none")
+    shown = "".join(one if one.isprintable() else "?" for one in str(linked))
+    # a damaged name may hold anything, which the system refuses in its own way
+    if "\0" in link.filename or not linked.is_file():
+        raise OSError(f"{path}: {DATA}/{name}: expected the linked file {shown}, found none")
     try:
         with h5py.File(linked, "r") as other:
             dataset = other[link.path]
             if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 3 or not dataset.size:
-                raise NoFrames(f"{linked}: {link.path}: expected (frames, rows, columns), found {dataset}")
+                raise NoFrames(f"{path}: {DATA}/{name}: expected (frames, rows, columns) in {shown}, found {dataset}")
             return Part(linked, link.path, dataset.shape, dataset.dtype)
-    except (OSError, KeyError) as error:
-        raise OSError(f"{path}: {DATA}/{name}: cannot read the linked file {linked}: {error}") from error
+    except UnusableRecording:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise OSError(f"{path}: {DATA}/{name}: cannot read the linked file {shown}: {error}") from error
 
 
 def _shape(frames: int, frame_shape: tuple[int, ...], beside: Mapping[str, Fact]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Frames in HDF5 files."""
 
 from contextlib import ExitStack
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import hdf5plugin  # noqa: F401 - registers the compression filters with HDF5
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_recordings.chunks import checked_reading
 from livestrain_recordings.dectris import detector_of, is_master, open_master
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import facts_of
 from livestrain_recordings.pieces import SLAB_BYTES
-from livestrain_recordings.recording import LARGEST_CHUNK_BYTES, Recording, checked_shape, given_type
+from livestrain_recordings.recording import Recording, checked_shape, given_type
 from livestrain_recordings.stored import stored
 
 LEDGER_STORED = 1
@@ -48,14 +50,14 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             laid = stored(found)
             shape = checked_shape(path, found.name, laid.shape)
             given = given_type(path, found.name, found.dtype)
-            _check_stored(path, found)
+            _check_linked(path, found)
             detector = detector_of(path, file, shape[-2:], found.dtype)
             return Recording(
                 path=path,
                 name=found.name,
                 shape=shape,
                 dtype=given,
-                read=laid.read,
+                read=partial(laid.turned, checked_reading(found)),
                 chunks=laid.chunks,
                 facts={**detector.facts, **facts_of(found)},
                 absent=_absent(file, shape),
@@ -63,7 +65,10 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
                 saturation=detector.saturation,
                 resources=stack.pop_all(),
             )
-        except (RuntimeError, KeyError, TypeError) as error:
+        except UnusableRecording:
+            raise
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            # h5py tells of damage in all these ways
             raise OSError(f"{path}: not a readable HDF5 file: {error}") from error
         except OSError as error:
             # ours name the file already
@@ -103,16 +108,11 @@ def _kind(dataset: Any) -> str:
         return "V"
 
 
-def _check_stored(path: Path, dataset: Any) -> None:
-    """HDF5 gives zeros where a linked file is not there, and takes any amount of memory for a chunk."""
+def _check_linked(path: Path, dataset: Any) -> None:
+    """HDF5 gives zeros where a linked file is not there."""
     for name in _linked(dataset):
         if not (path.parent / name).is_file():
             raise OSError(f"{path}: {dataset.name}: expected the linked file {path.parent / name}, found none")
-    chunk = prod(dataset.chunks or ()) * dataset.dtype.itemsize
-    if chunk > LARGEST_CHUNK_BYTES:
-        raise UnusableRecording(
-            f"{path}: {dataset.name}: expected chunks of at most {LARGEST_CHUNK_BYTES} bytes, found {chunk}"
-        )
 
 
 def _linked(dataset: Any) -> set[str]:

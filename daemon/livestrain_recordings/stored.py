@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from livestrain_recordings.hdf5_facts import is_turned
 
+Reading = Callable[[Any], NDArray[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -17,8 +19,8 @@ class Stored:
     """(scan_rows, scan_columns, rows, columns), or (frames, rows, columns), or of none of these forms."""
     chunks: tuple[int, ...]
     """Of the axes of the scan."""
-    read: Callable[[Any], NDArray[Any]]
-    """A piece of it, by slices of the axes of the scan."""
+    turned: Callable[[Reading, Any], NDArray[Any]]
+    """A piece of it by slices of the axes of the scan, from what reads slices of the dataset."""
 
 
 def stored(dataset: Any) -> Stored:
@@ -30,7 +32,8 @@ def stored(dataset: Any) -> Stored:
     shape = dataset.shape
     chunks = dataset.chunks or (1,) * len(shape)
     if len(shape) == 5 and shape[2] == 1:
-        return Stored((*shape[:2], *shape[3:]), chunks[:2], lambda piece: dataset[piece[0], piece[1], 0])
+        return Stored((*shape[:2], *shape[3:]), chunks[:2], lambda read, piece: read((piece[0], piece[1], 0)))
     if len(shape) == 4 and is_turned(dataset):
-        return Stored(shape[::-1], chunks[:1:-1], lambda piece: dataset[:, :, piece[1], piece[0]].T)
-    return Stored(shape, chunks[:-2], dataset.__getitem__)
+        every = slice(None)
+        return Stored(shape[::-1], chunks[:1:-1], lambda read, piece: read((every, every, piece[1], piece[0])).T)
+    return Stored(shape, chunks[:-2], lambda read, piece: read(piece))

@@ -13,8 +13,20 @@ from livestrain_recordings.opening import open_recording
 from livestrain_recordings.recording import LARGEST_CHUNK_BYTES, MOST_FACTS
 from recordings.whole import CUBE, whole
 
+PACKINGS: list[Any] = [
+    {},
+    hdf5plugin.Bitshuffle(),
+    hdf5plugin.Bitshuffle(cname="zstd"),
+    hdf5plugin.Bitshuffle(cname="none"),
+    hdf5plugin.Bitshuffle(nelems=64),
+    {**hdf5plugin.Bitshuffle(), "fletcher32": True},
+    hdf5plugin.LZ4(),
+    hdf5plugin.Blosc2(),
+    {"compression": "gzip", "shuffle": True},
+]
 
-@pytest.mark.parametrize("packing", [{}, hdf5plugin.Bitshuffle(), hdf5plugin.LZ4(), {"compression": "gzip"}], ids=str)
+
+@pytest.mark.parametrize("packing", PACKINGS, ids=str)
 @pytest.mark.parametrize("chunks", [(1, 1, 16, 24), (4, 3, 16, 24), (6, 5, 4, 8)])
 def test_frames_are_read_as_they_were_written(tmp_path: Path, chunks: tuple[int, ...], packing: Any) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:
@@ -117,7 +129,7 @@ def test_a_virtual_dataset_of_more_frames_than_any_scan_is_refused(tmp_path: Pat
 def test_a_chunk_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file.create_dataset("frames", (1024, 1024, 64, 64), np.uint16, chunks=(512, 512, 64, 64), compression="gzip")
-    with pytest.raises(UnusableRecording, match=rf"expected chunks of at most {LARGEST_CHUNK_BYTES} bytes, found"):
+    with pytest.raises(OSError, match=rf"scan\.h5: .*expected chunks of at most {LARGEST_CHUNK_BYTES} bytes, found"):
         open_recording(tmp_path / "scan.h5")
 
 
@@ -155,3 +167,26 @@ def test_a_type_that_numpy_does_not_have_lies_beside_the_frames(tmp_path: Path) 
         moments = h5py.h5t.UNIX_D32LE
         h5py.h5d.create(file.id, b"times", moments, space)
     np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), CUBE)
+
+
+def test_the_filter_of_bitshuffle_is_not_trusted_with_lengths(tmp_path: Path) -> None:
+    """It would take them as they are, and end the process."""
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        frames = file.create_dataset("frames", data=CUBE, chunks=(1, 5, 16, 24), **hdf5plugin.Bitshuffle())
+        place = frames.id.get_chunk_info(3).byte_offset
+    good = path.read_bytes()
+    for at, damage, found in (
+        (0, b"\x7f", "expected 3840 bytes of frames, found"),
+        (8, b"\x7f", "expected a block size in multiples of 16 bytes"),
+        (12, b"\x7f", "expected at most .* bytes in bslz4 block 0, found a length of"),
+    ):
+        path.write_bytes(good[: place + at] + damage + good[place + at + 1 :])
+        with pytest.raises(OSError, match=rf"/frames: cannot read .* chunk at \(3, 0, 0, 0\): {found}"):
+            whole(path)
+    values = np.array([0, 4, 2, 0, 2], "<u4").tobytes()[4:]
+    assert good.count(values) == 1
+    for other in ([4, 0, 0, 2], [4, 8, 0, 2], [4, 2, 7, 2], [4, 2, 1 << 28, 2], [4, 2, 0, 9]):
+        path.write_bytes(good.replace(values, np.array(other, "<u4").tobytes()))
+        with pytest.raises(OSError, match=r"scan\.h5: .*expected bitshuffle of 2 bytes a pixel, found"):
+            open_recording(path)

@@ -1,0 +1,113 @@
+"""Chunks of HDF5 are looked at before the library unpacks them: its filters trust what a file says of lengths."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import h5py
+from numpy.typing import NDArray
+
+from livestrain_recordings.recording import LARGEST_CHUNK_BYTES
+from livestrain_wire import bslz4
+from livestrain_wire.errors import WrongLength
+
+BITSHUFFLE = 32008
+CHECKSUM = h5py.h5z.FILTER_FLETCHER32
+UNPACKED, LZ4, ZSTD = 0, 2, 3
+PACKINGS = {UNPACKED, LZ4, ZSTD}
+"""What bitshuffle can put behind itself."""
+MOST_OVERHEAD = 1 << 16
+"""A packed chunk is hardly larger than an unpacked one [bytes]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One step of how chunks are packed."""
+
+    code: int
+    """HDF5's number for it."""
+    values: tuple[int, ...]
+    """Its parameters."""
+
+
+def checked_reading(dataset: Any) -> Callable[[Any], NDArray[Any]]:
+    """
+    What reads slices of a dataset, as it does itself, after a look at the chunks that they need.
+
+    Raises
+    ------
+    OSError
+        If a chunk is too large, or is packed in a way that makes no sense. Reading raises it for a damaged chunk.
+    """
+    filters = _filters(dataset)
+    _check_filters(dataset, filters)
+    if not filters:
+        plain: Callable[[Any], NDArray[Any]] = dataset.__getitem__
+        return plain
+
+    def read(index: Any) -> NDArray[Any]:
+        for place in _places(dataset, index):
+            _check_chunk(dataset, filters, place)
+        found: NDArray[Any] = dataset[index]
+        return found
+
+    return read
+
+
+def _filters(dataset: Any) -> list[Filter]:
+    plan = dataset.id.get_create_plist()
+    found = [plan.get_filter(number) for number in range(plan.get_nfilters())]
+    return [Filter(one[0], tuple(one[2])) for one in found]
+
+
+def _check_filters(dataset: Any, filters: list[Filter]) -> None:
+    chunk_bytes = prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    if chunk_bytes > LARGEST_CHUNK_BYTES:
+        raise OSError(f"expected chunks of at most {LARGEST_CHUNK_BYTES} bytes, found {chunk_bytes}")
+    for number, one in enumerate(filters):
+        if one.code != BITSHUFFLE:
+            continue
+        if any(other.code != CHECKSUM for other in filters[number + 1 :]):
+            raise OSError(f"expected bitshuffle as the last filter, found {[other.code for other in filters]}")
+        item, block, packing = (*one.values, 0, 0, 0, 0, 0)[2:5]
+        sensible = block % bslz4.MULTIPLE == 0 and block * item <= bslz4.LARGEST_BLOCK_BYTES
+        if item != dataset.dtype.itemsize or packing not in PACKINGS or not sensible:
+            raise OSError(
+                f"expected bitshuffle of {dataset.dtype.itemsize} bytes a pixel, found {item} bytes, blocks of {block} "
+                f"and packing {packing}"
+            )
+
+
+def _places(dataset: Any, index: Any) -> Iterator[tuple[int, ...]]:
+    """Where the chunks begin that slices of the axes need."""
+    items = index if isinstance(index, tuple) else (index,)
+    along = []
+    for axis, (side, step) in enumerate(zip(dataset.shape, dataset.chunks, strict=True)):
+        item = items[axis] if axis < len(items) else slice(None)
+        first, last, _ = item.indices(side) if isinstance(item, slice) else (item, item + 1, 1)
+        along.append(range(first // step * step, last, step))
+    return product(*along)
+
+
+def _check_chunk(dataset: Any, filters: list[Filter], place: tuple[int, ...]) -> None:
+    told = dataset.id.get_chunk_info_by_coord(place)
+    if told.byte_offset is None:
+        # never written: all fill values
+        return
+    expected = prod(dataset.chunks) * dataset.dtype.itemsize
+    if told.size > 2 * expected + MOST_OVERHEAD:
+        raise OSError(f"chunk at {place}: expected about {expected} bytes, found {told.size}")
+    last = len(filters) - 1
+    if (
+        filters[last].code != BITSHUFFLE
+        or told.filter_mask >> last & 1
+        or filters[last].values[4:5] in {(), (UNPACKED,)}
+    ):
+        return
+    _, packed = dataset.id.read_direct_chunk(place)
+    try:
+        bslz4.block_pixels(memoryview(packed), expected, dataset.dtype.itemsize)
+    except WrongLength as error:
+        raise OSError(f"chunk at {place}: {error}") from error
