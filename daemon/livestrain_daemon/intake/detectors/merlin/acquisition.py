@@ -199,6 +199,9 @@ class Acquisitions:
         first = memoryview(held[0])
         _, geometry = frame_header(first)
         layout = pixel_format(geometry, depth_of_size(geometry, len(first) - geometry.offset))
+        if self._header is None:
+            text = f"expected the header of an acquisition, found frame {_number(held[0])}: what it says is not known"
+            self.trouble("bad_message", text)
         self._start(self._header, first, layout, now)
         for item in held:
             self._take_frame(memoryview(item), now)

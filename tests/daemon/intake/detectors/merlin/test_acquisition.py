@@ -149,7 +149,9 @@ def test_frames_without_a_header_are_taken_after_a_while_if_the_connection_is_ne
     assert (start.series, start.frames, start.scan_shape) == ("2026-04-15-14-44-41-000000", None, None)
     told.take([frame(7)], 1.2)
     assert numbers(heard) == [5, 6, 7]
-    assert not heard.troubles
+    (trouble,) = heard.troubles
+    assert (trouble.kind, trouble.frames) == ("bad_message", 0)
+    assert trouble.text == "expected the header of an acquisition, found frame 6: what it says is not known"
 
 
 def test_frames_behind_the_end_belong_to_nothing() -> None:
@@ -174,7 +176,7 @@ def test_an_unreadable_header_still_begins_an_acquisition() -> None:
     told = Told()
     told.take([header(), *map(frame, range(5)), header().replace(b"End", b"..."), *map(frame, range(3))])
     heard = told.tick(1.1)
-    assert [(trouble.kind, trouble.frames) for trouble in heard.troubles] == [("bad_message", 0)]
+    assert [(trouble.kind, trouble.frames) for trouble in heard.troubles] == [("bad_message", 0)] * 2
     assert heard.ends == [SeriesEnd("20260415-144441", aborted=True)]
     assert numbers(heard, heard.starts[1].series) == [0, 1, 2]
 
