@@ -14,8 +14,8 @@ from livestrain_simulator.emulators.asi.places import Places
 from livestrain_simulator.emulators.asi.script import FrameSource, Script, Step
 from livestrain_simulator.emulators.asi.tpx3 import acquisition_end, acquisition_start, scan_end, scan_start
 from livestrain_simulator.emulators.faults import Action, Plans, no_plans
-from livestrain_simulator.emulators.merlin.serving import Audience, Listener
 from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.emulators.serving import Audience, Listener
 from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans, is_whole, no_plans
 from livestrain_simulator.emulators.merlin.actions import Damage
+from livestrain_simulator.emulators.merlin.answering import answering
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header, framed
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
-from livestrain_simulator.emulators.merlin.serving import Audience, Listener, answering
 from livestrain_simulator.emulators.merlin.settings import SOFT_TRIGGER
 from livestrain_simulator.emulators.merlin.sources import Frame, FrameSource
 from livestrain_simulator.emulators.merlin.state import State
 from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.emulators.serving import Audience, Listener
 from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
 

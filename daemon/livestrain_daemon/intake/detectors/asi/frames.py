@@ -12,8 +12,8 @@ from livestrain_daemon.intake.detectors.asi.images import Image, ImageSplitter, 
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 from livestrain_daemon.intake.detectors.asi.naming import Names
 from livestrain_daemon.intake.detectors.asi.patience import Patience
+from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesStart, Trouble
-from livestrain_daemon.intake.detectors.merlin.counting import Counted
 from livestrain_wire.messages import FrameDtype
 
 

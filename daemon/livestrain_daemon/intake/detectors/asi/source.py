@@ -15,9 +15,9 @@ from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
+from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected, keep_alive
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
-from livestrain_daemon.intake.detectors.merlin.connection import POLL_SECONDS, connected, keep_alive
-from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+from livestrain_daemon.intake.detectors.pauses import Pauses
 
 DATA_PORTS = {"frames": 8088, "tpx3": 8283}
 

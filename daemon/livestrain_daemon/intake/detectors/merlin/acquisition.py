@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
+from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import (
     DetectorEvent,
     SeriesEnd,
@@ -13,7 +14,7 @@ from livestrain_daemon.intake.detectors.events import (
     Trouble,
 )
 from livestrain_daemon.intake.detectors.merlin.batch import Batch, sent_dtype
-from livestrain_daemon.intake.detectors.merlin.counting import Counted, unwrapped
+from livestrain_daemon.intake.detectors.merlin.numbers import unwrapped
 from livestrain_recordings.merlin.errors import WrongMessage
 from livestrain_recordings.merlin.header import (
     ACQUISITION_HEADER,

@@ -8,7 +8,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.detectors.merlin.control import BUSY, CONTROL_PORT, Control
 from livestrain_daemon.intake.detectors.merlin.errors import ControlRefused
-from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+from livestrain_daemon.intake.detectors.pauses import Pauses
 from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_recordings.merlin.errors import WrongMessage
 

@@ -6,12 +6,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from threading import Event
 
+from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesEnd, Trouble
 from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions, Patience
 from livestrain_daemon.intake.detectors.merlin.arming import Arming, Starter
-from livestrain_daemon.intake.detectors.merlin.connection import POLL_SECONDS, connected
 from livestrain_daemon.intake.detectors.merlin.framing import Junk, Splitter
-from livestrain_daemon.intake.detectors.merlin.pauses import Pauses
+from livestrain_daemon.intake.detectors.pauses import Pauses
 from livestrain_daemon.intake.detectors.permission import Permission
 
 DATA_PORT = 6342

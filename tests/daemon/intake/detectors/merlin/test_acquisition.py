@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from helpers.merlin import Heard
+from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames
 from livestrain_daemon.intake.detectors.merlin.acquisition import HELD_BYTES, Acquisitions, Patience
-from livestrain_daemon.intake.detectors.merlin.counting import Counted, unwrapped
+from livestrain_daemon.intake.detectors.merlin.numbers import unwrapped
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
 from livestrain_simulator.emulators.merlin.settings import SETTINGS

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from helpers.merlin import IMPATIENT, KINDS, Heard, acquire, frames_of, kind_name, listening
 from helpers.waiting import wait_until
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.connection import KEEPALIVE, connected
 from livestrain_daemon.intake.detectors.events import Detector, SeriesEnd
 from livestrain_daemon.intake.detectors.merlin.arming import Arming
-from livestrain_daemon.intake.detectors.merlin.connection import KEEPALIVE, connected
 from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
 from livestrain_simulator.emulators.faults import Action, FaultPlan, always, no_faults
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array

@@ -1,31 +1,12 @@
-"""Numbers of frames, as they come."""
+"""Which frames of a series have come."""
 
-MILLION = 1_000_000
-"""Numbers have six digits, and begin again behind them."""
 LARGEST_AHEAD = 65_536
 """Frames that are remembered beyond the first one that has not come."""
 
 
-def unwrapped(number: int, latest: int) -> int:
-    """
-    The number of a frame, counted on where six digits begin again.
-
-    Parameters
-    ----------
-    number
-        As it came.
-    latest
-        The largest one before, unwrapped.
-    """
-    if number >= MILLION:
-        return number
-    turns = (latest - number + MILLION // 2) // MILLION
-    return number + max(turns, 0) * MILLION
-
-
 class Counted:
     """
-    Which frames of an acquisition have come.
+    Which frames of a series have come.
 
     Parameters
     ----------

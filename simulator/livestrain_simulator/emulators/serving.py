@@ -1,15 +1,11 @@
-"""Connections that somebody else opens: control ones are answered, data ones are sent frames."""
+"""Connections that somebody else opens, and those of them that are sent frames."""
 
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
 
-from livestrain_simulator.emulators.merlin.headers import framed
-
 POLL_SECONDS = 0.02
-PREFIX_BYTES = 15
-LARGEST_REQUEST = 4096
 
 
 class Listener:
@@ -58,35 +54,6 @@ class Listener:
     def _served(self, connection: socket.socket) -> None:
         with connection:
             self._serve(connection, self._stop)
-
-
-def answering(answer: Callable[[str], str], short_by: int) -> Callable[[socket.socket, Event], None]:
-    """
-    A control connection.
-
-    Parameters
-    ----------
-    answer
-        Request to reply.
-    short_by
-        What lengths of replies are too small by.
-    """
-
-    def serve(connection: socket.socket, stop: Event) -> None:
-        while (prefix := _exactly(connection, PREFIX_BYTES, stop)) is not None:
-            length = prefix[4:14]
-            if prefix[:4] != b"MPX," or not length.isdigit() or int(length) > LARGEST_REQUEST:
-                return
-            request = _exactly(connection, int(length) - 1, stop)
-            if request is None:
-                return
-            reply = answer(request.decode("latin-1"))
-            try:
-                connection.sendall(framed(reply.encode("latin-1"), short_by))
-            except OSError:
-                return
-
-    return serve
 
 
 class Audience:
@@ -145,7 +112,7 @@ def _send(connection: socket.socket, message: bytes, closed: Callable[[], bool])
             continue
 
 
-def _exactly(connection: socket.socket, size: int, stop: Event) -> bytes | None:
+def exactly(connection: socket.socket, size: int, stop: Event) -> bytes | None:
     """So many bytes; None if the connection ends before."""
     parts = bytearray()
     while len(parts) < size:
