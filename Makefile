@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 COMPILE := @$(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
 
+# the tests start processes by the hundred; without bytecode each would compile every source again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types imports tests install clean
 
 demo: $(VENV)/.demo
