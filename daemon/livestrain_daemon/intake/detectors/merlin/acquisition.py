@@ -92,7 +92,7 @@ class Acquisitions:
         if message[: len(FRAME_HEADER)] == FRAME_HEADER:
             self._take_frame(message, now)
         elif message[: len(ACQUISITION_HEADER)] == ACQUISITION_HEADER:
-            self._take_header(message)
+            self._take_header(message, now)
         else:
             self.trouble("bad_message", f"expected a header or a frame, found {bytes(message[:20])!r}")
 
@@ -120,7 +120,10 @@ class Acquisitions:
         self._flush()
         self._events.append(Trouble(kind, text, frames))
 
-    def _take_header(self, message: memoryview) -> None:
+    def _take_header(self, message: memoryview, now: float) -> None:
+        if self._held and self._header is not None:
+            # nothing came behind the header before: it was that of the frames before it
+            self._release(now)
         self._close(aborted=True)
         self._header = None
         try:
