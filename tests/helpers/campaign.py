@@ -37,7 +37,7 @@ def pixels(scan: int, frames: int) -> Pixels:
     return counts.reshape(frames, SIDE, SIDE).astype(np.uint16)
 
 
-def mixture(seed: int, frames: int, possible: Iterable[str]) -> Faults:
+def mixture(seed: int, frames: int, possible: Iterable[str], whole_scans: tuple[Kind, ...] = EXCLUSIVE) -> Faults:
     """Faults by chance, of those that a detector can make."""
     random = np.random.default_rng((seed, 77))
     kinds: list[Kind] = [*EXCLUSIVE, "second_series", "stall"]
@@ -45,7 +45,7 @@ def mixture(seed: int, frames: int, possible: Iterable[str]) -> Faults:
     rates["stall"] *= 0.1
     if random.random() < 0.1:
         # whole scans may be lost, too
-        rates |= dict.fromkeys(EXCLUSIVE, 0.0) | {EXCLUSIVE[random.integers(len(EXCLUSIVE))]: 1.0}
+        rates |= dict.fromkeys(EXCLUSIVE, 0.0) | {whole_scans[random.integers(len(whole_scans))]: 1.0}
     end = random.random()
     ends: dict[str, int] = {}
     if end < 0.15:
@@ -83,6 +83,8 @@ class Campaign:
     """Of each scan."""
     places: Callable[[int], Mapping[int, int]] | None = None
     """Which frame belongs to a position of a scan, where frames have no numbers; None: that of its number."""
+    whole_scans: tuple[Kind, ...] = EXCLUSIVE
+    """What may happen to every frame of a scan."""
     mixtures: int = MIXTURES
     current: Pixels = field(default_factory=lambda: pixels(0, 1))
 
@@ -97,7 +99,7 @@ class Campaign:
         shape = self.shape(pair)
         assert shape[0] * shape[1] == frames
         self.shapes.append(shape)
-        self.faults.append(Faults() if is_twin else mixture(FIRST + pair, frames, self.possible))
+        self.faults.append(Faults() if is_twin else mixture(FIRST + pair, frames, self.possible, self.whole_scans))
         self.current = pixels(scan, frames)
         return no_faults if is_twin else self.faults[-1].plan(0, frames)
 
