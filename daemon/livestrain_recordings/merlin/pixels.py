@@ -81,6 +81,26 @@ def pixel_format(geometry: Geometry, depth: int | None) -> PixelFormat:
     raise WrongMessage("bad_message", f"expected pixels of type {expected}, found {geometry.code!r}")
 
 
+@lru_cache(64)
+def format_of_size(geometry: Geometry, size: int) -> PixelFormat:
+    """
+    The format of frames that have so many bytes of pixels.
+
+    Parameters
+    ----------
+    geometry
+        From the header of a frame.
+    size
+        Of what is behind the header [bytes].
+
+    Raises
+    ------
+    WrongMessage
+        If there is no such format.
+    """
+    return pixel_format(geometry, depth_of_size(geometry, size))
+
+
 def depth_of_size(geometry: Geometry, size: int) -> int | None:
     """Counter depth of a raw frame of ``size`` bytes of pixels [bit]; None if there is none."""
     pixels = _single(geometry).width * geometry.height

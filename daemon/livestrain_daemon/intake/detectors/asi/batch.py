@@ -5,6 +5,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_daemon.intake.detectors.alignment import aligned
 from livestrain_daemon.intake.detectors.asi.image import ImageHeader
 from livestrain_daemon.intake.detectors.events import SeriesFrames
 from livestrain_wire.messages import FrameDtype
@@ -45,7 +46,7 @@ class Batch:
         self._pixels = []
         block: NDArray[Any] = np.empty((len(pixels), *header.shape), header.dtype.newbyteorder("<"))
         for frame, sent in zip(block, pixels, strict=True):
-            frame[...] = sent
+            frame[...] = aligned(sent)
         return SeriesFrames(
             series=series,
             first=self._first,

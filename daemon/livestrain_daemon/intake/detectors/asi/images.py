@@ -64,6 +64,8 @@ class ImageSplitter:
         self._skipped = 0
         self._usual = 0
         self._looked_at = 0
+        self._known: tuple[bytes, ImageHeader] | None = None
+        """The latest header: where its bytes come again, they say the same."""
 
     @property
     def lost(self) -> bool:
@@ -108,7 +110,13 @@ class ImageSplitter:
         return self._judged(header, quiet) if quiet or len(self._inbox) >= after + SHORTEST_BEGINNING else None
 
     def _header(self, at: int) -> ImageHeader | None:
-        return image_header(bytes(self._inbox.view(at, at + LONGEST_HEADER)), self._largest)
+        if self._known and self._inbox.has(self._known[0], at):
+            return self._known[1]
+        beginning = bytes(self._inbox.view(at, at + LONGEST_HEADER))
+        header = image_header(beginning, self._largest)
+        if header:
+            self._known = beginning[: header.length], header
+        return header
 
     def _follows(self, after: int) -> bool:
         """Whether a header is what follows an image."""

@@ -54,6 +54,10 @@ class Inbox:
         end = self._end if last is None else min(self._start + last, self._end)
         return memoryview(self._buffer)[min(self._start + first, end) : end]
 
+    def has(self, beginning: bytes, at: int) -> bool:
+        """Whether these bytes have come, and are there."""
+        return self._buffer.startswith(beginning, self._start + at, self._end)
+
     def find(self, pattern: re.Pattern[bytes], first: int = 0) -> int | None:
         """Where a pattern begins, from ``first`` on."""
         match = pattern.search(self._buffer, self._start + first, self._end)

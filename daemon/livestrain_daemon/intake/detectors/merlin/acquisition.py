@@ -25,7 +25,7 @@ from livestrain_recordings.merlin.header import (
     frame_header,
     time_in_header,
 )
-from livestrain_recordings.merlin.pixels import PixelFormat, depth_of_size, pixel_format
+from livestrain_recordings.merlin.pixels import PixelFormat, format_of_size
 
 HELD_BYTES = 1 << 25
 """Of frames that wait for the header of their acquisition."""
@@ -137,7 +137,7 @@ class Acquisitions:
         try:
             number, geometry = frame_header(message)
             size = len(message) - geometry.offset
-            layout = pixel_format(geometry, depth_of_size(geometry, size))
+            layout = format_of_size(geometry, size)
             if size != layout.size:
                 raise WrongMessage(
                     "wrong_size", f"expected {layout.size} bytes of pixels in frame {number}, found {size}"
@@ -158,7 +158,7 @@ class Acquisitions:
             text = f"expected frames 1 to {current.frames or 'any'} in {current.name}, found {number}"
             self.trouble("bad_message", text, frames=1)
             return
-        if (layout.frame_shape, layout.dtype) != (current.format.frame_shape, current.format.dtype):
+        if layout is not current.format and not _alike(layout, current.format):
             expected, found = _described(current.format), _described(layout)
             self.trouble("wrong_size", f"expected frames of {expected} in {current.name}, found {found}", frames=1)
             return
@@ -202,7 +202,7 @@ class Acquisitions:
             return
         first = memoryview(held[0])
         _, geometry = frame_header(first)
-        layout = pixel_format(geometry, depth_of_size(geometry, len(first) - geometry.offset))
+        layout = format_of_size(geometry, len(first) - geometry.offset)
         if self._header is None:
             text = f"expected the header of an acquisition, found frame {_number(held[0])}: what it says is not known"
             self.trouble("bad_message", text)
@@ -264,6 +264,10 @@ def _plain(stamp: str) -> str:
 
 def _number(message: bytes) -> int:
     return frame_header(memoryview(message))[0]
+
+
+def _alike(layout: PixelFormat, other: PixelFormat) -> bool:
+    return (layout.frame_shape, layout.dtype) == (other.frame_shape, other.dtype)
 
 
 def _described(layout: PixelFormat) -> str:

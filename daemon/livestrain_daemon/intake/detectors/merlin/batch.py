@@ -4,6 +4,7 @@ from typing import cast
 
 import numpy as np
 
+from livestrain_daemon.intake.detectors.alignment import aligned
 from livestrain_daemon.intake.detectors.events import SeriesFrames
 from livestrain_daemon.intake.detectors.merlin.framing import PREFIX_BYTES
 from livestrain_recordings.merlin.pixels import Bytes, Frames, PixelFormat
@@ -26,6 +27,8 @@ class Batch:
     def __init__(self) -> None:
         self._raw: list[Bytes] = []
         self._first = 0
+        self._room = 0
+        """Frames of this format that a block may have."""
         self._layout: PixelFormat | None = None
         self._size = 0
 
@@ -36,16 +39,16 @@ class Batch:
         """Whether a frame can be added."""
         if not self._raw:
             return True
-        full = (len(self._raw) + 1) * layout.frame_shape[0] * layout.frame_shape[
-            1
-        ] * layout.dtype.itemsize > BATCH_BYTES
-        return layout is self._layout and index == self._first + len(self._raw) and not full
+        count = len(self._raw)
+        return layout is self._layout and index == self._first + count and count < self._room
 
     def add(self, index: int, layout: PixelFormat, message: memoryview) -> None:
         """Add the frame of a message."""
         if not self._raw:
             self._first, self._layout, self._size = index, layout, 0
-        self._raw.append(np.frombuffer(message, np.uint8)[-layout.size :])
+            rows, columns = layout.frame_shape
+            self._room = BATCH_BYTES // (rows * columns * layout.dtype.itemsize)
+        self._raw.append(np.frombuffer(message, np.uint8, layout.size, len(message) - layout.size))
         self._size += len(message) + PREFIX_BYTES
 
     def frames(self, series: str) -> SeriesFrames:
@@ -71,7 +74,7 @@ class Batch:
 
 
 def _decode_into(frame: Frames, raw: Bytes, layout: PixelFormat) -> None:
-    counts = layout.decode(raw[np.newaxis])[0]
+    counts = aligned(layout.decode(raw[np.newaxis])[0])
     if counts.dtype.itemsize > frame.dtype.itemsize:
         counts = np.minimum(counts, np.iinfo(frame.dtype).max)
     np.copyto(frame, counts, casting="unsafe")

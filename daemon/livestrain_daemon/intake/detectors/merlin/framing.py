@@ -77,6 +77,9 @@ class Splitter:
         self._end = 0
         self._needed = PREFIX_BYTES
         self._lost = False
+        self._prefix = framed(b"-")[:PREFIX_BYTES]
+        self._size = 1
+        """What the prefix says."""
 
     def space(self) -> memoryview:
         """Room for the next bytes; payloads handed out before are gone with it."""
@@ -115,7 +118,7 @@ class Splitter:
         if self._end - self._start < PREFIX_BYTES:
             return self._resumed("expected a message") if self._is_foreign(self._start) else None
         try:
-            size = payload_bytes(self._buffer[self._start : self._start + PREFIX_BYTES], self._largest)
+            size = self._announced()
         except ValueError as error:
             return self._resumed(str(error))
         self._needed = PREFIX_BYTES + size + _LONGEST_START
@@ -124,6 +127,14 @@ class Splitter:
             begun = quiet and self._search(first) is not None
             return self._cut_short(size) if begun else None
         return self._complete(first, first + size, quiet)
+
+    def _announced(self) -> int:
+        """The size of the next payload; most have that of the one before."""
+        if not self._buffer.startswith(self._prefix, self._start, self._end):
+            prefix = bytes(memoryview(self._buffer)[self._start : self._start + PREFIX_BYTES])
+            self._size = payload_bytes(prefix, self._largest)
+            self._prefix = prefix
+        return self._size
 
     def _complete(self, first: int, after: int, quiet: bool) -> memoryview | Junk | None:
         """A message as long as it says, if that is where it ends."""
@@ -139,6 +150,8 @@ class Splitter:
 
     def _is_foreign(self, at: int) -> bool:
         """Whether the bytes there cannot be the beginning of a message."""
+        if self._buffer.startswith(MAGIC, at, self._end):
+            return False
         found = bytes(memoryview(self._buffer)[at : min(at + len(MAGIC), self._end)])
         return found != MAGIC[: len(found)]
 
