@@ -1,6 +1,7 @@
 """A file analysed without a detector gives the bits that the same frames gave live."""
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -18,9 +19,10 @@ from livestrain_client.rig.processes import livestrain
 SHAPE = (16, 16)
 
 
-def analyse(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def analyse(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
     command = livestrain("analyse", *map(str, arguments))
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    environment = {**os.environ, **{f"LIVESTRAIN_{key.upper()}": value for key, value in settings.items()}}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -83,8 +85,11 @@ def test_the_same_plan_gives_the_same_bits(tmp_path: Path, file: Path, live: tup
 def test_without_a_plan_it_is_calibrated_as_a_live_scan_is(
     tmp_path: Path, file: Path, live: tuple[Path, dict[str, Any]]
 ) -> None:
-    outcome = analyse(file, "--spool", tmp_path / "spool", "--workers", "1")
+    # a detector that runs otherwise says nothing of a file that has a place for each position
+    detector = json.dumps({"order": "serpentine", "skip_frames": 3, "shape": [8, 8], "repeat": True})
+    outcome = analyse(file, "--spool", tmp_path / "spool", "--workers", "1", intake__scan=detector)
     assert outcome.returncode == 0, outcome.stderr
+    assert "intake.scan.repeat is for detectors" in outcome.stderr
     assert outcome.stdout.startswith("analysed 256 of 256 positions")
     assert results(tmp_path / "spool" / "small") == results(live[0])
 

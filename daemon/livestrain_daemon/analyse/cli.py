@@ -65,9 +65,8 @@ def analyse(
         from livestrain_daemon.logs import configure_logs
 
         loaded = _with_options(load_config(config), plan, spool)
-        geometry = _geometry(loaded, scan_shape, order, flyback)
         recorded = RecordedFile(path=file.absolute(), dataset=dataset, scan_id=scan_id or named_after(file))
-        _check(recorded, geometry)
+        geometry = _checked(recorded, _configured(loaded), _asked(scan_shape, order, flyback))
         configure_logs(loaded.log)
         with _shown() as tell:
             outcome = analyse(loaded, recorded, geometry, workers, tell)
@@ -81,9 +80,15 @@ def _with_options(config: "Config", plan: Path | None, spool: Path | None) -> "C
     return config.model_copy(update={"log": log, "analysis": analysis, "spool": folder})
 
 
-def _geometry(config: "Config", shape: str | None, order: OrderName | None, flyback: int | None) -> "ScanGeometry":
-    from livestrain_daemon.intake_config import ScanGeometry
+def _configured(config: "Config") -> "ScanGeometry":
+    """How the configuration says that frames run; a file is one scan."""
+    if config.intake.scan.repeat:
+        typer.echo("livestrain analyse: intake.scan.repeat is for detectors: one scan is made of the file", err=True)
+    return config.intake.scan.model_copy(update={"repeat": False})
 
+
+def _asked(shape: str | None, order: OrderName | None, flyback: int | None) -> dict[str, object]:
+    """What options say of how the frames run."""
     asked: dict[str, object] = {}
     if shape is not None:
         match = SIDES.fullmatch(shape.lower())
@@ -95,16 +100,18 @@ def _geometry(config: "Config", shape: str | None, order: OrderName | None, flyb
         asked["order"] = order.value
     if flyback is not None:
         asked["flyback_frames"] = flyback
-    return ScanGeometry.model_validate(config.intake.scan.model_dump() | asked)
+    return asked
 
 
-def _check(recorded: "RecordedFile", geometry: "ScanGeometry") -> None:
-    """Complain of a file before anything is started for it."""
-    from livestrain_daemon.intake.detectors.recorded import start_of
+def _checked(recorded: "RecordedFile", configured: "ScanGeometry", asked: dict[str, object]) -> "ScanGeometry":
+    """How the frames of a file run; complains of the file before anything is started for it."""
+    from livestrain_daemon.intake.detectors.recorded import geometry_of, start_of
     from livestrain_recordings.opening import open_recording
 
     with open_recording(recorded.path, recorded.dataset) as recording:
+        geometry = geometry_of(recording, configured, asked)
         start_of(recording, recorded.scan_id, geometry)
+    return geometry
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A recorded file as a detector: its frames come as fast as they are taken."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import isqrt
 from pathlib import Path
 from threading import Event
@@ -86,6 +86,28 @@ class RecordedDetector:
         return SeriesFrames(
             self._file.scan_id, first, len(part), part.shape[1:], _dtype(part.dtype.name), "raw", payload, part.nbytes
         )
+
+
+def geometry_of(recording: Recording, configured: ScanGeometry, asked: Mapping[str, object]) -> ScanGeometry:
+    """
+    How the frames of a file run over the scan.
+
+    Parameters
+    ----------
+    recording
+        The file. One that has a place for each scan position is laid out as it says, whatever detector is configured.
+    configured
+        As a detector's frames run, and so those of a file that holds them one after the other.
+    asked
+        Fields that a user gives for this file.
+
+    Raises
+    ------
+    ValidationError
+        If they do not go together.
+    """
+    base = ScanGeometry() if len(recording.shape) == 4 else configured
+    return ScanGeometry.model_validate(base.model_dump() | dict(asked))
 
 
 def start_of(recording: Recording, scan_id: str, geometry: ScanGeometry) -> SeriesStart:

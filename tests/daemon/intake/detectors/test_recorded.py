@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
-from livestrain_daemon.intake.detectors.recorded import MESSAGE_BYTES, RecordedDetector, named_after
+from livestrain_daemon.intake.detectors.recorded import MESSAGE_BYTES, RecordedDetector, geometry_of, named_after
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_config import ScanGeometry
+from livestrain_recordings.opening import open_recording
 
 RANDOM = np.random.default_rng(5)
 
@@ -112,6 +113,24 @@ def test_flyback_frames_are_no_columns(tmp_path: Path, scan: NDArray[np.uint16])
     assert started(told(tmp_path / "scan.npy", ScanGeometry(flyback_frames=1))).scan_shape == (3, 3)
     with pytest.raises(Unavailable, match="expected more than 4 frames in a row"):
         told(tmp_path / "scan.npy", ScanGeometry(flyback_frames=4))
+
+
+def test_what_is_configured_of_a_detector_holds_for_frames_one_after_the_other(
+    tmp_path: Path, scan: NDArray[np.uint16]
+) -> None:
+    configured = ScanGeometry(shape=(2, 5), order="serpentine", flyback_frames=1)
+    np.save(tmp_path / "flat.npy", scan.reshape(12, 20, 24))
+    with open_recording(tmp_path / "flat.npy") as recording:
+        assert geometry_of(recording, configured, {}) == configured
+        assert geometry_of(recording, configured, {"order": "raster"}).order == "raster"
+
+
+def test_a_file_with_a_place_for_each_position_is_laid_out_as_it_is(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    configured = ScanGeometry(shape=(2, 5), order="serpentine", flyback_frames=1, skip_frames=2)
+    np.save(tmp_path / "scan.npy", scan)
+    with open_recording(tmp_path / "scan.npy") as recording:
+        assert geometry_of(recording, configured, {}) == ScanGeometry()
+        assert geometry_of(recording, configured, {"order": "serpentine"}) == ScanGeometry(order="serpentine")
 
 
 def test_a_value_that_does_not_fit_ends_the_scan_and_is_told(tmp_path: Path) -> None:
