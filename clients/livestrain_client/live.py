@@ -160,6 +160,10 @@ class Live:
         """True once the scan is over and every value of it is here."""
         return self._mirror.followed.final
 
+    def leave(self) -> None:
+        """Go on from the present scan to the next one, even where the first is stayed with."""
+        self._mirror.leave()
+
     @property
     def forgotten(self) -> bool:
         """True once the daemon has the scan no longer in memory: what is not here will not come."""

@@ -62,6 +62,7 @@ class Mirror:
         self._confirmed = False
         self._chosen = maps
         self._follow = follow and scan is None
+        self._left = ""
         self._only = scan
         self._past: deque[str] = deque(maxlen=REMEMBERED_EPOCHS)
         self._seen: dict[str, int] = {}
@@ -77,10 +78,15 @@ class Mirror:
         known = self.followed.scan is not None and not self.forgotten
         return self._confirmed and known and self.followed.epoch == self.epoch
 
+    def leave(self) -> None:
+        """Go on from the present scan to the next one, even where the first is stayed with."""
+        scan = self.followed.scan
+        self._left = "" if scan is None else scan.start.scan_id
+
     @property
     def asks_about(self) -> str | None:
         """The scan that a status is wanted of; None: the newest."""
-        if self._only is not None or self._follow or self.followed.scan is None:
+        if self._only is not None or self._may_leave or self.followed.scan is None:
             return self._only
         return self.followed.scan.start.scan_id
 
@@ -263,7 +269,11 @@ class Mirror:
         self.followed.close(topics)
 
     def _may_begin(self, scan_id: str) -> bool:
-        return scan_id == self._only or (self._only is None and (self._follow or self.followed.scan is None))
+        return scan_id == self._only or (self._only is None and (self._may_leave or self.followed.scan is None))
+
+    @property
+    def _may_leave(self) -> bool:
+        return self._follow or self.followed.has(self._left)
 
     def _begin_scan(self, scan: ScanStarted) -> list[Update]:
         if self.followed.has(scan.start.scan_id):

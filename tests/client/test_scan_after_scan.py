@@ -1,6 +1,7 @@
 """A subscriber goes from scan to scan, or stays with one."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,43 @@ def test_a_named_scan_is_stayed_with(daemon: WireDaemon) -> None:
         seen += live.poll(0.2)
         assert ids(seen) == ["scan-1"]
         assert shows(live, named)()
+
+
+def test_the_first_scan_is_stayed_with_though_the_next_begins_before_its_end(daemon: WireDaemon) -> None:
+    with Live(daemon.maps_endpoint, daemon.control_endpoint, follow=False) as live:
+        first = daemon.begin(maps(0), "scan-0")
+        daemon.acknowledge((0, 4))
+        seen = poll_until(live, lambda: "total" in live.maps and bool(live.maps["total"].known.any()), "values")
+        # the next scan comes while the first is still analysed
+        daemon.begin(maps(1), "scan-1")
+        daemon.acknowledge((0, 4))
+        seen += live.poll(0.2)
+        daemon.resume(first)
+        daemon.acknowledge((4, first.known.size - 4))
+        daemon.end()
+        seen += poll_until(live, shows(live, first), "the end of the first scan")
+        assert ids(seen) == ["scan-0"]
+
+
+def test_who_leaves_a_scan_stays_with_the_next(daemon: WireDaemon) -> None:
+    over = measure(daemon, 0)
+    with Live(daemon.maps_endpoint, daemon.control_endpoint, follow=False) as live:
+        poll_until(live, shows(live, over), "the scan that is over")
+        live.leave()
+        following = measure(daemon, 1)
+        measure(daemon, 2)
+        daemon.resume(following)
+        seen = poll_until(live, shows(live, following), "the next scan")
+        assert ids(seen) == ["scan-1"]
+
+
+def test_maps_are_saved_under_the_name_of_their_scan(daemon: WireDaemon, tmp_path: Path) -> None:
+    watch = ["watch", "--maps-endpoint", daemon.maps_endpoint, "--control", daemon.control_endpoint, "--until-end"]
+    for number in (0, 1):
+        measure(daemon, number)
+        assert run([*watch, "--save", str(tmp_path / "maps" / "{scan}")]) == exits.OK
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.npz")}
+    assert found == {"maps/scan-0/maps.npz", "maps/scan-1/maps.npz"}
 
 
 def test_a_named_scan_that_is_over_is_shown_to_who_comes_late(daemon: WireDaemon) -> None:

@@ -54,6 +54,12 @@ def test_a_line_tells_what_a_person_wants_to_know(daemon: WireDaemon, capsys: py
     assert oldest.split() == expected.split()
 
 
+def test_brackets_in_names_of_folders_are_no_markup(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.history = [entry(0, folder="/data/[red]alloy [/]/a")]
+    assert run(["scans"]) == exits.OK
+    assert capsys.readouterr().out.splitlines()[1].endswith("/data/[red]alloy [/]/a")
+
+
 def test_so_many_are_listed_as_asked_for_over_several_pages(
     daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,7 @@ def _run_verb(point: EntryPoint, arguments: Sequence[str]) -> int:
 
 def _help(verbs: dict[str, EntryPoint]) -> None:
     console = results()
-    console.print("Usage: livestrain VERB [OPTIONS]\n", highlight=False, markup=False)
+    console.print("Usage: livestrain VERB [OPTIONS]\n", highlight=False)
     console.print("Strain maps of a 4D-STEM scan while it is measured.\n", highlight=False)
     table = Table.grid(padding=(0, 2))
     for name, point in verbs.items():
@@ -75,4 +75,4 @@ def _help(verbs: dict[str, EntryPoint]) -> None:
 
 
 def _say(text: str) -> None:
-    messages().print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+    messages().print(text, style="red", highlight=False, soft_wrap=True)

@@ -1,4 +1,8 @@
-"""Where output goes: results to stdout, everything else to stderr; JSON that any reader takes."""
+"""
+Where output goes: results to stdout, everything else to stderr; JSON that any reader takes.
+
+Names and paths come from outside: brackets in them are no markup.
+"""
 
 import json
 import math
@@ -10,12 +14,12 @@ from rich.console import Console
 
 def results() -> Console:
     """For what was asked for."""
-    return Console()
+    return Console(markup=False)
 
 
 def messages() -> Console:
     """For what a person should know beside it."""
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
@@ -44,6 +48,5 @@ def show_fields(fields: Mapping[str, object], console: Console | None = None) ->
     console = results() if console is None else console
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        label = f"[bold]{name:<{width}}[/]" if console.is_terminal else f"{name:<{width}}"
-        console.print(label, end="  ", highlight=False)
-        console.print(str(value), highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name:<{width}}", end="  ", highlight=False, style="bold" if console.is_terminal else None)
+        console.print(str(value), highlight=False, soft_wrap=True)

@@ -98,7 +98,7 @@ def _show(entries: list[ScanEntry], json: bool) -> None:
     elif entries:
         console = results()
         # what is piped on is not cut to a terminal's width
-        wide = console if console.is_terminal else Console(width=400)
+        wide = console if console.is_terminal else Console(width=400, markup=False)
         wide.print(scans_table(entries), highlight=False)
     else:
         _say("there are no scans")
@@ -145,4 +145,4 @@ def size(size_bytes: int) -> str:
 
 
 def _say(text: str) -> None:
-    messages().print(text, highlight=False, markup=False, soft_wrap=True)
+    messages().print(text, highlight=False, soft_wrap=True)

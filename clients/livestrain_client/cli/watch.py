@@ -20,6 +20,8 @@ from livestrain_client.writable import check_writable
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
 TURN_SECONDS = 0.1
+SCAN = "{scan}"
+"""In the name of a folder: the scan's id."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def watch(
         typer.Option(min=0, help="Give up with exit code 3 after so long without data, or, of --when, unmet [s]."),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(file_okay=False, help="At the end write maps.npz and strain.png there.")
+        Path | None,
+        typer.Option(file_okay=False, help="At the end write maps.npz and strain.png there; {scan} is the scan's id."),
     ] = None,
     maps_endpoint: MapsEndpoint = MAPS_ENDPOINT,
     control: ControlEndpoint = CONTROL_ENDPOINT,
@@ -69,20 +72,24 @@ def watch(
     if scan is not None and next_scan:
         raise typer.BadParameter("a scan that is named is not the next one", param_hint="--next")
     conditions = tuple(parse_condition(text) for text in when or ())
-    with Live(maps_endpoint, control, deadline=deadline, scan=scan) as live:
+    # the scan whose end is waited for is stayed with, though the next one may begin before its analysis is done
+    with Live(maps_endpoint, control, follow=not until_end, deadline=deadline, scan=scan) as live:
         if scan is not None and live.scan is None:
             text = f"the daemon has no scan {scan} in memory: waiting for it to begin; livestrain scans lists all"
-            messages().print(text, highlight=False, markup=False, soft_wrap=True)
+            messages().print(text, highlight=False, soft_wrap=True)
         if save is not None:
             # hours later is no time to find out that it cannot be done
-            save.mkdir(parents=True, exist_ok=True)
-            check_writable(save / "maps.npz")
+            folder = next(folder for folder in (save, *save.parents) if SCAN not in str(folder))
+            folder.mkdir(parents=True, exist_ok=True)
+            check_writable(folder / "maps.npz")
         over = live.scan.start.scan_id if next_scan and live.scan is not None and live.ended is not None else ""
+        if over:
+            live.leave()
         ending = Ending(until_end, conditions, names, over, timeout)
         with _shower(live, names, json) as shower:
             code = follow(live, shower, ending)
         if save is not None:
-            _save(live, save)
+            _save(live, Path(str(save).replace(SCAN, live.scan.start.scan_id if live.scan else "no-scan")))
     raise typer.Exit(code)
 
 
@@ -147,7 +154,7 @@ def _say_unmet(live: Live, ending: Ending) -> None:
     wanted = " or ".join(str(condition) for condition in ending.conditions)
     silent = f"; nothing has been heard from {live.maps_endpoint} for {live.silent_seconds:.1f} s" if live.stale else ""
     text = f"no position has met {wanted} within {ending.timeout:g} s{silent}"
-    messages().print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    messages().print(text, style="yellow", highlight=False, soft_wrap=True)
 
 
 def _condition_met(shower: Shower, ending: Ending, updates: list[Update]) -> bool:
@@ -189,7 +196,7 @@ def _save(live: Live, folder: Path) -> None:
         figure = save_figure(live, folder)
     except ModuleNotFoundError as error:
         hint = f"strain.png {needs_extra('figures')} ({error})"
-        said.print(hint, highlight=False, markup=False, soft_wrap=True)
+        said.print(hint, highlight=False, soft_wrap=True)
         return
     if figure is not None:
         said.print(f"saved {figure}", highlight=False, soft_wrap=True)
