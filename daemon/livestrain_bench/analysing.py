@@ -30,7 +30,7 @@ class Analysing:
     workers: int
     frames: int
     fps_own: float
-    """The worker's own work in one process, alone: disks, lattice, strain and virtual detectors on frames in memory."""
+    """The worker's own work in as many processes, alone: disks, lattice, strain, virtual detectors, frames in memory."""
     fps_file: float
     """The whole of it: read, stored, analysed, reduced, written; under a given plan."""
     ratio: float
@@ -71,7 +71,10 @@ def analysing(
     """
     given = read_case(path).given
     rows = -(-frames // COLUMNS)
-    with tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=folder) as name, Crew(path, estimator, 1) as crew:
+    with (
+        tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=folder) as name,
+        Crew(path, estimator, workers) as crew,
+    ):
         scratch = Path(name)
         scan = scratch / "scan.npy"
         np.save(scan, np.resize(given.frames, (rows, COLUMNS, *given.frames.shape[1:])))
@@ -81,7 +84,7 @@ def analysing(
         plan.write_text(json.dumps(_plan_of(Path(first["folder"]))))
         turns = []
         for turn in range(rounds):
-            own = crew.rate(1)
+            own = crew.rate(workers)
             spool = scratch / f"turn-{turn}"
             said = _run(scan, spool, environment, "--workers", str(workers), "--plan", str(plan))
             turns.append((own, said["frames_per_second"], said["worker_seconds"] / (workers * said["seconds"])))
