@@ -78,6 +78,8 @@ class Trouble:
     """What was expected, what was found, where."""
     frames: int = 0
     """Frames that are lost with it."""
+    series: str | None = None
+    """The series that it is of; None if it is of none, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

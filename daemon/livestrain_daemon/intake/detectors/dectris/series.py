@@ -116,6 +116,11 @@ class SeriesTracker:
             self._finished = opened.header.number
         return self._finished
 
+    @property
+    def number(self) -> int | None:
+        """Of the series in progress; None if there is none."""
+        return self._open.header.number if self._open else None
+
     def take(self, told: Told, now: float) -> list[DetectorEvent]:
         """What follows from a message that came at a time [s]."""
         match told:
