@@ -1,6 +1,6 @@
 """What has piled up while frames were stored is stored together: the busier the intake, the cheaper a frame."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from livestrain_daemon.intake.detectors.merging import room
 from livestrain_daemon.intake.receiver import Arrival
@@ -11,7 +11,7 @@ PIXEL_BYTES = {"uint8": 1, "uint16": 2, "uint32": 4, "float32": 4}
 
 def joined(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
     """
-    The same arrivals in the same order, with consecutive frames that are packed one by one in one of them.
+    The same arrivals in the same order, with consecutive frames that are not packed together in one of them.
 
     Parameters
     ----------
@@ -33,8 +33,7 @@ def joined(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
             yield arrival
             continue
         run = [(frames, arrival)]
-        rows, columns = frames.shape
-        left = room(rows * columns * PIXEL_BYTES[frames.dtype]) - frames.count
+        left = room(_frame_bytes(frames)) - frames.count
     if run:
         yield _whole(run)
 
@@ -42,9 +41,31 @@ def joined(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
 def _one_by_one(arrival: Arrival) -> Frames | None:
     """The message, if it has frames that are not packed together."""
     message = arrival.message
-    if isinstance(message, Frames) and (arrival.parts or (message.count == 1 and arrival.payload is not None)):
+    if not isinstance(message, Frames):
+        return None
+    if arrival.parts:
         return message
-    return None
+    if arrival.payload is None:
+        return None
+    # raw frames lie one behind the other; of another size than they should have, they are looked at by themselves
+    raw = message.encoding == "raw" and len(arrival.payload) == message.count * _frame_bytes(message)
+    return message if message.count == 1 or raw else None
+
+
+def _frame_bytes(message: Frames) -> int:
+    rows, columns = message.shape
+    return rows * columns * PIXEL_BYTES[message.dtype]
+
+
+def _parts(message: Frames, arrival: Arrival) -> Sequence[memoryview]:
+    """Of each frame."""
+    payload = arrival.payload
+    if arrival.parts or payload is None:
+        return arrival.parts
+    if message.count == 1:
+        return (payload,)
+    size = _frame_bytes(message)
+    return [payload[at : at + size] for at in range(0, len(payload), size)]
 
 
 def _follows(before: Frames, frames: Frames) -> bool:
@@ -62,7 +83,7 @@ def _whole(run: list[tuple[Frames, Arrival]]) -> Arrival:
     if len(run) == 1:
         return alone
     count = sum(frames.count for frames, _ in run)
-    parts = tuple(part for _, one in run for part in (one.parts or (one.payload,)) if part is not None)
+    parts = tuple(part for frames, one in run for part in _parts(frames, one))
     return Arrival(
         first.model_copy(update={"count": count}), size=sum(one.size for _, one in run), frames=count, parts=parts
     )

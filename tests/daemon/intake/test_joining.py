@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,8 +30,30 @@ def test_frames_that_follow_each_other_are_joined_with_a_part_each() -> None:
     assert whole.payload is None
 
 
+def test_raw_frames_in_one_block_are_joined_with_a_part_each() -> None:
+    """Also with single ones; nothing is copied for it."""
+    block = frame(4, 2)
+    (whole,) = joined([frame(3), block, frame(6, 3)])
+    assert (whole.message, whole.frames, whole.size) == (frame(3, 6).message, 6, 600)
+    assert [bytes(part) for part in whole.parts] == [bytes([value]) * 40 for value in (3, 4, 4, 6, 6, 6)]
+    assert whole.parts[1].obj is block.payload.obj if block.payload else False
+
+
+@pytest.mark.parametrize("size", [0, 40, 79, 81, 120])
+def test_a_raw_block_of_another_size_than_its_frames_is_not_joined(size: int) -> None:
+    """It is refused by itself, and the frames before it are not."""
+    wrong = replace(frame(4, 2), payload=memoryview(bytes(size)))
+    assert list(joined([frame(3), wrong, frame(6)])) == [frame(3), wrong, frame(6)]
+
+
 def test_what_is_alone_stays_as_it_is() -> None:
-    alone = [frame(3), Arrival(Trouble("lost", "")), frame(4, 2), frame(6), Arrival(ScanEnd(scan_id="s"))]
+    alone = [
+        frame(3),
+        Arrival(Trouble("lost", "")),
+        frame(4, 2, encoding="lz4"),
+        frame(6),
+        Arrival(ScanEnd(scan_id="s")),
+    ]
     assert list(joined(alone)) == alone
 
 
@@ -39,7 +62,7 @@ def test_what_is_alone_stays_as_it_is() -> None:
     [
         frame(5),
         frame(3),
-        frame(4, 2),
+        frame(4, 2, encoding="lz4"),
         frame(4, scan_id="t"),
         frame(4, shape=(5, 4)),
         frame(4, dtype="uint8"),

@@ -141,3 +141,13 @@ def test_any_bytes_are_cut_into_images_and_junk(parts: list[bytes], at_once: int
     data = b"".join(parts)
     found = split(data, at_once, largest=1 << 12)
     assert sum(one.header.length + one.header.size for one in found if isinstance(one, Image)) <= len(data)
+
+
+def test_images_of_changing_shape_are_each_read_by_their_own_header() -> None:
+    """Also where the header is that of the image before but for one digit."""
+    shapes = [(8, 8), (8, 8), (8, 9), (8, 8), (9, 8), (9, 8)]
+    images = [np.full(shape, number, np.uint16) for number, shape in enumerate(shapes)]
+    data = b"".join(b"P5 %d %d 65535\n%b" % (*image.shape[::-1], image.astype(">u2").tobytes()) for image in images)
+    found = [one for one in split(data) if isinstance(one, Image)]
+    assert [one.header.shape for one in found] == shapes
+    assert [bytes(one.pixels) for one in found] == [image.astype(">u2").tobytes() for image in images]

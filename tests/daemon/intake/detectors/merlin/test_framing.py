@@ -112,3 +112,8 @@ def test_what_is_forgotten_is_counted() -> None:
     split([framed(FRAMES[0])[:100]], splitter)
     assert splitter.reset() == 100
     assert split([framed(FRAMES[1])], splitter) == [FRAMES[1]]
+
+
+def test_messages_of_changing_length_are_each_cut_by_their_own() -> None:
+    payloads = [b"MQ1," + bytes(size) for size in (300, 300, 301, 300, 310, 310)]
+    assert split([b"".join(map(framed, payloads))]) == payloads
