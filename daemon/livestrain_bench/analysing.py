@@ -30,7 +30,7 @@ class Analysing:
     workers: int
     frames: int
     fps_own: float
-    """The worker's own work in as many processes, alone: disks, lattice, strain, virtual detectors, frames in memory."""
+    """The worker's own work in as many processes alone: disks, lattice, strain, virtual detectors; frames in memory."""
     fps_file: float
     """The whole of it: read, stored, analysed, reduced, written; under a given plan."""
     ratio: float
@@ -79,6 +79,9 @@ def analysing(
         scan = scratch / "scan.npy"
         np.save(scan, np.resize(given.frames, (rows, COLUMNS, *given.frames.shape[1:])))
         environment = {**os.environ, "LIVESTRAIN_ANALYSIS__ESTIMATOR": estimator}
+        if given.usable is not None:
+            np.save(scratch / "usable.npy", given.usable)
+            environment["LIVESTRAIN_ANALYSIS__USABLE_PIXELS"] = str(scratch / "usable.npy")
         first = _run(scan, scratch / "first", environment, "--workers", str(workers))
         plan = scratch / "plan.json"
         plan.write_text(json.dumps(_plan_of(Path(first["folder"]))))

@@ -17,6 +17,10 @@ from livestrain_daemon.scan.scans import Scans
 from livestrain_wire.messages import Progress, ScanEnded, StageCounts
 
 A_DAY = 86400.0
+LARGEST_RANGE = 1024
+"""Positions in a task, so that workers seldom wait for the next one."""
+LONGEST_TASK = 60.0
+"""So long may it take at least, where frames are large [s]."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ def configured(config: Config, sockets: Path, geometry: ScanGeometry, workers: i
         "control_endpoint": f"ipc://{sockets}/control",
         "http_port": 0,
     }
+    tasks = {
+        "largest_range": max(config.workers.largest_range, LARGEST_RANGE),
+        "timeout_seconds": max(config.workers.timeout_seconds, LONGEST_TASK),
+        "order": "sequential",
+    }
     count = workers or (config.workers.count if "count" in given else len(os.sched_getaffinity(0)))
     spares = config.workers.spares if "spares" in given else 0
     return config.model_copy(
@@ -74,7 +83,7 @@ def configured(config: Config, sockets: Path, geometry: ScanGeometry, workers: i
             # a file waits, has no live edge, and may lie on a slow disk
             "intake": config.intake.model_copy(update={"scan": geometry, "silence_seconds": A_DAY}),
             "spool": config.spool.model_copy(update={"when_full": "wait"}),
-            "workers": config.workers.model_copy(update={"count": count, "spares": spares, "order": "sequential"}),
+            "workers": config.workers.model_copy(update={"count": count, "spares": spares, **tasks}),
             "publish": config.publish.model_copy(update=publish),
         }
     )

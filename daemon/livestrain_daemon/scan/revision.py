@@ -49,7 +49,8 @@ class Revision:
         self._per_block = {
             name for name, outputs in layout.stages.items() if outputs and layout.outputs[outputs[0]].per_block
         }
-        units = {name: 1 if name in self._per_block else config.largest_range for name in stages}
+        blocks = max(1, config.largest_range // BLOCK)
+        units = {name: blocks if name in self._per_block else config.largest_range for name in stages}
         self.work = RevisionWork(str(folder), plan.revision, stages, units, config, analysed, failed)
 
     @property
