@@ -113,6 +113,7 @@ class FaultySender:
         self.record.started = True
         for message in self._stale:
             self._sender.send_parts(message)
+        self.record.astray += len(self._stale)
 
     def _leave_behind(self, first: int, frame: Block, encoding: Encoding) -> None:
         if not self.is_rearmed:
@@ -169,7 +170,10 @@ class FaultySender:
 
     def _note(self, whole: Sequence[int]) -> None:
         # before its start a scan is not known, and what comes of it is lost
-        for number in whole if self._start is None else ():
+        if self._start is not None:
+            self.record.astray += len(whole)
+            return
+        for number in whole:
             self.record.left(number)
 
     def _corrupted(self, first: int, frame: Block, encoding: Encoding) -> Message:

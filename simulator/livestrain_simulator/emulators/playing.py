@@ -51,8 +51,12 @@ class Played(Protocol):
         """Begin a scan, as if by a command."""
         ...
 
-    def close(self) -> None:
-        """End everything, when what has been sent is taken."""
+    def waiting_since(self) -> float | None:
+        """Monotonic time since which nobody has taken what is being sent; None if that is going on [s]."""
+        ...
+
+    def close(self, linger_seconds: float) -> None:
+        """End everything, when what has been sent is taken, or after some time [s]."""
         ...
 
 
@@ -82,7 +86,7 @@ def play(
     Raises
     ------
     NobodyListens
-        If nobody takes frames, or begins a scan, within the waiting time.
+        If nobody takes frames, or begins a scan, within the waiting time, or if that passes while nothing is taken.
     """
     source = FrameStream(acquisition.frames, acquisition.blocks)
     try:
@@ -92,9 +96,13 @@ def play(
     try:
         say(played.place)
         say(f"{played.table}\n{_geometry(acquisition)}")
-        return _played(played, acquisition, delivery, source, tell)
-    finally:
-        played.close()
+        report = _played(played, acquisition, delivery, source, tell)
+    except BaseException:
+        # who interrupts it does not want to wait for a receiver that may never come back
+        played.close(0.0)
+        raise
+    played.close(delivery.wait_seconds)
+    return report
 
 
 def _geometry(acquisition: Acquisition) -> str:
@@ -119,6 +127,7 @@ def _played(played: Played, acquisition: Acquisition, delivery: Delivery, source
                 _wait(lambda known=scan: len(played.records) > known, delivery.wait_seconds, what)  # type: ignore[misc]
         began, clipped = time.monotonic(), played.clipped
         while not (_is_over(played, scan) or source.failure):
+            _check_progress(played, delivery.wait_seconds)
             time.sleep(POLL_SECONDS)
         if source.failure is not None:
             raise source.failure
@@ -133,6 +142,12 @@ def _played(played: Played, acquisition: Acquisition, delivery: Delivery, source
 def _is_over(played: Played, scan: int) -> bool:
     begun = len(played.records)
     return begun > scan + 1 or (begun == scan + 1 and played.is_idle())
+
+
+def _check_progress(played: Played, seconds: float) -> None:
+    since = played.waiting_since()
+    if since is not None and time.monotonic() - since > seconds:
+        raise NobodyListens(f"nobody took frames any more: {played.place}: nothing for {seconds:g} s")
 
 
 def _wait(condition: Callable[[], bool], seconds: float, what: str) -> None:

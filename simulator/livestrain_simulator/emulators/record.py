@@ -31,6 +31,11 @@ class ScanRecord:
     """It went to its regular end."""
     copies: Counter[int] = field(default_factory=Counter)
     """How often a whole copy left of the frame of a number."""
+    surplus: int = 0
+    """Those of them that left when all the frames that it announced had."""
+    astray: int = 0
+    """Whole frames that left with it where they have no place in it: before its start, behind its end, beyond its last
+    frame, or of the scan before it, which is over."""
 
     def do(self, number: int, actions: Iterable[Action]) -> None:
         """Something happens to a frame."""
@@ -38,7 +43,10 @@ class ScanRecord:
 
     def left(self, number: int, times: int = 1) -> None:
         """Whole copies of a frame have left."""
+        had_all = bool(self.frames) and len(self.whole) == self.frames
         self.whole.add(number)
+        has_all = len(self.whole) == self.frames
+        self.surplus += times if had_all else (times - 1) * has_all
         self.copies[number] += times
 
     def counts(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Connections that somebody else opens, and those of them that are sent frames."""
 
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
@@ -23,24 +24,34 @@ class Listener:
     def __init__(self, host: str, port: int, serve: Callable[[socket.socket, Event], None]) -> None:
         self._serve = serve
         self._stop = Event()
-        self._socket = socket.create_server((host, port))
+        try:
+            self._socket = socket.create_server((host, port))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
         self._socket.settimeout(POLL_SECONDS)
         self.port = int(self._socket.getsockname()[1])
         """Where it listens."""
         self._threads: list[Thread] = []
-        self._begin(self._accept)
+        self._accepting = self._begin(self._accept)
+
+    @property
+    def threads(self) -> int:
+        """Threads that it knows: its own, one for each connection, and those that ended since the last one came."""
+        return len(self._threads)
 
     def close(self) -> None:
         """End all connections."""
         self._stop.set()
+        self._accepting.join()
         for thread in self._threads:
             thread.join()
         self._socket.close()
 
-    def _begin(self, target: Callable[[], None]) -> None:
-        thread = Thread(target=target, name="merlin emulator", daemon=True)
-        self._threads.append(thread)
+    def _begin(self, target: Callable[[], None]) -> Thread:
+        thread = Thread(target=target, name=f"emulator at port {self.port}", daemon=True)
+        self._threads = [*(known for known in self._threads if known.is_alive()), thread]
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         while not self._stop.is_set():
@@ -62,6 +73,8 @@ class Audience:
     def __init__(self) -> None:
         self._lock = Lock()
         self._connections: list[tuple[socket.socket, Event]] = []
+        self.waiting_since: float | None = None
+        """Monotonic time since which somebody has taken nothing of what is being sent [s]."""
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -88,9 +101,10 @@ class Audience:
             connections = list(self._connections)
         for connection, gone in connections:
             try:
-                _send(connection, message, closed)
+                self._send(connection, message, closed)
             except OSError:
                 gone.set()
+            self.waiting_since = None
         return len(connections)
 
     def dismiss(self) -> None:
@@ -102,14 +116,14 @@ class Audience:
             with connection, suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-
-def _send(connection: socket.socket, message: bytes, closed: Callable[[], bool]) -> None:
-    rest = memoryview(message)
-    while rest and not closed():
-        try:
-            rest = rest[connection.send(rest) :]
-        except TimeoutError:
-            continue
+    def _send(self, connection: socket.socket, message: bytes, closed: Callable[[], bool]) -> None:
+        rest = memoryview(message)
+        while rest and not closed():
+            try:
+                rest = rest[connection.send(rest) :]
+                self.waiting_since = None
+            except TimeoutError:
+                self.waiting_since = self.waiting_since or time.monotonic()
 
 
 def exactly(connection: socket.socket, size: int, stop: Event) -> bytes | None:

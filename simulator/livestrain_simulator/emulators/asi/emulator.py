@@ -92,12 +92,13 @@ class AsiEmulator:
         self._plans = plans
         self._changed = Condition()
         self._acquiring = self._stopping = self._closed = False
-        self._audience = Audience()
+        self.audience = Audience()
+        """Who is sent frames."""
         self._door: Listener | Caller
         if settings.connect_to is None:
-            self._door = Listener(settings.host, settings.data_port, self._audience.serve)
+            self._door = Listener(settings.host, settings.data_port, self.audience.serve)
         else:
-            self._door = Caller(settings.connect_to, self._audience.serve)
+            self._door = Caller(settings.connect_to, self.audience.serve)
         self._thread = Thread(target=self._run, name="asi emulator", daemon=True)
         self._thread.start()
 
@@ -109,7 +110,7 @@ class AsiEmulator:
     @property
     def listeners(self) -> int:
         """Data connections."""
-        return len(self._audience)
+        return len(self.audience)
 
     @property
     def recording(self) -> bool:
@@ -143,11 +144,11 @@ class AsiEmulator:
 
     def send(self, message: bytes) -> int:
         """Send bytes of any kind on the data connections; how many there are."""
-        return self._audience.send(message, lambda: self._closed)
+        return self.audience.send(message, lambda: self._closed)
 
     def dismiss(self) -> None:
         """Close the data connections."""
-        self._audience.dismiss()
+        self.audience.dismiss()
 
     def close(self) -> None:
         """End everything."""
@@ -207,10 +208,12 @@ class AsiEmulator:
         self.places.append(places.frames)
         plan = self._plans(record.scan, frames)
         script = Script(self._kind, self._seen, plan, str(self.started_ms), self.settings.chunk_frames)
-        pacer = Pacer(self.settings.frames_per_second, burst=self.settings.burst)
+        pacer = Pacer(self.settings.frames_per_second, sleep=self._pause, burst=self.settings.burst)
         cut: Action | None = None
         for step in script.steps(frames):
             pacer.wait_for(step.number)
+            if self._is_over():
+                break
             record.do(step.number, step.actions)
             cut = self._before(step, places)
             if cut or self._is_over():
@@ -233,8 +236,7 @@ class AsiEmulator:
     def _before(self, step: Step, places: Places) -> Action | None:
         """Do what happens before a frame; what ends the scan."""
         if "stall" in step.actions:
-            with self._changed:
-                self._changed.wait_for(self._is_over, self.settings.stall_seconds)
+            self._pause(self.settings.stall_seconds)
         if "disconnect" in step.actions:
             self.dismiss()
             places.cut()
@@ -246,6 +248,11 @@ class AsiEmulator:
                 places.left(piece)
             else:
                 record.unheard.update(piece.numbers)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the measurement is stopped [s]."""
+        with self._changed:
+            self._changed.wait_for(self._is_over, seconds)
 
     def _is_over(self) -> bool:
         return self._stopping or self._closed

@@ -45,6 +45,8 @@ class Places:
             if self._known and not DAMAGED.intersection(piece.actions) and not beyond:
                 self.frames.setdefault(place, number)
                 self._record.left(place)
+            elif beyond and not DAMAGED.intersection(piece.actions):
+                self._record.astray += 1
         if self._form == "tpx3" and "bad_length" in piece.actions:
             # where the next chunk begins can be found again, but not how many frames have been passed
             self._known = False

@@ -103,12 +103,17 @@ class PlayedAsi:
         """No measurement is in progress."""
         return not self._emulator.recording
 
+    def waiting_since(self) -> float | None:
+        """Since when nobody has taken what is being sent [s]."""
+        return self._emulator.audience.waiting_since
+
     def begin(self) -> None:
         """Start a measurement."""
         self._emulator.start()
 
-    def close(self) -> None:
+    def close(self, linger_seconds: float) -> None:
         """End everything."""
+        del linger_seconds
         if self._serval:
             self._serval.__exit__(None, None, None)
         else:

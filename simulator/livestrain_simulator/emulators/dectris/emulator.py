@@ -64,8 +64,6 @@ class EmulatorSettings:
     """How long an image that stalls takes [s]."""
     when_full: Literal["wait", "drop"] = "wait"
     """What happens to messages that nobody takes."""
-    linger_seconds: float = 0.0
-    """How long, in the end, what is on its way may take [s]."""
     config: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
     """Configuration of the detector in the beginning, by its REST keys."""
     stream: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
@@ -184,10 +182,10 @@ class DectrisEmulator:
         """Series begun so far."""
         return self._number
 
-    def close(self) -> None:
-        """Stop everything."""
+    def close(self, linger_seconds: float = 0.0) -> None:
+        """Stop everything, when what is on its way has been taken, or after some time [s]."""
         self.close_series()
-        self.outlet.close(self.settings.linger_seconds)
+        self.outlet.close(linger_seconds)
 
     def wait_until_idle(self, seconds: float) -> bool:
         """True once the series in progress has ended; false if it has not within some time [s]."""
@@ -242,7 +240,7 @@ class DectrisEmulator:
         record = ScanRecord(series.number - 1, series.frames)
         self.record.append(record)
         script = Script(series, self._source, self.form, plan, settings.split_header, settings.period, self._kept)
-        pacer = Pacer(settings.images_per_second, sleep=self._leave.wait, burst=settings.burst)
+        pacer = Pacer(settings.images_per_second, sleep=self._pause, burst=settings.burst)
         for out in script.outgoing(self._finish.is_set):
             if 0 <= out.number < series.frames:
                 if not self._wait_for_trigger(out.number):
@@ -255,7 +253,7 @@ class DectrisEmulator:
                 self._stale = script.stale(out.number)
                 return True
             if "stall" in out.actions:
-                self._leave.wait(settings.stall_seconds)
+                self._pause(settings.stall_seconds)
             self._hand_over(script.form, out, record)
             if self._leave.is_set():
                 return False
@@ -264,15 +262,17 @@ class DectrisEmulator:
         return False
 
     def _hand_over(self, form: Form, out: Outgoing, record: ScanRecord) -> None:
-        messages = list(out.messages)
+        messages, astray = list(out.messages), out.behind
         if out.starts:
             # what an aborted series left behind comes now
+            astray += len(self._stale)
             messages, self._stale = messages + self._stale, []
         if self.stream["mode"] != "enabled":
             return
         taken = [self.outlet.send(form, message, self._leave) for message in messages]
         if all(taken):
             record.started |= out.starts
+            record.astray += astray
             for number, times in out.whole:
                 record.left(number, times)
 
@@ -287,6 +287,11 @@ class DectrisEmulator:
                 lambda: self._triggers * per_trigger > number or self._leave.is_set() or self._finish.is_set()
             )
         return self._triggers * per_trigger > number and not self._leave.is_set()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the series is stopped or ended [s]."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._leave.is_set() or self._finish.is_set(), seconds)
 
     def _count(self, images: int) -> None:
         with self._changed:

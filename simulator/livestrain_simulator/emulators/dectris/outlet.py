@@ -1,5 +1,6 @@
 """The sockets that an emulator sends from."""
 
+import time
 from collections.abc import Sequence
 from threading import Event
 from typing import Literal
@@ -30,6 +31,8 @@ class Outlet:
     def __init__(self, host: str, legacy_port: int, cbor_port: int, when_full: Literal["wait", "drop"]) -> None:
         self.dropped = 0
         """Messages lost since `forget`."""
+        self.waiting_since: float | None = None
+        """Monotonic time since which nobody has taken what is being sent [s]."""
         self._when_full = when_full
         self._context = zmq.Context()
         self._sockets = {
@@ -48,6 +51,7 @@ class Outlet:
     def send(self, form: Form, parts: Sequence[bytes], give_up: Event) -> bool:
         """True if the message was taken, false if it was lost or `give_up` was set first."""
         socket = self._sockets[form]
+        self.waiting_since = None
         while not give_up.is_set():
             try:
                 socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
@@ -55,8 +59,10 @@ class Outlet:
                 if self._when_full == "drop":
                     self.dropped += 1
                     return False
+                self.waiting_since = self.waiting_since or time.monotonic()
                 socket.poll(POLL_MS, zmq.POLLOUT)
             else:
+                self.waiting_since = None
                 return True
         return False
 

@@ -89,13 +89,17 @@ class PlayedDectris:
         """No series is in progress."""
         return self._emulator.state == "idle"
 
+    def waiting_since(self) -> float | None:
+        """Since when nobody has taken what is being sent [s]."""
+        return self._emulator.outlet.waiting_since
+
     def begin(self) -> None:
         """Arm it."""
         self._emulator.arm()
 
-    def close(self) -> None:
+    def close(self, linger_seconds: float) -> None:
         """End everything."""
-        self._server.__exit__(None, None, None)
+        self._server.close(linger_seconds)
 
 
 def _stream_port(detector: EmulatedDetector) -> int:
@@ -114,7 +118,6 @@ def _settings(acquisition: Acquisition, delivery: Delivery, detector: EmulatedDe
         images_per_second=sending.frames_per_second,
         burst=sending.burst,
         stall_seconds=delivery.stall_seconds,
-        linger_seconds=delivery.wait_seconds,
         config=config,
         stream={"format": form},
         **ports,

@@ -55,6 +55,14 @@ class RestServer:
         """Where it can be asked."""
         return int(self._server.server_address[1])
 
+    def close(self, linger_seconds: float = 0.0) -> None:
+        """End everything, when what is on its way has been taken, or after some time [s]."""
+        self.emulator.close_series()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.emulator.close(linger_seconds)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -62,11 +70,7 @@ class RestServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.emulator.close_series()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        self.emulator.close()
+        self.close()
 
 
 class _Requests(BaseHTTPRequestHandler):

@@ -34,6 +34,8 @@ class Outgoing:
     """The start of the series is among them."""
     whole: tuple[tuple[int, int], ...] = ()
     """Images that they bring undamaged and before the end of the series: number, and how often."""
+    behind: int = 0
+    """Undamaged ones behind the end."""
 
 
 @dataclass
@@ -76,6 +78,7 @@ class Script:
             if is_image and "late_header" not in actions:
                 start, held.start = held.start, []
             whole = [(number, 1 + ("duplicate" in actions))] if is_image and messages and is_whole(actions) else []
+            behind = 0
             starts = bool(start) or (number == HEADER and bool(messages) and "reorder" not in actions)
             if "reorder" in actions:
                 held.reordered += messages
@@ -84,8 +87,12 @@ class Script:
             elif messages:
                 messages, held.reordered = [*messages, *held.reordered], []
                 # behind the end they belong to no series any more
-                whole, held.whole = [*whole, *(held.whole if number < self.series.frames else ())], []
-            yield Outgoing(number, actions, (*start, *messages), starts, tuple(whole))
+                if number < self.series.frames:
+                    whole += held.whole
+                else:
+                    behind = sum(times for _, times in held.whole)
+                held.whole = []
+            yield Outgoing(number, actions, (*start, *messages), starts, tuple(whole), behind)
         if held.reordered:
             yield Outgoing(self.series.frames, (), tuple(held.reordered), whole=tuple(held.whole))
 

@@ -69,13 +69,18 @@ class MerlinEmulator:
         self._next: Frame | None = frames(0)
         shape = (0, 0) if self._next is None else (int(self._next.shape[0]), int(self._next.shape[1]))
         self._state = State(kind, shape)
-        self._audience = Audience()
+        self.audience = Audience()
+        """Who is sent frames."""
         self.record: list[ScanRecord] = []
         """What has been sent of each acquisition."""
         self.acquisitions = 0
         """Acquisitions that have ended."""
         self._control = Listener(host, control_port, answering(self._state.answer, int(short_replies)))
-        self._data = Listener(host, data_port, self._audience.serve)
+        try:
+            self._data = Listener(host, data_port, self.audience.serve)
+        except OSError:
+            self._control.close()
+            raise
         self._thread = Thread(target=self._run, name="merlin emulator", daemon=True)
         self._thread.start()
 
@@ -107,7 +112,7 @@ class MerlinEmulator:
     @property
     def listeners(self) -> int:
         """Data connections."""
-        return len(self._audience)
+        return len(self.audience)
 
     def ask(self, request: str) -> str:
         """The reply to a request, as on the control connection."""
@@ -115,11 +120,11 @@ class MerlinEmulator:
 
     def send(self, message: bytes) -> int:
         """Send bytes of any kind on the data connections; how many there are."""
-        return self._audience.send(message, self._is_closed)
+        return self.audience.send(message, self._is_closed)
 
     def dismiss(self) -> None:
         """Close the data connections."""
-        self._audience.dismiss()
+        self.audience.dismiss()
 
     def close(self) -> None:
         """End everything."""
@@ -160,12 +165,11 @@ class MerlinEmulator:
         self.record.append(record)
         plan = self._plans(record.scan, record.frames)
         header = self._begun(framed(acquisition_header(settings, kind, datetime.now(UTC))), plan, 0, record)
-        damage = Damage()
-        pacer = Pacer(self._pace[0], burst=self._pace[1])
+        damage, number = Damage(), -1
+        pacer = Pacer(self._pace[0], sleep=self._pause, burst=self._pace[1])
         for number, frame in self._seen(record.frames):
-            if not self._is_triggered(number, settings):
+            if not self._is_due(number, settings, pacer):
                 return False
-            pacer.wait_for(number)
             actions = plan(number)
             record.do(number, actions)
             if not self._prepared(actions):
@@ -176,7 +180,9 @@ class MerlinEmulator:
             )
             self._send_all(damage.sent(number, framed(text + kind.encoded(frame)), actions), plan, record)
         self._send_all(damage.rest(), plan, record)
-        record.ended = True
+        # who stops one without end ends it as it must be ended
+        is_stopped = self._is_over() if record.frames else self._is_closed()
+        record.ended = not is_stopped or number + 1 == record.frames
         return False
 
     def _begun(self, header: bytes, plan: FaultPlan, number: int, record: ScanRecord) -> bytes:
@@ -207,18 +213,23 @@ class MerlinEmulator:
     def _prepared(self, actions: Sequence[Action]) -> bool:
         """Do what happens before a frame; whether it is to be sent."""
         if "stall" in actions:
-            with self._state.changed:
-                self._state.changed.wait_for(self._is_over, self._stall_seconds)
+            self._pause(self._stall_seconds)
         if "disconnect" in actions:
             self.dismiss()
         return not {"abort", "rearm"}.intersection(actions)
 
-    def _is_triggered(self, number: int, settings: dict[str, float]) -> bool:
-        """Wait for the trigger of a frame, if it needs one; whether the acquisition goes on."""
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the acquisition is stopped [s]."""
+        with self._state.changed:
+            self._state.changed.wait_for(self._is_over, seconds)
+
+    def _is_due(self, number: int, settings: dict[str, float], pacer: Pacer) -> bool:
+        """Wait for the trigger of a frame, if it needs one, and for its time; whether the acquisition goes on."""
         if settings["TRIGGERSTART"] == SOFT_TRIGGER and number % int(settings["NUMFRAMESPERTRIGGER"]) == 0:
             with self._state.changed:
                 self._state.changed.wait_for(lambda: self._state.triggered > 0 or self._is_over())
                 self._state.triggered -= 1
+        pacer.wait_for(number)
         return not self._is_over()
 
     def _is_over(self) -> bool:

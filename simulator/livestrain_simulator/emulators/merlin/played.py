@@ -95,12 +95,17 @@ class PlayedMerlin:
         """No acquisition is in progress."""
         return self._emulator.is_idle
 
+    def waiting_since(self) -> float | None:
+        """Since when nobody has taken what is being sent [s]."""
+        return self._emulator.audience.waiting_since
+
     def begin(self) -> None:
         """Start an acquisition."""
         self._emulator.ask("CMD,STARTACQUISITION")
 
-    def close(self) -> None:
+    def close(self, linger_seconds: float) -> None:
         """End everything."""
+        del linger_seconds
         self._emulator.close()
 
     def _counted(self, frame: Frame) -> Frame:
