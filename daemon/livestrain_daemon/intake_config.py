@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from livestrain_daemon.section import Endpoint, Seconds, Section
 
@@ -90,6 +90,15 @@ class DectrisConfig(Section):
     """Which threshold makes the frames: its name, `sum`, or empty for the first."""
     arm: DectrisArmConfig | None = None
     """Begin series by itself: a table of detector, stream and repeat; else the daemon waits for somebody else to."""
+
+    @field_validator("arm")
+    @classmethod
+    def _armed_by_its_interface(cls, arm: DectrisArmConfig | None, info: ValidationInfo) -> DectrisArmConfig | None:
+        if arm is not None and info.data.get("rest_port", 0) is None:
+            raise ValueError(
+                "the detector is armed by its REST interface: expected intake.dectris.rest_port, found none"
+            )
+        return arm
 
 
 class MerlinConfig(Section):

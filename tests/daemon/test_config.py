@@ -47,6 +47,13 @@ def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path, monkeypat
     assert (config.workers.count, config.workers.spares) == (5, 2)
 
 
+def test_arming_needs_the_rest_interface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, '[intake.dectris]\nhost = "localhost"\n[intake.dectris.arm]\nrepeat = true\n')
+    assert load_config(path).intake.dectris
+    monkeypatch.setenv("LIVESTRAIN_INTAKE__DECTRIS", '{"host": "localhost", "rest_port": null}')
+    assert "intake.dectris.arm: " in refusal(path)
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

@@ -31,7 +31,7 @@ def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket
     OSError
         If nobody answers, or ``stop`` is set.
     """
-    family, kind, address = _address(host, port)
+    family, kind, address = resolved(host, port)
     connection = socket.socket(family, kind)
     try:
         keep_alive(connection)
@@ -55,7 +55,17 @@ def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket
     return connection
 
 
-def _address(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
+def resolved(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
+    """
+    Family, kind and address of a host.
+
+    Raises
+    ------
+    Unavailable
+        If there is no such host.
+    OSError
+        If nobody can say now.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:

@@ -1,5 +1,6 @@
 """What runs beside the stream: commands to the detector, and questions after what it could not send."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -8,9 +9,11 @@ from typing import TypeAlias
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.counts import dectris_counts
+from livestrain_daemon.intake.detectors.dectris.drops import Drops
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError, Value
 from livestrain_daemon.intake.detectors.dectris.told import Mask
-from livestrain_daemon.intake.detectors.events import Trouble
+from livestrain_daemon.intake.detectors.dectris.unarmed import Unarmed
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesFrames, SeriesStart, Trouble
 from livestrain_daemon.intake.detectors.permission import Permission
 
 POLL_SECONDS = 1.0
@@ -19,6 +22,12 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 IDLE_POLLS = 3
 """A detector that says so often that it is idle has ended its series, whether its end came or not."""
+STILL_POLLS = 3
+"""So often may no image have come behind a trigger that failed."""
+SAMPLES = 3
+"""So often is the count read, if the state changes meanwhile."""
+ARMING_SECONDS = 30.0
+"""So long is waited in the end for a detector that is being armed [s]."""
 SELF_TRIGGERED = ("ints", "inte")
 
 Tell: TypeAlias = Callable[[Trouble | Unavailable], None]
@@ -69,10 +78,19 @@ class Control:
         self._stop = Event()
         self._news = Event()
         self._finished: int | None = None
-        self._dropped: int | None = None
+        self._series = 0
+        """Series heard of so far."""
+        self._frames = 0
+        """Images heard of so far."""
+        self._drops = Drops(tell)
+        self._unarmed = Unarmed(rest.url)
+        self._ours = Event()
+        """The detector has been armed here and not been disarmed."""
         self.mask: Mask | None = None
         """Pixels that the detector marks, (rows, columns); None if it is not known."""
         self._reachable = True
+        self._counts = True
+        """The interface says how many images were dropped."""
         self._pause = FIRST_PAUSE_SECONDS
         self._thread = Thread(target=self._run, name="dectris-control", daemon=True)
 
@@ -81,14 +99,33 @@ class Control:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """End, within some time [s]; a detector that was armed here is disarmed."""
+        """
+        End; a detector that was armed here is disarmed.
+
+        Parameters
+        ----------
+        seconds
+            For each request; a detector that is being armed has `ARMING_SECONDS` to come to an end [s].
+        """
         self._stop.set()
         self._news.set()
         self._thread.join(seconds)
+        if not (self._thread.is_alive() and self._ours.is_set()):
+            return
+        # the thread waits for an answer: tell the detector by another connection, and disarm it when it has answered
+        self._tried(lambda: self._rest.abort(seconds))
+        self._thread.join(ARMING_SECONDS)
+        if self._thread.is_alive() and self._ours.is_set():
+            self._tried(lambda: self._rest.disarm(seconds))
 
-    def begun(self) -> None:
-        """A series has begun; the detector counts what it drops from 0 in each."""
-        self._dropped = 0
+    def hear(self, event: DetectorEvent, number: int | None) -> None:
+        """Something that came in the stream, while the series of a number is in progress."""
+        match event:
+            case SeriesStart():
+                self._series += 1
+                self._drops.heard(event.series, number)
+            case SeriesFrames():
+                self._frames += event.count
 
     def finished(self, number: int) -> None:
         """All images of a series have come, or its end."""
@@ -133,81 +170,159 @@ class Control:
         """Return when there is nothing more to do: at the end."""
         while not self._stop.is_set():
             if self._arming is not None and self._wanted(self._arming):
-                times = self._permission.times
                 self._arm(self._arming)
-                self._begun = times
-            else:
-                self._ask_dropped()
-                self._stop.wait(POLL_SECONDS)
+                continue
+            state = self._ask()
+            if state is not None and self._arming is None:
+                trouble = self._unarmed.seen(state, self._series, time.monotonic())
+                if trouble:
+                    self._tell(trouble)
+            self._stop.wait(POLL_SECONDS)
 
     def _wanted(self, arming: Arming) -> bool:
         permission = self._permission
         return permission.armed and (arming.repeat or permission.times > self._begun)
 
     def _arm(self, arming: Arming) -> None:
+        """Take a series, from its beginning to its end."""
+        if self._ours.is_set():
+            # it was not to be reached when the series before was over
+            self._leave(abort=True)
         state = self._rest.state()
         if state != "idle":
             # whoever uses it now would not thank us for another configuration
             raise RestError(f"{self._rest.url}: expected the state idle before it is armed, found {state}")
-        self._rest.configure("stream", arming.stream)
-        self._rest.configure("detector", arming.detector)
-        if arming.frames is not None:
-            mode = self._rest.get("detector", "config/trigger_mode")
-            self._rest.configure("detector", dectris_counts(arming.frames, mode, arming.detector))
+        triggers = self._configure(arming)
         self._finished = None
-        number = self._rest.arm()
-        self._pause = FIRST_PAUSE_SECONDS
+        times = self._permission.times
+        series: _Series | None = None
+        ended = False
+        # an answer that never comes leaves it armed, too
+        self._ours.set()
         try:
-            self._acquire(number)
+            series = _Series(self._rest.arm())
+            self._drops.armed(series.number)
+            self._acquire(series, triggers)
+            ended = True
+            self._pause = FIRST_PAUSE_SECONDS
         finally:
-            self._leave()
+            if series:
+                series.over = True
+            self._leave(abort=not ended)
+        self._begun = times
 
-    def _acquire(self, number: int) -> None:
-        """Return when the series is over."""
-        if self._rest.get("detector", "config/trigger_mode") in SELF_TRIGGERED:
-            triggers = self._rest.get("detector", "config/ntrigger")
+    def _configure(self, arming: Arming) -> int:
+        """Set the detector up; the triggers that it needs from here."""
+        rest = self._rest
+        rest.configure("stream", arming.stream)
+        rest.configure("detector", arming.detector)
+        mode = rest.get("detector", "config/trigger_mode")
+        if arming.frames is not None:
+            rest.configure("detector", dectris_counts(arming.frames, mode, arming.detector))
+        return int(rest.get("detector", "config/ntrigger")) if mode in SELF_TRIGGERED else 0
+
+    def _acquire(self, series: "_Series", triggers: int) -> None:
+        """
+        Return when the series is over.
+
+        Raises
+        ------
+        RestError
+            If it is not triggered.
+        """
+        if triggers:
             # each reply comes after the last image of its trigger, and we may have to abort before
-            Thread(target=self._trigger, args=(number, triggers), name="dectris-trigger", daemon=True).start()
-        idle = 0
-        while not self._stop.is_set() and self._finished != number and idle < IDLE_POLLS:
+            Thread(target=self._trigger, args=(series, triggers), name="dectris-trigger", daemon=True).start()
+        idle = still = 0
+        while not self._is_over(series) and idle < IDLE_POLLS:
             self._news.clear()
             # what came between the two lines is seen here
-            if self._finished == number or self._stop.is_set() or self._news.wait(POLL_SECONDS):
+            if self._is_over(series) or self._news.wait(POLL_SECONDS):
                 continue
-            self._ask_dropped()
-            idle = idle + 1 if self._rest.state() == "idle" else 0
+            frames, series.frames = series.frames, self._frames
+            # an answer may be lost while the images come
+            still = still + 1 if series.failure and frames == series.frames else 0
+            if series.failure and still >= STILL_POLLS:
+                text = f"{self._rest.url}: expected images behind a trigger, found none and no answer; beginning again"
+                raise RestError(text, series.failure.final)
+            state = self._ask()
+            if state is not None:
+                idle = idle + 1 if state == "idle" else 0
+        if not self._stop.is_set():
+            # the counter is gone when the next series begins
+            self._ask()
 
-    def _trigger(self, number: int, triggers: Value) -> None:
+    def _is_over(self, series: "_Series") -> bool:
+        return self._stop.is_set() or self._finished == series.number
+
+    def _trigger(self, series: "_Series", triggers: int) -> None:
         try:
-            for _ in range(int(triggers)):
-                if self._stop.is_set() or self._finished == number:
+            for _ in range(triggers):
+                if series.over or self._is_over(series):
                     return
                 self._rest.trigger()
         except RestError as error:
-            if not self._stop.is_set():
+            if not (series.over or self._is_over(series)):
+                series.failure = error
                 self._tell(Trouble("connection", str(error)))
 
-    def _leave(self) -> None:
-        """Never leave a detector armed."""
+    def _leave(self, abort: bool) -> None:
+        """Never leave a detector armed; what fails is tried again before the next series."""
+        if abort or self._stop.is_set():
+            self._tried(self._rest.abort)
+        if self._tried(self._rest.disarm):
+            self._ours.clear()
+
+    def _tried(self, command: Callable[[], None]) -> bool:
         try:
-            if self._stop.is_set() and self._rest.state() != "idle":
-                self._rest.abort()
-            self._rest.disarm()
+            command()
         except RestError as error:
             self._tell(Trouble("connection", str(error)))
+            return False
+        return True
 
-    def _ask_dropped(self) -> None:
+    def _ask(self) -> str | None:
+        """The state, if there is an answer; what has been dropped is told."""
         try:
-            dropped = self._rest.dropped()
+            state = self._asked()
         except RestError as error:
             if self._reachable:
                 self._tell(Trouble("connection", str(error)))
             self._reachable = False
-            return
+            return None
         self._reachable = True
-        # what was dropped before we came is none of our loss
-        before = dropped if self._dropped is None else self._dropped
-        if dropped > before:
-            text = f"expected every image from the detector, found that it dropped {dropped} of the series"
-            self._tell(Trouble("lost", text, dropped - before))
-        self._dropped = dropped
+        return state
+
+    def _asked(self) -> str:
+        state = self._rest.state()
+        for _ in range(SAMPLES):
+            mark = self._drops.mark
+            dropped = self._dropped()
+            before, state = state, self._rest.state()
+            # a count that was read while a series began may be of either
+            if dropped is None or (before == state and self._drops.seen(mark, state, dropped)):
+                break
+        return state
+
+    def _dropped(self) -> int | None:
+        try:
+            return self._rest.dropped()
+        except RestError as error:
+            if not error.final:
+                raise
+            if self._counts:
+                self._tell(Trouble("connection", str(error)))
+            self._counts = False
+            return None
+
+
+@dataclass
+class _Series:
+    """A series that was begun here."""
+
+    number: int
+    frames: int = 0
+    """Images heard of when it was looked at last."""
+    failure: RestError | None = None
+    """Of a trigger."""
+    over: bool = False

@@ -111,13 +111,13 @@ class Rest:
         """Take images, where the detector triggers itself; returns after the last one."""
         self._command("trigger", TRIGGER_SECONDS)
 
-    def disarm(self) -> None:
-        """End a series."""
-        self._command("disarm", COMMAND_SECONDS)
+    def disarm(self, seconds: float | None = None) -> None:
+        """End a series, within some time [s]."""
+        self._command("disarm", seconds or COMMAND_SECONDS)
 
-    def abort(self) -> None:
-        """Stop at once."""
-        self._command("abort", COMMAND_SECONDS)
+    def abort(self, seconds: float | None = None) -> None:
+        """Stop at once, within some time [s]."""
+        self._command("abort", seconds or COMMAND_SECONDS)
 
     def state(self) -> str:
         """Of the detector: idle, ready, acquire, ..."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -11,13 +12,14 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.connection import resolved
 from livestrain_daemon.intake.detectors.dectris.control import Arming, Control
 from livestrain_daemon.intake.detectors.dectris.legacy import LegacyDecoder
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.series import SeriesTracker
 from livestrain_daemon.intake.detectors.dectris.stream2 import MessageDecoder
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
-from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.merging import merged
 from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_daemon.intake.receiver import BATCH_BYTES, BATCH_MESSAGES
@@ -99,8 +101,11 @@ class Dectris:
         Raises
         ------
         Unavailable
-            If its REST interface is none that is known, or the address makes no sense.
+            If its REST interface is none that is known, or there is no such host.
         """
+        # ZeroMQ would ask for a name that nobody has again and again; who cannot say now may say later
+        with suppress(OSError):
+            resolved(self._settings.host, self._settings.stream_port or PORTS[self._settings.stream])
         told: SimpleQueue[Trouble | Unavailable] = SimpleQueue()
         form = "legacy" if self._settings.stream == "v1" else "cbor"
         arming, permission = self._settings.arming, self._permission
@@ -127,7 +132,7 @@ class Dectris:
         now = time.monotonic()
         told = stream.next()
         if told is None:
-            yield from tracker.tick(now)
+            yield from _heard(tracker.tick(now), tracker, control)
             yield from stream.troubles()
             yield None
             return
@@ -149,12 +154,17 @@ def _followed(
         if isinstance(one, Trouble):
             yield one
             continue
-        for event in tracker.take(one, now):
-            if control and isinstance(event, SeriesStart):
-                control.begun()
-            yield event
-        if control and tracker.finished is not None:
+        yield from _heard(tracker.take(one, now), tracker, control)
+
+
+def _heard(events: list[DetectorEvent], tracker: SeriesTracker, control: Control | None) -> Iterator[DetectorEvent]:
+    """The same events, and the control knows of them."""
+    if control:
+        for event in events:
+            control.hear(event, tracker.number)
+        if tracker.finished is not None:
             control.finished(tracker.finished)
+    yield from events
 
 
 def _aside(told: "SimpleQueue[Trouble | Unavailable]") -> Iterator[Trouble]:

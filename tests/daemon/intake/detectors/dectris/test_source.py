@@ -9,6 +9,7 @@ import zmq
 
 from helpers.dectris import Taken, emulated, noise, rest_of, source_of, take, take_series
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.dectris import control, unarmed
 from livestrain_daemon.intake.detectors.dectris.control import Arming
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
 from livestrain_daemon.intake.detectors.events import Connection, Trouble
@@ -226,7 +227,10 @@ def test_an_active_source_that_is_stopped_leaves_the_detector_idle() -> None:
     assert taken.numbers(taken.starts[0].series) == [0, 1, 2]
 
 
-def test_images_that_the_detector_drops_are_counted_and_those_of_before_are_not() -> None:
+def test_images_that_the_detector_drops_are_counted_and_those_of_before_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control, "POLL_SECONDS", 0.2)
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
         elsewhere = socket.bind_to_random_port("tcp://127.0.0.1")
     with emulated(noise(2, 8, 8), when_full="drop", config={"nimages": 40}) as server:
@@ -240,19 +244,20 @@ def test_images_that_the_detector_drops_are_counted_and_those_of_before_are_not(
             return rest.dropped()
 
         assert drop() == 42
-        # by its sixth question the source has seen what was dropped before
+        # by its eighth question the source has seen what was dropped before
         source = Dectris(DectrisSettings("127.0.0.1", "v2", elsewhere, server.port))
         asked = server.asked
 
         def counted(taken: Taken) -> bool:
-            if not dropped and server.asked >= asked + 6:
+            if not dropped and server.asked >= asked + 8:
                 server.emulator.set_value(server.emulator.detector, "nimages", 50)
                 dropped.append(drop())
             return "lost" in taken.kinds()
 
         taken = take(source, counted)
+    # the detector counts each series from 0
     assert dropped == [52]
-    assert taken.kinds() == {"lost": 10}
+    assert taken.kinds() == {"lost": 52}
 
 
 def test_a_second_client_is_noticed() -> None:
@@ -320,6 +325,21 @@ def test_a_silent_detector_says_nothing_and_the_source_goes_on() -> None:
         events.close()
 
 
+def test_a_passive_source_says_that_nobody_arms_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unarmed, "UNARMED_SECONDS", 0.0)
+    monkeypatch.setattr(control, "POLL_SECONDS", 0.05)
+    frames = noise(FRAMES, 8, 8)
+    with emulated(frames) as server:
+        taken = take(source_of(server), lambda taken: bool(taken.troubles))
+        assert [trouble.kind for trouble in taken.troubles] == ["connection"]
+        assert "expected an armed detector, found idle: arm it" in taken.troubles[0].text
+    with emulated(frames, config={"trigger_mode": "ints"}) as server:
+        rest_of(server).arm()
+        # nobody triggers it
+        taken = take(source_of(server), lambda taken: server.asked > 15)
+    assert taken.troubles == []
+
+
 @pytest.mark.parametrize("version", ["1.6.0", "1.8.0"])
 def test_the_version_of_the_interface_is_found_out(version: str) -> None:
     with emulated(noise(2, 4, 4), api_version=version, stream=stream("legacy", "none")) as server:
@@ -344,8 +364,9 @@ def test_an_unknown_kind_of_interface_ends_it_with_a_line() -> None:
 
 
 def test_an_address_that_makes_no_sense_ends_it() -> None:
-    with pytest.raises(Unavailable, match="cannot connect"):
-        take(Dectris(DectrisSettings("not a host", rest_port=None)), lambda taken: bool(taken.frames))
+    for host in ("not a host", "256.1.1.1"):
+        with pytest.raises(Unavailable, match="expected the name or address of a host, found"):
+            take(Dectris(DectrisSettings(host, rest_port=None)), lambda taken: bool(taken.frames))
 
 
 def test_arming_needs_the_rest_interface() -> None:
