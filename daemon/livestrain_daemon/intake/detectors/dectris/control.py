@@ -82,6 +82,10 @@ class Control:
         """Series heard of so far."""
         self._frames = 0
         """Images heard of so far."""
+        self._announced: int | None = None
+        """Images that the series heard of last shall have."""
+        self._came = 0
+        """Of them, those that have come."""
         self._drops = Drops(tell)
         self._unarmed = Unarmed(rest.url)
         self._ours = Event()
@@ -122,10 +126,13 @@ class Control:
         """Something that came in the stream, while the series of a number is in progress."""
         match event:
             case SeriesStart():
+                missing = None if self._announced is None else max(self._announced - self._came, 0)
                 self._series += 1
-                self._drops.heard(event.series, number)
+                self._announced, self._came = event.frames, 0
+                self._drops.heard(event.series, number, missing)
             case SeriesFrames():
                 self._frames += event.count
+                self._came += event.count
 
     def finished(self, number: int) -> None:
         """All images of a series have come, or its end."""

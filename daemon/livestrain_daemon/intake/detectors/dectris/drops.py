@@ -44,7 +44,8 @@ class Drops:
     The detector's counter has no name; it begins again at 0 with each series. A new series shows itself by a state that
     is idle no more, by a counter that has fallen or has changed while the detector was idle, or by its start in the
     stream, which may come sooner or later than that. Two series with no sample between them, the start of the second
-    still waiting in the stream, are taken for one until that start comes.
+    still waiting in the stream, are taken for one until that start comes. What was told then beyond the images that the
+    first one misses was dropped from the second, and is not told again.
     """
 
     def __init__(self, tell: Callable[[Trouble], None]) -> None:
@@ -67,8 +68,17 @@ class Drops:
             self._next(_Counting(shown=True, number=number))
             self._state = "ready"
 
-    def heard(self, series: str, number: int | None) -> None:
-        """The start of a series, by its name and number, has come in the stream."""
+    def heard(self, series: str, number: int | None, missing: int | None = None) -> None:
+        """
+        The start of a series has come in the stream.
+
+        Parameters
+        ----------
+        series, number
+            Its name and number.
+        missing
+            Images of the series before it that have not come; None if nobody knows.
+        """
         with self._lock:
             now = self._counting
             if now.number is not None and number is not None and number < now.number:
@@ -82,7 +92,8 @@ class Drops:
                 now.held += now.before
                 now.before = 0
             elif now.name != series:
-                self._next(_Counting(name=series))
+                known = now.name is not None and now.shown and missing is not None
+                self._next(_Counting(name=series, count=max(now.count - (missing or 0), 0) if known else 0))
             self._flush()
 
     def seen(self, mark: int, state: str, count: int) -> bool:

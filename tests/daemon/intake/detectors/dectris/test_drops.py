@@ -102,3 +102,17 @@ def test_the_start_of_an_older_series_does_not_name_the_one_begun_here() -> None
     told.seen("acquire", 6)
     told.drops.heard("6-x", 6)
     assert told.lost() == [("5-x", 6), ("6-x", 6)]
+
+
+def test_series_with_no_sample_between_them_are_told_once_in_all_though_the_second_one_starts_late() -> None:
+    for first, second in ((0, 10), (3, 5), (5, 3), (4, 0)):
+        told = Told()
+        told.drops.heard("1", 1)
+        told.seen("acquire", first)
+        # the counter has begun again, and the first images of the second series are on their way
+        told.seen("acquire", second)
+        told.drops.heard("2", 2, missing=first)
+        told.seen("acquire", second)
+        told.seen("acquire", second + 6)
+        assert sum(frames for _, frames in told.lost()) == first + second + 6
+        assert told.lost()[-1] == ("2", 6)
