@@ -30,6 +30,7 @@ from livestrain_simulator.options import (
     SpecimenName,
     StoredOrder,
     rate_of,
+    refuse_what_does_nothing,
     sides_of,
     spread,
 )
@@ -46,6 +47,7 @@ replay_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @simulate_app.command("simulate")
 @spread
 def simulate_verb(
+    context: typer.Context,
     sending: SendingOptions,
     detector: DetectorOptions,
     faults: FaultOptions,
@@ -68,7 +70,8 @@ def simulate_verb(
     times: Annotated[Path | None, typer.Option(help="Write when each frame was sent to this .npy file [ns].")] = None,
 ) -> None:
     """Simulate a detector: render the frames of a scan with known strain, and send them."""
-    with exit_codes():
+    with exit_codes(_interrupted(detector)):
+        refuse_what_does_nothing(context)
         from livestrain_simulator.simulate import Simulation, optics, simulate
 
         beam = {"dose": dose, "nonuniformity": nonuniformity, "dtype": dtype.value, "seed": seed}
@@ -83,6 +86,7 @@ def simulate_verb(
 @replay_app.command("replay")
 @spread
 def replay_verb(
+    context: typer.Context,
     sending: SendingOptions,
     detector: DetectorOptions,
     faults: FaultOptions,
@@ -96,7 +100,8 @@ def replay_verb(
     seed: Annotated[int, typer.Option(min=0, help="Decides every fault by chance.")] = 0,
 ) -> None:
     """Replay a recorded scan: send the frames of a file as a detector would."""
-    with exit_codes():
+    with exit_codes(_interrupted(detector)):
+        refuse_what_does_nothing(context)
         from livestrain_simulator.replay import replay
 
         real_time = rate == "real"
@@ -143,6 +148,12 @@ def _faults(options: FaultOptions, seed: int) -> "Faults":
     asked = {kind: getattr(options, kind) for kind in KINDS}
     among = {kind: Among.parse(text, f"--{kind.replace('_', '-')}") for kind, text in asked.items() if text is not None}
     return Faults(among, options.abort_at, options.short_by, options.late_header, options.rearm, seed)
+
+
+def _interrupted(options: DetectorOptions) -> str:
+    if options.send_as is SenderName.native:
+        return "interrupted: the scan ends as aborted"
+    return f"interrupted: {options.send_as.value} has stopped, as if it were switched off"
 
 
 def _told(line: str) -> None:

@@ -184,11 +184,47 @@ class FaultOptions:
     ] = 0
     rearm: Annotated[
         int | None,
-        typer.Option(min=0, help="Break off after so many frames without a word, and begin the next scan at once."),
+        typer.Option(
+            min=0,
+            help="Break off after so many frames without a word, and begin the next scan at once; two scans at least.",
+        ),
     ] = None
     burst: Annotated[
         int, typer.Option(min=1, max=1 << 20, help="Send so many frames at once, and pause to keep the rate.")
     ] = 1
+
+
+NATIVE_ONLY = ("endpoint", "frames_per_message", "scan_id", "control", "times")
+EMULATED_ONLY = ("host", "stream_port", "control_port", "arm")
+UNPACKED = ("encoding",)
+
+
+def refuse_what_does_nothing(context: typer.Context) -> None:
+    """
+    Stop where an option was given that nothing follows from.
+
+    Raises
+    ------
+    ValueError
+        Naming it. What an environment variable says is meant for others, too.
+    """
+    given = context.params
+    sender = SenderName(given["send_as"])
+    idle = dict.fromkeys(EMULATED_ONLY, "goes with --as only")
+    if sender is not SenderName.native:
+        idle = dict.fromkeys(NATIVE_ONLY, f"does not go with --as {sender.value}")
+        if not sender.value.startswith("dectris"):
+            idle |= dict.fromkeys(UNPACKED, f"{sender.value} sends pixels as they are")
+    if sender is SenderName.asi_tpx3:
+        idle["control_port"] = f"{sender.value} takes no commands"
+    if given["stall"] is None:
+        idle["stall_seconds"] = "goes with --stall only"
+    if given["rate"] != "real":
+        idle["dwell_us"] = "goes with --rate real only"
+    for name, why in idle.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ValueError(f"--{name.replace('_', '-')}: {why}")
 
 
 GROUPS = (SendingOptions, DetectorOptions, FaultOptions)

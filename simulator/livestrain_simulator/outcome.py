@@ -42,8 +42,8 @@ def _say_sent(report: "Report", json: bool, fate: "Fate") -> None:
 
 
 @contextmanager
-def exit_codes() -> Iterator[None]:
-    """Turn what can go wrong into one line and an exit code."""
+def exit_codes(interrupted: str) -> Iterator[None]:
+    """Turn what can go wrong into one line and an exit code; an interruption into this line."""
     from pydantic import ValidationError  # noqa: PLC0415 - listing the verbs stays quick
     from zmq import ZMQError  # noqa: PLC0415
 
@@ -55,7 +55,7 @@ def exit_codes() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        _fail(INTERRUPTED, error, "interrupted: the scan ends as aborted")
+        _fail(INTERRUPTED, error, interrupted)
     except NoFrames as error:
         _fail(NO_DATA, error)
     except (ExtraMissing, NobodyListens, CannotListen, ZMQError) as error:

@@ -114,7 +114,7 @@ def send_scan(
     try:
         for block in _messages(blocks, how.frames_per_message, how.abort_at):
             # a message of several frames is due when its last frame has been taken
-            pacer.wait_for(number + len(block))
+            pacer.wait_for(number + len(block) - 1)
             for first, part in _present(number, block, absent):
                 sender.frames(first, part, how.encoding)
                 frames += len(part)

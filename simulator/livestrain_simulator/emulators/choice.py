@@ -59,9 +59,12 @@ def deliver(acquisition: Acquisition, delivery: Delivery, say: Callable[[str], N
     NotReplayable
         If it cannot send such frames.
     WrongFault
-        If it cannot make a fault that is asked for.
+        If it cannot make a fault that is asked for, or no scan has such a frame.
     """
     detector = delivery.detector
+    if detector is None or detector.arm == "self":
+        # who commands a detector may ask it for longer scans
+        delivery.faults.check(acquisition.frames)
     if delivery.sending.burst > 1 and delivery.sending.frames_per_second is None:
         raise WrongFault("burst: expected a rate to keep between bursts, found none; give --rate")
     if detector is None:

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 Action = Literal[
     "drop", "short", "duplicate", "reorder", "corrupt", "bad_length", "truncate", "second_series", "stall",
-    "late_header", "disconnect", "abort", "rearm",
+    "late_header", "disconnect", "abort", "rearm", "absent",
 ]  # fmt: skip
 """
 drop, short: not sent. duplicate: sent twice. reorder: sent behind what follows it. corrupt: sent with a damaged header.
 bad_length: sent with a damaged length. truncate: half of it is sent. second_series: a frame of a series that nobody
 began is sent beside it. stall: a pause before it. late_header: the start of the scan comes after this frame.
 disconnect: the connection is closed before it. abort: the scan ends before it, as the detector ends one that is
-aborted. rearm: the scan ends before it without a word, and the next one begins at once.
+aborted. rearm: the scan ends before it without a word, and the next one begins at once. absent: not sent, since there
+is none; nobody asks for that.
 """
 FaultPlan: TypeAlias = Callable[[int], Sequence[Action]]
 """What happens to the frame of a number, counted from 0; the same each time it is asked."""
@@ -32,9 +33,11 @@ Plans: TypeAlias = Callable[[int, int], FaultPlan]
 
 HEADER = -1
 """Stands for the start of a scan where a plan is asked; the number of frames stands for its end."""
-UNSENT = frozenset({"drop", "short"})
-SPOILED = frozenset({"drop", "short", "corrupt", "bad_length", "truncate"})
+UNSENT = frozenset({"drop", "short", "absent"})
+SPOILED = frozenset({*UNSENT, "corrupt", "bad_length", "truncate"})
 """What is done with these does not come as it was, nor at all."""
+OF_A_FRAME = frozenset({*SPOILED, "duplicate", "reorder", "second_series"})
+"""What is done with a frame, and not before it."""
 STALE_FRAMES = 3
 """Of an aborted scan, sent after the next one has begun."""
 
@@ -143,6 +146,24 @@ class Faults:
     def __bool__(self) -> bool:
         singly = (self.abort_at is not None, self.rearm is not None, self.short_by, self.late_header)
         return any(singly) or any(among.probability or among.numbers for among in self.frames.values())
+
+    def check(self, frames: int) -> None:
+        """
+        Look whether all can happen in a scan of so many frames.
+
+        Raises
+        ------
+        WrongFault
+            If a number is beyond it.
+        """
+        asked: dict[str, int | None] = {"abort_at": self.abort_at, "rearm": self.rearm, "short_by": self.short_by - 1}
+        for kind, among in self.frames.items():
+            asked[kind] = max((span.stop - 1 for span in among.numbers), default=-1)
+        for name, number in asked.items():
+            if number is not None and number >= frames:
+                option = f"--{name.replace('_', '-')}"
+                last = f"{frames} frames at most" if name == "short_by" else f"a scan of the frames 0 to {frames - 1}"
+                raise WrongFault(f"{option}: expected {last}, found {number + (name == 'short_by')}")
 
     def asked(self) -> tuple[str, ...]:
         """Names of the faults that are asked for."""

@@ -53,7 +53,7 @@ def _deliver_scan(
             np.save(file, timed.sent_ns)
     if faulty is None:
         return Report(sent), []
-    return Report(_as_it_ended(sent, faulty), record=faulty.record), faulty.left_behind
+    return Report(_as_it_ended(sent, faulty, delivery.faults.abort_at), record=faulty.record), faulty.left_behind
 
 
 def _how(delivery: Delivery, last: bool) -> Sending:
@@ -64,9 +64,12 @@ def _how(delivery: Delivery, last: bool) -> Sending:
     return replace(delivery.sending, abort_at=faults.abort_at)
 
 
-def _as_it_ended(sent: Sent, faulty: FaultySender) -> Sent:
-    if not faulty.is_rearmed:
-        if sent.aborted:
-            faulty.record.do(sent.frames, ["abort"])
-        return sent
-    return replace(sent, frames=sent.frames - len(faulty.left_behind), aborted=True)
+def _as_it_ended(sent: Sent, faulty: FaultySender, abort_at: int | None) -> Sent:
+    """What has really left."""
+    record = faulty.record
+    if sent.aborted and abort_at is not None:
+        record.do(abort_at, ["abort"])
+    frame_bytes = sent.bytes // sent.frames if sent.frames else 0
+    size = record.sent * frame_bytes
+    aborted = sent.aborted or faulty.is_rearmed
+    return replace(sent, frames=record.sent, messages=faulty.messages, bytes=size, aborted=aborted)

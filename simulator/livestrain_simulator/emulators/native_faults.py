@@ -58,6 +58,8 @@ class FaultySender:
         """Frames with a wrong header, and what was wrong in it."""
         self.left_behind: list[Message] = []
         """Frames after a scan that ended without a word."""
+        self.messages = 0
+        """Messages with frames that were sent."""
         self.is_rearmed = False
         """The scan has ended without a word."""
         self._sender = sender
@@ -112,7 +114,7 @@ class FaultySender:
         self._start = None
         self.record.started = True
         for message in self._stale:
-            self._sender.send_parts(message)
+            self._post(message)
         self.record.astray += len(self._stale)
 
     def _leave_behind(self, first: int, frame: Block, encoding: Encoding) -> None:
@@ -144,7 +146,7 @@ class FaultySender:
             return
         message: Message = list(frames_message(self._scan_id, first, frame, encoding))
         if "second_series" in actions:
-            self._sender.send_parts(list(frames_message(f"foreign-{self._scan_id}"[:64], first, frame, encoding)))
+            self._post(list(frames_message(f"foreign-{self._scan_id}"[:64], first, frame, encoding)))
         if "corrupt" in actions:
             message = self._corrupted(first, frame, encoding)
         elif "truncate" in actions:
@@ -156,16 +158,20 @@ class FaultySender:
         for _ in range(1 + ("duplicate" in actions)):
             self._send(message, whole)
 
+    def _post(self, message: Message) -> None:
+        self._sender.send_parts(message)
+        self.messages += 1
+
     def _send(self, message: Message, whole: Sequence[int]) -> None:
         """Send a message, which brings these frames whole, and what was held back."""
-        self._sender.send_parts(message)
+        self._post(message)
         self._note(whole)
         self._release()
 
     def _release(self) -> None:
         held, self._held = self._held, []
         for number, message in held:
-            self._sender.send_parts(message)
+            self._post(message)
             self._note((number,))
 
     def _note(self, whole: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from livestrain_simulator.delivery import Acquisition, Delivery, EmulatedDetector, Report, Tell
-from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans
+from livestrain_simulator.emulators.faults import OF_A_FRAME, Action, FaultPlan, Plans
 from livestrain_simulator.emulators.record import ScanRecord
 from livestrain_simulator.emulators.streaming import FrameStream, SourceFailed
 from livestrain_simulator.errors import NobodyListens
@@ -169,12 +169,12 @@ def _sent(detector: EmulatedDetector, acquisition: Acquisition, record: ScanReco
 def _plans(acquisition: Acquisition, delivery: Delivery) -> Plans:
     def plan(scan: int, frames: int) -> FaultPlan:
         last = scan + 1 >= delivery.scans_to_send
-        return _without_absent(acquisition, delivery.faults.plan(scan, frames, last))
+        return _without_absent(acquisition, delivery.faults.plan(scan, frames, last), frames)
 
     return plan
 
 
-def _without_absent(acquisition: Acquisition, plan: FaultPlan) -> FaultPlan:
+def _without_absent(acquisition: Acquisition, plan: FaultPlan, frames: int) -> FaultPlan:
     """The plan, where frames that were never taken are not sent."""
     absent = acquisition.absent
     if absent is None:
@@ -182,7 +182,10 @@ def _without_absent(acquisition: Acquisition, plan: FaultPlan) -> FaultPlan:
 
     def actions(number: int) -> tuple[Action, ...]:
         planned = tuple(plan(number))
-        is_absent = number >= 0 and absent[number % acquisition.frames]
-        return (*planned, "drop") if is_absent and "drop" not in planned else planned
+        is_frame = number >= 0 and (not frames or number < frames)
+        if not is_frame or not absent[number % acquisition.frames]:
+            return planned
+        # what is not there is neither lost nor damaged on purpose
+        return (*(action for action in planned if action not in OF_A_FRAME), "absent")
 
     return actions

@@ -50,8 +50,8 @@ class ScanRecord:
         self.copies[number] += times
 
     def counts(self) -> dict[str, int]:
-        """Frames by what was done to them."""
-        return dict(Counter(action for _, action in self.done))
+        """Frames by what was done to them on purpose."""
+        return dict(Counter(action for _, action in self.done if action != "absent"))
 
     def numbers(self, *actions: Action) -> list[int]:
         """Frames that something was done to."""
@@ -66,7 +66,7 @@ class ScanRecord:
     @property
     def sent(self) -> int:
         """Frames that left, copies and damaged ones included."""
-        return self.copies.total() + len(self.numbers("corrupt", "bad_length", "truncate"))
+        return self.copies.total() + self.astray + len(self.numbers("corrupt", "bad_length", "truncate"))
 
     @property
     def duplicates(self) -> int:

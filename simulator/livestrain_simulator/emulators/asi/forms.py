@@ -28,6 +28,7 @@ _IMAGES: frozenset[Action] = frozenset(
         "disconnect",
         "abort",
         "rearm",
+        "absent",
     }
 )
 POSSIBLE: dict[Form, frozenset[Action]] = {

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from livestrain_simulator.emulators.asi.forms import POSSIBLE, Frame, Kind, image
 from livestrain_simulator.emulators.asi.tpx3 import chunk
-from livestrain_simulator.emulators.faults import Action, FaultPlan
+from livestrain_simulator.emulators.faults import UNSENT, Action, FaultPlan
 
 FrameSource: TypeAlias = Callable[[int], Frame | None]
 """The frame of a number, counted from 0 in each scan; None if there is none any more."""
@@ -92,7 +92,7 @@ class Script:
         return piece, *self._let_go()
 
     def _faulty(self, number: int, frame: Frame, actions: tuple[Action, ...]) -> tuple[Piece, ...]:
-        if "drop" in actions or "short" in actions:
+        if UNSENT.intersection(actions):
             return ()
         piece = Piece(self._data(number, [frame], actions), (number,), actions)
         pieces = (piece, piece) if "duplicate" in actions else (piece,)

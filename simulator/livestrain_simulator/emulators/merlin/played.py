@@ -109,5 +109,7 @@ class PlayedMerlin:
         self._emulator.close()
 
     def _counted(self, frame: Frame) -> Frame:
+        if np.iinfo(frame.dtype).max <= self._most:
+            return frame
         self._clipped += int(np.count_nonzero(frame > self._most))
         return np.minimum(frame, self._most)
