@@ -1,7 +1,7 @@
 """Acquisitions of a Merlin: which frame belongs to which, when one begins and when it is over. No socket, no clock."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -14,7 +14,7 @@ from livestrain_daemon.intake.detectors.events import (
     Trouble,
 )
 from livestrain_daemon.intake.detectors.merlin.batch import Batch, sent_dtype
-from livestrain_daemon.intake.detectors.merlin.numbers import unwrapped
+from livestrain_daemon.intake.detectors.merlin.numbers import Reached
 from livestrain_recordings.merlin.errors import WrongMessage
 from livestrain_recordings.merlin.header import (
     ACQUISITION_HEADER,
@@ -53,6 +53,9 @@ class _Open:
     frames: int | None
     counted: Counted
     heard: float
+    reached: Reached = field(default_factory=Reached)
+    doubted: bytes = b""
+    """The frame whose number is far from those before it."""
 
 
 class Acquisitions:
@@ -153,7 +156,8 @@ class Acquisitions:
         current = self._open
         if current is None:
             return
-        index = unwrapped(number, current.counted.latest) - 1
+        unwrapped = current.reached.unwrapped(number)
+        index = unwrapped - 1
         if index < 0 or (current.frames is not None and index >= current.frames):
             text = f"expected frames 1 to {current.frames or 'any'} in {current.name}, found {number}"
             self.trouble("bad_message", text, frames=1)
@@ -163,12 +167,39 @@ class Acquisitions:
             self.trouble("wrong_size", f"expected frames of {expected} in {current.name}, found {found}", frames=1)
             return
         current.heard = now
+        if current.reached.expects(unwrapped):
+            if current.doubted:
+                self._disbelieve(current)
+        elif not self._believed(current, unwrapped, layout, message):
+            return
+        current.reached.latest = unwrapped
+        self._store(current, index, layout, message)
+        if current.counted.complete:
+            self._close(aborted=False)
+
+    def _store(self, current: _Open, index: int, layout: PixelFormat, message: memoryview) -> None:
         if not self._batch.fits(index, layout):
             self._flush()
         self._batch.add(index, layout, message)
         current.counted.add(index)
-        if current.counted.complete:
-            self._close(aborted=False)
+
+    def _believed(self, current: _Open, unwrapped: int, layout: PixelFormat, message: memoryview) -> bool:
+        """Whether the frame before confirms a jump of the number; else this one waits for the next."""
+        reached = current.reached
+        if reached.doubted is not None and reached.confirms(unwrapped):
+            self._store(current, reached.doubted - 1, layout, memoryview(current.doubted))
+            reached.doubted, current.doubted = None, b""
+            return True
+        self._disbelieve(current)
+        reached.doubted, current.doubted = unwrapped, bytes(message)
+        return False
+
+    def _disbelieve(self, current: _Open) -> None:
+        """Nothing has confirmed the number of the frame that waits."""
+        if current.doubted:
+            text = f"expected frames near {current.reached.latest} in {current.name}, found {current.reached.doubted}"
+            self.trouble("bad_message", text, frames=1)
+            current.reached.doubted, current.doubted = None, b""
 
     def _begin(self, message: memoryview, number: int, layout: PixelFormat, now: float) -> bool:
         """Open the acquisition of a frame; hold the frame back if its header has not come."""
@@ -231,6 +262,7 @@ class Acquisitions:
                 unusable=None if gap is None else gap[np.newaxis],
                 saturation=header.saturation if header else None,
                 metadata=_metadata(header),
+                beginning="seen" if header else "nameless",
             )
         )
 
@@ -238,6 +270,7 @@ class Acquisitions:
         if self._open is None:
             return
         self._flush()
+        self._disbelieve(self._open)
         # one without end is not cut short by the next
         short = self._open.frames is not None and not self._open.counted.last_seen
         self._events.append(SeriesEnd(self._open.name, aborted and short))
