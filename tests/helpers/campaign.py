@@ -3,20 +3,19 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
-from livestrain_daemon.messages import IntakeCounts, ScanClosed
+from livestrain_daemon.messages import ScanClosed
 from livestrain_daemon.scanfolder.layout import open_frames
 from livestrain_daemon.scanfolder.reader import FrameReader
 from livestrain_simulator.emulators.faults import EXCLUSIVE, Among, FaultPlan, Faults, Kind, no_faults
 from livestrain_simulator.emulators.record import ScanRecord
 
-MIXTURES = int(os.environ.get("LIVESTRAIN_CAMPAIGN", "40"))
+MIXTURES = int(os.environ.get("LIVESTRAIN_CAMPAIGN", "200"))
 """How many mixtures each detector makes."""
 FIRST = int(os.environ.get("LIVESTRAIN_CAMPAIGN_FIRST", "0"))
 """The seed of the first one."""
@@ -87,6 +86,8 @@ class Campaign:
     """What may happen to every frame of a scan."""
     mixtures: int = MIXTURES
     current: Pixels = field(default_factory=lambda: pixels(0, 1))
+    found: list["Found"] = field(default_factory=list)
+    """Scan folders, in the order in which they were closed."""
 
     def shape(self, pair: int) -> tuple[int, int]:
         random = np.random.default_rng((FIRST + pair, 5))
@@ -140,16 +141,20 @@ class Found:
 
 
 def wait_for_the_last(campaign: Campaign, intake: IntakeProcess) -> None:
-    """Return when the last scan has come."""
-    looked_at = 0
+    """Return when the last scan has come, all folders looked at."""
 
     def is_over() -> bool:
-        nonlocal looked_at
-        closed = intake.of(ScanClosed)
-        news, looked_at = closed[looked_at:], len(closed)
-        return any(found(campaign, intake, one).scan == 2 * campaign.mixtures - 1 for one in news)
+        return any(one.scan == 2 * campaign.mixtures - 1 for one in look(campaign, intake))
 
     wait_until(is_over, 60, "the last scan")
+
+
+def look(campaign: Campaign, intake: IntakeProcess) -> list[Found]:
+    """What is in the folders that have been closed since the last look."""
+    news = intake.of(ScanClosed)[len(campaign.found) :]
+    found_now = [found(campaign, intake, closed) for closed in news]
+    campaign.found += found_now
+    return found_now
 
 
 def found(campaign: Campaign, intake: IntakeProcess, closed: ScanClosed) -> Found:
@@ -172,13 +177,12 @@ def found(campaign: Campaign, intake: IntakeProcess, closed: ScanClosed) -> Foun
     return Found(scan, set(stored.tolist()), closed)
 
 
-def check(campaign: Campaign, intake: IntakeProcess, records: list[ScanRecord]) -> dict[str, int]:
-    """Every frame that survived is at its place, and no other; the faults that the intake has counted."""
+def check(campaign: Campaign, intake: IntakeProcess, records: list[ScanRecord]) -> None:
+    """Every frame that survived is at its place, and no other."""
     assert intake.process.poll() is None, intake.log.read_text()
     assert [record.scan for record in records] == list(range(2 * campaign.mixtures))
-    folders = [found(campaign, intake, closed) for closed in intake.of(ScanClosed)]
     by_scan: dict[int, Found] = {}
-    for folder in folders:
+    for folder in campaign.found:
         if folder.scan is not None:
             assert folder.scan not in by_scan, (
                 f"scan {folder.scan} is in two folders: {story(campaign, records, folder.scan)}"
@@ -193,7 +197,6 @@ def check(campaign: Campaign, intake: IntakeProcess, records: list[ScanRecord]) 
         if scan % 2:
             assert by_scan[scan].closed.reason == "complete"
             assert numbers == set(range(record.frames))
-    return counted(intake)
 
 
 def may_have(campaign: Campaign, record: ScanRecord, numbers: set[int]) -> list[set[int]]:
@@ -212,18 +215,3 @@ def story(campaign: Campaign, records: list[ScanRecord], scan: int) -> str:
     """How a scan came to be as it is."""
     parts = [f"{campaign.faults[at]} {campaign.shapes[at]} {records[at]}" for at in (scan - 1, scan) if at >= 0]
     return f"seed {FIRST + scan // 2}\n" + "\n".join(parts)
-
-
-def counted(intake: IntakeProcess) -> dict[str, int]:
-    """Faults by kind, of all scans and of none."""
-    total: dict[str, int] = {}
-    idle = [message.faults for message in intake.of(IntakeCounts) if not message.scan_id]
-    for faults in [*(closed.faults for closed in intake.of(ScanClosed)), *idle[-1:]]:
-        for kind, count in faults.items():
-            total[kind] = total.get(kind, 0) + count
-    return total
-
-
-def made(records: list[ScanRecord], *actions: Any) -> int:
-    """How many frames something was done to, in all scans."""
-    return sum(len(record.numbers(*actions)) for record in records)
