@@ -93,7 +93,7 @@ class Report:
     @property
     def lost(self) -> int:
         """Frames that were announced and that no receiver can have."""
-        return self.record.frames - len(self.record.whole) if self.record else 0
+        return self.record.lost if self.record else 0
 
     def facts(self) -> dict[str, Any]:
         """The report in plain values."""

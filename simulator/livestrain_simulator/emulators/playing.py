@@ -8,7 +8,7 @@ import numpy as np
 
 from livestrain_simulator.delivery import Acquisition, Delivery, EmulatedDetector, Report, Tell
 from livestrain_simulator.emulators.faults import OF_A_FRAME, Action, FaultPlan, Plans
-from livestrain_simulator.emulators.record import ScanRecord
+from livestrain_simulator.emulators.record import FORGOTTEN, ScanRecord
 from livestrain_simulator.emulators.streaming import FrameStream, SourceFailed
 from livestrain_simulator.errors import NobodyListens
 from livestrain_simulator.send import Sent
@@ -31,7 +31,7 @@ class Played(Protocol):
 
     @property
     def records(self) -> list[ScanRecord]:
-        """Its scans; the last one may not be over."""
+        """Its scans; the last one may not be over. All but the last one told are forgotten."""
         ...
 
     @property
@@ -134,6 +134,8 @@ def _played(played: Played, acquisition: Acquisition, delivery: Delivery, source
         record = played.records[scan]
         sent = _sent(detector, acquisition, record, time.monotonic() - began)
         report = Report(sent, played.clipped - clipped, record)
+        if scan:
+            played.records[scan - 1] = FORGOTTEN
         tell(report)
     assert report is not None  # noqa: S101 - there is one scan at least
     return report

@@ -41,6 +41,8 @@ class AsiSettings:
     """So many frames leave at once, and then a pause keeps the rate."""
     stall_seconds: float = 0.3
     """How long a stall lasts [s]."""
+    keeps_places: bool = True
+    """Remember which frame belongs where."""
     hang_up: bool = False
     """Close the data connections at the end of each measurement."""
     host: str = LOOPBACK
@@ -77,7 +79,7 @@ class AsiEmulator:
         self.record: list[ScanRecord] = []
         """What has been sent of each scan."""
         self.places: list[dict[int, int]] = []
-        """The number of the frame that a receiver must have at a place of a scan, scan by scan."""
+        """The number of the frame that a receiver must have at a place of a scan, scan by scan, if those are kept."""
         self.measurements = 0
         """Measurements that have ended."""
         self.started_ms = 0
@@ -203,9 +205,10 @@ class AsiEmulator:
     def _scan(self, frames: int, start: bytes, end: bytes) -> Action | None:
         """Send a scan; what cut it short."""
         record = ScanRecord(len(self.record), frames)
-        places = Places(self.settings.form, record)
+        places = Places(self.settings.form, record, self.settings.keeps_places)
         self.record.append(record)
-        self.places.append(places.frames)
+        if self.settings.keeps_places:
+            self.places.append(places.frames)
         plan = self._plans(record.scan, frames)
         script = Script(self._kind, self._seen, plan, str(self.started_ms), self.settings.chunk_frames)
         pacer = Pacer(self.settings.frames_per_second, sleep=self._pause, burst=self.settings.burst)
@@ -247,7 +250,8 @@ class AsiEmulator:
             if self.send(piece.data):
                 places.left(piece)
             else:
-                record.unheard.update(piece.numbers)
+                for number in piece.numbers:
+                    record.left_unheard(number)
 
     def _pause(self, seconds: float) -> None:
         """Wait, unless the measurement is stopped [s]."""

@@ -22,11 +22,14 @@ class Places:
         How frames are sent.
     record
         Of the scan; its numbers are those of places.
+    keeps
+        Remember which frame belongs where.
     """
 
-    def __init__(self, form: Form, record: ScanRecord) -> None:
+    def __init__(self, form: Form, record: ScanRecord, keeps: bool = True) -> None:
         self._form = form
         self._record = record
+        self._keeps = keeps
         self._next = 0
         self._known = True
         self.frames: dict[int, int] = {}
@@ -43,7 +46,8 @@ class Places:
             self._next += 1
             beyond = bool(self._record.frames) and place >= self._record.frames
             if self._known and not DAMAGED.intersection(piece.actions) and not beyond:
-                self.frames.setdefault(place, number)
+                if self._keeps:
+                    self.frames.setdefault(place, number)
                 self._record.left(place)
             elif beyond and not DAMAGED.intersection(piece.actions):
                 self._record.astray += 1

@@ -130,5 +130,6 @@ def _settings(acquisition: Acquisition, delivery: Delivery, detector: EmulatedDe
         burst=delivery.sending.burst,
         stall_seconds=delivery.stall_seconds,
         host=detector.host,
+        keeps_places=False,
         data_port=DATA_PORTS[form] if detector.stream_port is None else detector.stream_port,
     )

@@ -195,7 +195,7 @@ class MerlinEmulator:
     def _send_all(self, messages: Iterator[tuple[int, bytes]], plan: FaultPlan, record: ScanRecord) -> None:
         for number, message in messages:
             if not self.send(message):
-                record.unheard.add(number)
+                record.left_unheard(number)
             elif is_whole(plan(number)):
                 record.left(number)
 
