@@ -14,13 +14,13 @@ from livestrain_client.updates import EventSeen, ScanBegan
 from livestrain_simulator.sender import FrameSender
 
 SHAPES = [(10, 12), (12, 10), (9, 14)]
-SCANS = 12
+SCANS = 8
 MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
 def scans() -> list[RenderedScan]:
-    """Twelve scans of three kinds."""
+    """Eight scans of three kinds."""
     kinds = [RenderedScan(shape, seed=seed) for seed, shape in enumerate(SHAPES)]
     return [kinds[number % len(kinds)] for number in range(SCANS)]
 
@@ -82,7 +82,7 @@ def check_whole(folder: Path, scan: RenderedScan) -> None:
     assert (end["stored"], end["missing"], end["reason"]) == (len(scan.frames), 0, "complete")
 
 
-def test_twelve_scans_back_to_back_leave_three_whole_folders_and_a_viewer_sees_all(
+def test_eight_scans_back_to_back_leave_three_whole_folders_and_a_viewer_sees_all(
     tmp_path: Path, scans: list[RenderedScan]
 ) -> None:
     with running(tmp_path, spool__keep_scans="3") as rig, rig.live() as live:
@@ -100,18 +100,18 @@ def test_twelve_scans_back_to_back_leave_three_whole_folders_and_a_viewer_sees_a
                 wait_until(lambda: viewer.has_all_of(name(SCANS - 1)), 60, "the last scan")
                 wait_until(lambda: Viewer(joined).has_all_of(name(SCANS - 1)), 60, "the last scan for who came late")
                 assert maps_of(joined) == maps_of(live)
-        wait_until(lambda: folders(rig) == [name(number) for number in (9, 10, 11)], 60, "three folders")
-        wait_until(lambda: viewer.removals_heard() == SCANS - 3, 20, "nine removals to be told")
+        wait_until(lambda: folders(rig) == [name(number) for number in (5, 6, 7)], 60, "three folders")
+        wait_until(lambda: viewer.removals_heard() == SCANS - 3, 20, "five removals to be told")
         assert viewer.began == [name(number) for number in range(SCANS)]
-        assert sorted(text.split()[1] for text in viewer.removals) == viewer.began[:9]
+        assert sorted(text.split()[1] for text in viewer.removals) == viewer.began[:5]
         # not one went before its analysis was done
         assert not [text for text in viewer.removals if "never analysed" in text]
-        for number in (9, 10, 11):
+        for number in (5, 6, 7):
             check_whole(rig.spool / name(number), scans[number])
         with rig.control() as control:
             listed = control.scans().scans
         assert [(one.scan_id, one.state, one.analysed) for one in listed] == [
-            (name(number), "ended", len(scans[number].frames)) for number in (11, 10, 9)
+            (name(number), "ended", len(scans[number].frames)) for number in (7, 6, 5)
         ]
         # one may be in the midst of something
         wait_until(lambda: all(after <= before[pid] + 1 for pid, after in descriptors(rig).items()), 20, "files closed")
