@@ -68,7 +68,8 @@ class MerlinDetector:
             If there is no such host, or it refuses a setting.
         """
         acquisitions = Acquisitions(self._patience)
-        starter = Starter(self._address.host, self._arming, self._permission) if self._arming else None
+        silence = self._patience.silence_seconds
+        starter = Starter(self._address.host, self._arming, self._permission, silence) if self._arming else None
         pauses = Pauses()
         try:
             while not stop.is_set():
@@ -88,7 +89,7 @@ class MerlinDetector:
                 text = f"expected frames from {self.endpoint}, found: {reason}; trying again in {pause:g} s"
                 yield Connection(up=False)
                 yield Trouble("connection", text)
-                yield from _waited(pause, acquisitions, stop)
+                yield from _waited(pause, acquisitions, starter, stop)
         finally:
             if starter:
                 starter.close()
@@ -127,20 +128,26 @@ def _told(
             acquisitions.trouble("bad_message", message.text, frames=message.messages)
         else:
             acquisitions.take(message, now)
+    yield from _happened(acquisitions, starter, now)
+    trouble = starter.step(now, acquisitions.idle) if starter else None
+    if trouble:
+        yield trouble
+
+
+def _happened(acquisitions: Acquisitions, starter: Starter | None, now: float) -> Iterator[DetectorEvent]:
+    """Events up to now; whoever starts acquisitions is told when one has ended."""
     acquisitions.tick(now)
     for event in acquisitions.events():
         if starter and isinstance(event, SeriesEnd):
             starter.ended()
         yield event
-    trouble = starter.step(now) if starter else None
-    if trouble:
-        yield trouble
 
 
-def _waited(seconds: float, acquisitions: Acquisitions, stop: Event) -> Iterator[DetectorEvent | None]:
+def _waited(
+    seconds: float, acquisitions: Acquisitions, starter: Starter | None, stop: Event
+) -> Iterator[DetectorEvent | None]:
     """What happens while nobody is connected: acquisitions may end by silence."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, POLL_SECONDS)):
-        acquisitions.tick(time.monotonic())
-        yield from acquisitions.events()
+        yield from _happened(acquisitions, starter, time.monotonic())
         yield None
