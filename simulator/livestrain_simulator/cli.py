@@ -153,7 +153,7 @@ def _faults(options: FaultOptions, seed: int) -> "Faults":
 def _interrupted(options: DetectorOptions) -> str:
     if options.send_as is SenderName.native:
         return "interrupted: the scan ends as aborted"
-    return f"interrupted: {options.send_as.value} has stopped, as if it were switched off"
+    return f"interrupted: {options.send_as.value} has stopped, as if it were off"
 
 
 def _told(line: str) -> None:

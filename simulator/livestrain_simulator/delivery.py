@@ -48,6 +48,11 @@ class EmulatedDetector:
     arm: Literal["self", "wait"] = "self"
     """Begin as soon as somebody takes frames, or when somebody commands it."""
 
+    @property
+    def address(self) -> str:
+        """Where a daemon on the same machine finds it."""
+        return "127.0.0.1" if self.host in {"0.0.0.0", "*", ""} else self.host  # noqa: S104 - compared, not bound
+
 
 @dataclass(frozen=True)
 class Delivery:

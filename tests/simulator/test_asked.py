@@ -1,6 +1,7 @@
 """What is asked for happens or is refused, and what is reported is what left."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,35 @@ def test_every_burst_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         done = CliRunner().invoke(simulate_app, [*SMALL, *options, "--wait", "20"])
     assert done.exit_code == 0, done.output
     assert asked == list(range(16))
+
+
+def test_an_address_that_is_taken_is_named_with_its_host() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(
+            simulate_app, [*SMALL, "--as", "merlin", "--stream-port", str(port), "--control-port", "0"]
+        )
+    assert done.exit_code == 69
+    assert f"127.0.0.1: cannot listen at port {port}: Address already in use" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["merlin", "asi", "dectris-v1"])
+def test_a_daemon_is_told_an_address_that_it_can_reach(name: str) -> None:
+    ports = ["--host", "0.0.0.0", "--stream-port", "0", "--control-port", "0"]  # noqa: S104 - what is tested
+    done = CliRunner().invoke(simulate_app, [*SMALL, "--as", name, *ports])
+    assert 'host = "127.0.0.1"' in done.stderr
+    assert f"{name} at tcp://0.0.0.0:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("native", "interrupted: the scan ends as aborted"), ("asi", "interrupted: asi has stopped, as if it were off")],
+)
+def test_an_interruption_says_what_becomes_of_the_scan(monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("livestrain_simulator.simulate.simulate", interrupted)
+    done = CliRunner().invoke(simulate_app, [*SMALL, "--as", name])
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == f"livestrain: {said}"

@@ -83,7 +83,7 @@ class PlayedAsi:
         form = "tpx3" if self._form == "tpx3" else "frames"
         rest = f"\nrest_port = {self._serval.port}" if self._serval else ""
         port = self._emulator.data_port
-        return f'[intake.asi]\nhost = "{self._detector.host}"\nform = "{form}"\ndata_port = {port}{rest}\n'
+        return f'[intake.asi]\nhost = "{self._detector.address}"\nform = "{form}"\ndata_port = {port}{rest}\n'
 
     @property
     def records(self) -> list[ScanRecord]:

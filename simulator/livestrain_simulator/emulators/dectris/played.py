@@ -48,7 +48,8 @@ class PlayedDectris:
         try:
             self._emulator = DectrisEmulator(images, settings, plans)
         except ZMQError as error:
-            raise CannotListen(f"cannot listen at port {_stream_port(self._detector)}: {error}") from error
+            port = _stream_port(self._detector)
+            raise CannotListen(f"{settings.host}: cannot listen at port {port}: {error}") from error
         try:
             self._server = RestServer(self._emulator)
         except OSError as error:
@@ -60,14 +61,16 @@ class PlayedDectris:
     def place(self) -> str:
         """Where it listens."""
         host, port = self._detector.host, self._emulator.outlet.port(self._form)
-        return f"{self._detector.name} at tcp://{host}:{port}, commanded at http://{host}:{self._server.port}"
+        other = self._emulator.outlet.port("cbor" if self._form == "legacy" else "legacy")
+        commanded = f"commanded at http://{host}:{self._server.port}, its other stream at port {other}"
+        return f"{self._detector.name} at tcp://{host}:{port}, {commanded}"
 
     @property
     def table(self) -> str:
         """What a daemon's configuration must say."""
         stream = "v1" if self._form == "legacy" else "v2"
         return (
-            f'[intake.dectris]\nhost = "{self._detector.host}"\nstream = "{stream}"\n'
+            f'[intake.dectris]\nhost = "{self._detector.address}"\nstream = "{stream}"\n'
             f"stream_port = {self._emulator.outlet.port(self._form)}\nrest_port = {self._server.port}\n"
         )
 

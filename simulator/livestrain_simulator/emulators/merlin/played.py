@@ -59,9 +59,8 @@ class PlayedMerlin:
                 data_port=data,
             )
         except OSError as error:
-            raise CannotListen(
-                f"{self._detector.host}: cannot listen at ports {control} and {data}: {error}"
-            ) from error
+            host, _, port = str(error.filename).rpartition(":")
+            raise CannotListen(f"{host}: cannot listen at port {port}: {error.strerror}") from error
         rows, columns = start.scan_shape
         for name, value in {"NUMFRAMESTOACQUIRE": acquisition.frames, "STEMSCANX": columns, "STEMSCANY": rows}.items():
             self._emulator.ask(f"SET,{name},{value}")
@@ -75,7 +74,7 @@ class PlayedMerlin:
     @property
     def table(self) -> str:
         """What a daemon's configuration must say."""
-        return f'[intake.merlin]\nhost = "{self._detector.host}"\ndata_port = {self._emulator.data_port}\n'
+        return f'[intake.merlin]\nhost = "{self._detector.address}"\ndata_port = {self._emulator.data_port}\n'
 
     @property
     def records(self) -> list[ScanRecord]:
