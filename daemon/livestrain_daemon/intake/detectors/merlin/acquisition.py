@@ -74,6 +74,9 @@ class Acquisitions:
         self._batch = Batch()
         self._open: _Open | None = None
         self._header: AcquisitionHeader | None = None
+        self._header_at = 0.0
+        self._stale = False
+        """The header may be that of an acquisition that was over before its first frame."""
         self._seen_header = False
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -105,6 +108,9 @@ class Acquisitions:
             self._release(now)
         current = self._open
         if current is None:
+            waiting = self._header is not None and not self._held
+            old = now - self._header_at > self._patience.silence_seconds
+            self._stale = self._stale or (waiting and old)
             return
         silent = now - current.heard
         if current.counted.last_seen and silent > self._patience.settle_seconds:
@@ -124,11 +130,13 @@ class Acquisitions:
         self._events.append(Trouble(kind, text, frames))
 
     def _take_header(self, message: memoryview, now: float) -> None:
-        if self._held and self._header is not None:
+        if self._stale:
+            self.trouble("lost", "expected frames behind the header of an acquisition, found the next header")
+        elif self._held and self._header is not None:
             # nothing came behind the header before: it was that of the frames before it
             self._release(now)
         self._close(aborted=True)
-        self._header = None
+        self._header, self._header_at, self._stale = None, now, False
         try:
             self._header = acquisition_header(message)
         except WrongMessage as error:
@@ -203,7 +211,7 @@ class Acquisitions:
 
     def _begin(self, message: memoryview, number: int, layout: PixelFormat, now: float) -> bool:
         """Open the acquisition of a frame; hold the frame back if its header has not come."""
-        if self._header is None:
+        if self._header is None or self._stale:
             self._hold(message, now)
             return False
         held, self._held = self._held, []
@@ -246,7 +254,7 @@ class Acquisitions:
         self.trouble("unknown_scan", text, frames=len(held))
 
     def _start(self, header: AcquisitionHeader | None, message: memoryview, layout: PixelFormat, now: float) -> None:
-        self._header = None
+        self._header, self._stale = None, False
         self._flush()
         name = self._name((header.started if header else "") or time_in_header(message))
         frames = header.frames if header else None

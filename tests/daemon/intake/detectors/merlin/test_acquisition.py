@@ -182,6 +182,30 @@ def test_an_unreadable_header_still_begins_an_acquisition() -> None:
     assert numbers(heard, heard.starts[1].series) == [0, 1, 2]
 
 
+def test_frames_that_are_triggered_late_have_the_header_from_before() -> None:
+    told = Told()
+    told.take([header()])
+    told.tick(60.0)
+    assert not told.take(map(frame, range(5)), 60.0).starts
+    heard = told.tick(61.1)
+    told.take(map(frame, range(5, 12)), 61.2)
+    assert [start.frames for start in heard.starts] == [12]
+    assert numbers(heard) == list(range(12))
+    assert heard.ends == [SeriesEnd("20260415-144441")]
+    assert not heard.troubles
+
+
+def test_the_header_of_an_acquisition_without_frames_is_not_that_of_the_next() -> None:
+    told = Told()
+    told.take([header(40)])
+    told.tick(60.0)
+    heard = told.take([frame(0), frame(1), header(12), *map(frame, range(2, 12))], 60.0)
+    assert [start.frames for start in heard.starts] == [12]
+    assert numbers(heard) == list(range(12))
+    assert heard.ends == [SeriesEnd("20260415-144441")]
+    assert [(trouble.kind, trouble.frames) for trouble in heard.troubles] == [("lost", 0)]
+
+
 def test_frames_that_wait_for_a_header_take_bounded_memory() -> None:
     told = Told()
     big = np.zeros((256, 256), np.uint16)
