@@ -18,7 +18,7 @@ from livestrain_daemon.intake.room import Room
 from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.files import free_bytes, published
 from livestrain_daemon.scanfolder.frames import FrameWriter
-from livestrain_daemon.scanfolder.layout import FrameLayout, open_frames
+from livestrain_daemon.scanfolder.layout import FRAMES_FILE, FrameLayout, open_frames
 from livestrain_daemon.scanfolder.provenance import provenance
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring
@@ -136,6 +136,8 @@ class ScanFolders:
             If its explicit positions make no sense.
         """
         layout = open_frames(folder)
+        # the ledger lies there, and is written with every frame
+        written_ns = (folder / FRAMES_FILE).stat().st_mtime_ns
         table = _read_positions(folder) if layout.start.order == "explicit" else None
         placement = placement_of(layout.start, table)
         lost = positions_lost_to_power(folder)
@@ -145,15 +147,16 @@ class ScanFolders:
         except BaseException:
             scan.writer.close()
             raise
+        scan.interrupted_ns = written_ns
         return scan
 
-    def unfinished(self) -> tuple[str, Path] | None:
-        """The scan that the end of an earlier daemon interrupted: its sender's name for it, and its folder."""
+    def unfinished(self) -> tuple[ScanStart, Path] | None:
+        """The scan that the end of an earlier daemon interrupted: its start and its folder."""
         folder = self._spool.unfinished()
         if folder is None:
             return None
         try:
-            return open_frames(folder).start.scan_id, folder
+            return open_frames(folder).start, folder
         except StorageError:
             return None
 

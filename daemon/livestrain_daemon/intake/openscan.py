@@ -67,10 +67,16 @@ class OpenScan:
         self.writer = writer
         self.faults = faults
         self.started_ns = time.time_ns()
+        self.sender_ids = {layout.start.scan_id}
+        """The names that its sender has for it."""
+        self.interrupted_ns: int | None = None
+        """When the last frame had been stored before a restart (UTC) [ns], until frames come again."""
         self.heard = time.monotonic()
         """When the last frame of this scan came in [s]."""
         self.repeated = False
         """The same start has come again: if stored frames follow, the scan has been started again."""
+        self.begun_again = layout.start
+        """That start."""
         self.unsynced: deque[Run] = deque()
         """Positions stored and not yet forced to the disk; the one thing here that another thread takes from."""
         self._stored: list[Run] = []

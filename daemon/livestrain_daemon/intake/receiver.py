@@ -7,6 +7,7 @@ from threading import Condition, Event
 import zmq
 
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.continuing import Beginning
 from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake_config import IntakeConfig
@@ -40,6 +41,8 @@ class Arrival:
     unusable: Block | None = None
     """With the start of a scan: (1, rows, columns) uint8, not zero where the detector says that a pixel must not be
     looked at."""
+    beginning: Beginning = "seen"
+    """Of the scan, with its start."""
 
 
 class ArrivalQueue:

@@ -9,6 +9,7 @@ import numpy as np
 import structlog
 
 from livestrain_daemon.errors import StorageError
+from livestrain_daemon.intake.continuing import Beginning, goes_on
 from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.folders import ScanFolders, Table
@@ -90,7 +91,7 @@ class Session:
             case Frames():
                 self._take_frames(arrival.message, arrival.parts or arrival.payload or memoryview(b""))
             case ScanStart():
-                self._take_start(arrival.message, arrival.payload, arrival.unusable)
+                self._take_start(arrival)
             case ScanEnd():
                 self._take_end(arrival.message)
             case WireError() | Trouble():
@@ -132,7 +133,8 @@ class Session:
         scan.close()
         self.tell_stored()
         self.scan = None
-        self._remember(scan.start.scan_id, "late")
+        for sender_id in scan.sender_ids:
+            self._remember(sender_id, "late")
         self.idle_faults.tell_again()
         missing = scan.missing_count
         closed = {
@@ -168,7 +170,7 @@ class Session:
         if scan.repeated:
             scan.repeated = False
             if scan.conflicts(message):
-                self._open(scan.start, scan.placement.table, self._unusable)
+                self._open(scan.begun_again, scan.placement.table, self._unusable)
                 if self.scan is None:
                     self._count_stray(message.scan_id, message.count)
                     return
@@ -176,7 +178,10 @@ class Session:
         scan.store(message, payload)
         scan.heard = time.monotonic()
 
-    def _take_start(self, start: ScanStart, payload: memoryview | None, unusable: Block | None) -> None:
+    def _take_start(self, arrival: Arrival) -> None:
+        start, payload, unusable = arrival.message, arrival.payload, arrival.unusable
+        if not isinstance(start, ScanStart):
+            return
         if payload is not None and len(payload) % 4:
             self.faults.add("bad_message", f"scan_start: expected uint32 positions, found {len(payload)} bytes")
             return
@@ -184,9 +189,33 @@ class Session:
         scan = self.scan
         if scan and scan.start == start and scan.placement.has_table(table):
             # a repeated start does no harm; whether it is a new scan of the same name, its first frames tell
-            scan.repeated = bool(scan.stored_count)
+            scan.repeated, scan.begun_again = bool(scan.stored_count), start
+            return
+        if arrival.beginning != "seen" and self._goes_on(start, table, arrival.beginning):
             return
         self._open(start, table, unusable)
+
+    def _goes_on(self, start: ScanStart, table: Table | None, beginning: Beginning) -> bool:
+        """Whether a start that only frames have told of is of the scan in progress, or of an interrupted one."""
+        interrupted = self._interrupted
+        if self.scan is None and self._armed and interrupted and goes_on(interrupted[0], start, beginning):
+            self._resume_interrupted()
+        scan = self.scan
+        if scan is None or not goes_on(scan.start, start, beginning) or not scan.placement.has_table(table):
+            return False
+        if beginning == "nameless" and not self._just_interrupted(scan):
+            return False
+        scan.interrupted_ns = None
+        scan.sender_ids.add(start.scan_id)
+        # frames that it has already are of another scan
+        scan.repeated, scan.begun_again = bool(scan.stored_count), start
+        _log.info("scan goes on", scan_id=scan.scan_id, stored=scan.stored_count)
+        return True
+
+    def _just_interrupted(self, scan: OpenScan) -> bool:
+        """No silence has ended it."""
+        before = scan.interrupted_ns
+        return before is not None and time.time_ns() - before < self._silence_seconds * 1e9
 
     def _take_end(self, message: ScanEnd) -> None:
         scan = self._scan_of(message.scan_id)
@@ -207,15 +236,18 @@ class Session:
 
     def _scan_of(self, sender_id: str) -> OpenScan | None:
         """The scan in progress if it has this id; else one that a restart of the daemon interrupted."""
-        if self.scan and self.scan.start.scan_id == sender_id:
+        if self.scan and sender_id in self.scan.sender_ids:
             return self.scan
         # only scans from before this process can be found here: of all others it knows that they have ended
-        if self.scan is None and self._armed and self._interrupted and self._interrupted[0] == sender_id:
-            _, folder = self._interrupted
-            self._interrupted = None
-            if (sender_id, folder) == self._folders.unfinished():
-                self._resume(folder, asked=False)
-        return self.scan if self.scan and self.scan.start.scan_id == sender_id else None
+        if self.scan is None and self._armed and self._interrupted and self._interrupted[0].scan_id == sender_id:
+            self._resume_interrupted()
+        return self.scan if self.scan and sender_id in self.scan.sender_ids else None
+
+    def _resume_interrupted(self) -> None:
+        """Resume what a restart of the daemon interrupted, if nobody has done anything else with it."""
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted and interrupted == self._folders.unfinished():
+            self._resume(interrupted[1], asked=False)
 
     def _count_stray(self, sender_id: str, frames: int) -> None:
         kind = self._others.get(sender_id, "unknown_scan")

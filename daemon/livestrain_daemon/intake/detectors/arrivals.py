@@ -136,7 +136,7 @@ class Scans:
         )
         payload = None if table is None else table.data.cast("B")
         size = OVERHEAD_BYTES + (len(payload) if payload else 0)
-        yield Arrival(message, payload, size, unusable=start.unusable)
+        yield Arrival(message, payload, size, unusable=start.unusable, beginning=start.beginning)
 
     def _end(self, series: _Series, aborted: bool = False) -> Arrival:
         end = ScanEnd(scan_id=series.scan_id, reason="aborted" if aborted else "complete")

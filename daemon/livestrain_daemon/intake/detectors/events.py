@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol, TypeAlias
 
+from livestrain_daemon.intake.continuing import Beginning
 from livestrain_daemon.intake.payload import Block
 from livestrain_wire.messages import Encoding, FrameDtype
 
@@ -37,6 +38,8 @@ class SeriesStart:
     """Counts from which on a pixel says nothing [counts]."""
     metadata: dict[str, str | int | float | bool] = field(default_factory=dict)
     """Whatever else the detector tells."""
+    beginning: Beginning = "seen"
+    """Whether the detector has told of it, or frames have only."""
 
 
 @dataclass(frozen=True, slots=True)

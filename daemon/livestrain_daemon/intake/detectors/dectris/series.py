@@ -249,6 +249,7 @@ class SeriesTracker:
             unusable=unusable,
             saturation=opened.channels.frame_saturation,
             metadata=header.metadata,
+            beginning="missed" if opened.headless else "seen",
         )
         return [start, *events]
 
