@@ -4,6 +4,8 @@ Files of a Merlin: ``.mib`` with the frames, ``.hdr`` beside it with what is kno
 A ``.mib`` is what the data connection sends without the lengths and the header of the acquisition.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from livestrain_recordings.merlin.header import (
     frame_header,
 )
 from livestrain_recordings.merlin.pixels import RAW, Bytes, Frames, PixelFormat, pixel_format
+
+_NUMBER = re.compile(rb"MQ1,([0-9]{1,12}),")
+_LONGEST_NUMBER = 17
 
 
 class MibFile:
@@ -84,6 +89,15 @@ class MibFile:
             return None
         table: Bytes = np.memmap(self.path, np.uint8, "r", shape=(self._count, self._stride))
         return self._layout.decode(table[:, self._geometry.offset :])
+
+    def numbers(self) -> NDArray[np.int64]:
+        """(n,) numbers of the frames as their headers tell; -1 where a header is none."""
+        found = np.zeros(len(self), np.int64)
+        with self.path.open("rb", buffering=0) as file:
+            for row in range(len(self)):
+                match = _NUMBER.match(os.pread(file.fileno(), _LONGEST_NUMBER, row * self._stride))
+                found[row] = int(match[1]) if match else -1
+        return found
 
     def __len__(self) -> int:
         return self._count

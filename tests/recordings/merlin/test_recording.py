@@ -47,6 +47,61 @@ def test_a_scan_that_was_cut_short_lacks_its_last_frames(tmp_path: Path) -> None
     np.testing.assert_array_equal(whole(path).reshape(frames.shape)[:5], frames[:5])
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["shape", "stack"])
+def test_a_frame_that_a_file_lacks_moves_no_other(tmp_path: Path, told: bool) -> None:
+    kind = PixelKind("U16", 12, "1x1")
+    frames = frames_of(kind, 6)
+    path = tmp_path / "scan.mib"
+    write_mib(path, frames, kind, scan_shape=(2, 3))
+    stride = path.stat().st_size // 6
+    content = path.read_bytes()
+    path.write_bytes(content[: 2 * stride] + content[3 * stride :])
+    if not told:
+        path.with_suffix(".hdr").unlink()
+    with open_recording(path) as recording:
+        assert recording.absent is not None
+        assert recording.absent.tolist() == [False, False, True, False, False, False]
+    there = [0, 1, 3, 4, 5]
+    np.testing.assert_array_equal(whole(path).reshape(frames.shape)[there], frames[there])
+
+
+def test_numbers_that_begin_again_leave_the_frames_in_order(tmp_path: Path) -> None:
+    kind = PixelKind("U16", 12, "1x1")
+    frames = frames_of(kind, 3)
+    path = tmp_path / "scan.mib"
+    write_mib(path, frames, kind, scan_shape=(2, 3))
+    path.write_bytes(path.read_bytes() * 2)
+    with open_recording(path) as recording:
+        assert recording.absent is None
+    np.testing.assert_array_equal(whole(path).reshape(6, *frames.shape[1:]), np.concatenate([frames, frames]))
+
+
+def test_the_first_frame_of_a_part_without_a_shape_has_the_first_place(tmp_path: Path) -> None:
+    kind = PixelKind("U16", 12, "1x1")
+    frames = frames_of(kind, 6)
+    path = tmp_path / "scan.mib"
+    write_mib(path, frames, kind, scan_shape=(2, 3))
+    path.with_suffix(".hdr").unlink()
+    path.write_bytes(path.read_bytes()[2 * (path.stat().st_size // 6) :])
+    np.testing.assert_array_equal(whole(path), frames[2:])
+
+
+def test_a_frame_whose_header_is_none_is_absent(tmp_path: Path) -> None:
+    kind = PixelKind("U16", 12, "1x1")
+    frames = frames_of(kind, 6)
+    path = tmp_path / "scan.mib"
+    write_mib(path, frames, kind, scan_shape=(2, 3))
+    stride = path.stat().st_size // 6
+    content = bytearray(path.read_bytes())
+    content[3 * stride : 3 * stride + 384] = b"\xff" * 384
+    path.write_bytes(content)
+    with open_recording(path) as recording:
+        assert recording.absent is not None
+        assert recording.absent.tolist() == [False, False, False, True, False, False]
+    there = [0, 1, 2, 4, 5]
+    np.testing.assert_array_equal(whole(path).reshape(frames.shape)[there], frames[there])
+
+
 def test_frames_beyond_the_scan_leave_its_shape_to_the_user(tmp_path: Path) -> None:
     kind = PixelKind("U08", 6, "1x1")
     frames = frames_of(kind, 7)
