@@ -138,7 +138,8 @@ def _run(
     syncing = _thread("sync", lambda: syncer.run(stored))
 
     def store_all() -> None:
-        store(session, queue, reporter)
+        # where frames wait for room, those of one message shall not wait for that of the next
+        store(session, queue, reporter, together=isinstance(gate, OpenGate))
         stop.set()
         queue.close()
         receiving.join()

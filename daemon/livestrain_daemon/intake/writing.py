@@ -64,12 +64,12 @@ class Reporter:
         self._last = now
 
 
-def store(session: Session, queue: ArrivalQueue, reporter: Reporter) -> None:
-    """Take what arrives until main asks to stop."""
+def store(session: Session, queue: ArrivalQueue, reporter: Reporter, *, together: bool = True) -> None:
+    """Take what arrives until main asks to stop; ``together`` if frames of several messages may be stored at once."""
     while not session.stopped:
         waiting = session.scan is not None and session.scan.waiting
         arrivals = queue.get(HINT_SECONDS if waiting else IDLE_SECONDS)
-        for arrival in joined(arrivals):
+        for arrival in joined(arrivals) if together else arrivals:
             _take(session, arrival)
             reporter.report()
         if len(queue) == 0:
