@@ -38,6 +38,8 @@ class Arrival:
     frames: int = 0
     parts: tuple[memoryview, ...] = ()
     """With frames that are packed one by one: what each is packed in, instead of the payload."""
+    scan_id: str | None = None
+    """With a trouble: the scan that it is of, empty if of none; None: the one in progress."""
     unusable: Block | None = None
     """With the start of a scan: (1, rows, columns) uint8, not zero where the detector says that a pixel must not be
     looked at."""

@@ -95,7 +95,7 @@ class Session:
             case ScanEnd():
                 self._take_end(arrival.message)
             case WireError() | Trouble():
-                self._note(arrival.message)
+                self._note(arrival.message, arrival.scan_id)
             case SetArmed():
                 self._armed = arrival.message.armed
             case ResumeScan():
@@ -154,9 +154,11 @@ class Session:
             for message in self.scan.news():
                 self._tell(message)
 
-    def _note(self, fault: WireError | Trouble) -> None:
+    def _note(self, fault: WireError | Trouble, scan_id: str | None) -> None:
         if isinstance(fault, Trouble):
-            self.faults.add(fault.kind, fault.text, fault.frames or 1)
+            is_here = scan_id is None or self._scan_of(scan_id) is not None
+            faults = self.faults if is_here else self.idle_faults
+            faults.add(fault.kind, fault.text, fault.frames or 1)
         elif isinstance(fault, NewerProtocol):
             self.faults.add("newer_protocol", str(fault))
         else:
@@ -223,7 +225,10 @@ class Session:
             scan.compare(message.frames_sent)
             self.close(message.reason)
         elif message.scan_id not in self._others:
-            self._count_stray(message.scan_id, 1)
+            in_progress = f"of scan {self.scan.start.scan_id}" if self.scan else "of no scan"
+            text = f"expected the end {in_progress}, found that of scan {message.scan_id}, which has not been started"
+            # no frame is lost with it
+            self.faults.add("unknown_scan", text, 0)
 
     def _take_resume(self, folder: Path) -> None:
         if self.scan and self.scan.folder == folder:

@@ -41,8 +41,11 @@ class _Series:
     """Its id."""
     first: int = 0
     """Number of its first frame."""
+    before: int = -1
+    """The scan before it; -1 if there was none."""
     doubted: int | None = None
-    """A scan that one frame was of, by its number, while more than one before it would have been lost."""
+    """The scan of the last message, by its number, where more than one before it would have been lost, or it has gone
+    back."""
     over: bool = False
     """The scan of an endless series has been ended."""
 
@@ -51,6 +54,26 @@ class _Series:
         """Nobody knows when it ends, or that is far away."""
         frames = self.start.frames
         return frames is None or frames >= 2 * self.division.expected
+
+    def begins(self, scan: int, doubted: int | None) -> bool:
+        """
+        Whether a frame of another scan begins it.
+
+        Parameters
+        ----------
+        scan
+            By the number of the frame.
+        doubted
+            The scan of the message before, if it was doubted.
+        """
+        expected = 0 if self.scan is None else self.scan + 1
+        if scan == expected:
+            return True
+        is_confirmed = doubted is not None and scan in {doubted, doubted + 1}
+        if self.scan is None or scan > expected:
+            return is_confirmed
+        # frames may come late of a scan that the next has followed; where some were left out, wrong numbers did that
+        return is_confirmed and self.before <= scan and self.before + 1 < self.scan
 
 
 class Scans:
@@ -76,7 +99,7 @@ class Scans:
         self._positions = read_positions(geometry)
         self._series: _Series | None = None
         self._ignored: str | None = None
-        """A series whose scan shape nobody knows."""
+        """A series whose scan shape nobody knows: its frames are counted only."""
 
     def arrivals(self, event: DetectorEvent) -> Iterator[Arrival]:
         """What the session takes."""
@@ -84,18 +107,33 @@ class Scans:
             case SeriesStart():
                 yield from self._begun(event)
             case SeriesFrames():
-                if event.series != self._ignored:
-                    yield from self._frames(event)
+                if event.series == self._ignored:
+                    text = f"series {event.series}: its frames are thrown away, because nobody knows its scan shape"
+                    yield _trouble("unknown_scan", text, event.count, event.size)
+                    return
+                yield from self._frames(event)
             case SeriesEnd():
                 if event.series != self._ignored:
                     yield from self._ended(event)
             case Trouble():
-                yield Arrival(event, size=OVERHEAD_BYTES)
+                yield Arrival(event, size=OVERHEAD_BYTES, scan_id=self._scan_of(event))
             case Connection():
                 return
 
+    def _scan_of(self, trouble: Trouble) -> str | None:
+        """The scan that it is of, empty if of none; None: the one in progress."""
+        if trouble.kind == "connection":
+            return ""
+        if trouble.series is None:
+            return None
+        series = self._series
+        return series.scan_id if series and series.start.series == trouble.series else ""
+
     def _begun(self, start: SeriesStart) -> Iterator[Arrival]:
         shape = self._shape(start)
+        before = self._series
+        if before and before.scan is not None and not before.over and before.start.series != start.series:
+            yield self._end(before, aborted=True)
         self._ignored = None if shape else start.series
         self._series = None
         if shape is None:
@@ -116,6 +154,7 @@ class Scans:
         """The start of a scan, and the end of the one before."""
         if series.scan is not None:
             yield self._end(series)
+            series.before = series.scan if scan > series.scan else min(series.before, scan - 1)
         series.scan, series.doubted = scan, None
         series.scan_id = self._id(series.start.series, scan)
         series.first = series.division.skip + scan * series.division.period
@@ -171,7 +210,8 @@ class Scans:
         flyback = f"{geometry.flyback_frames} flyback frames a row" if geometry.flyback_frames else ""
         after = f"{division.after} flyback frames a scan" if division.after else ""
         extra = " and ".join(part for part in (flyback, after, before) if part)
-        many = f"{division.skip} and whole scans of {division.period}" if division.repeat else str(division.expected)
+        skipped = f"{division.skip} and " if division.skip else ""
+        many = f"{skipped}whole scans of {division.period}" if division.repeat else str(division.expected)
         return (
             f"expected {many} frames for {rows} x {columns} positions{' with ' if extra else ''}{extra}, "
             f"found {announced} announced"
@@ -204,30 +244,37 @@ class Scans:
             part = Part(Place.SCAN, series.scan, begin, 0, frames.count)
             yield self._message(frames, part, series.scan_id)
             return
+        # a message does not confirm itself
+        doubted, series.doubted = series.doubted, None
         for part in series.division.parts(frames.first, frames.count):
             if part.place is Place.SCAN:
-                yield from self._into_scan(series, frames, part)
+                yield from self._into_scan(series, frames, part, doubted)
             elif part.place is Place.OUTSIDE:
                 yield _trouble("flyback", "", part.frames, frames.size)
             else:
                 yield from self._beyond(series, frames, part)
 
-    def _into_scan(self, series: _Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
-        current = series.scan
-        if current is None or part.scan == current + 1 or part.scan == series.doubted:
-            yield from self._scan(series, part.scan)
-        elif part.scan > current:
-            series.doubted = part.scan
-            text = (
-                f"series {frames.series}: expected frames of its scan {current + 1} or the next, found frame "
-                f"{frames.first + part.begin} of scan {part.scan + 1}, which begins with the next frame of it"
-            )
-            yield _trouble("wrong_index", text, part.frames, frames.size)
-            return
-        else:
-            series.doubted = None
-        scan_id = series.scan_id if part.scan == series.scan else self._id(frames.series, part.scan)
+    def _into_scan(self, series: _Series, frames: SeriesFrames, part: Part, doubted: int | None) -> Iterator[Arrival]:
+        scan_id = series.scan_id
+        if part.scan != series.scan:
+            if series.begins(part.scan, doubted):
+                yield from self._scan(series, part.scan)
+                scan_id = series.scan_id
+            else:
+                series.doubted = part.scan
+                if series.scan is None or part.scan > series.scan:
+                    yield self._doubt(series, frames, part)
+                    return
+                scan_id = self._id(frames.series, part.scan)
         yield self._message(frames, part, scan_id)
+
+    def _doubt(self, series: _Series, frames: SeriesFrames, part: Part) -> Arrival:
+        expected = "its first scan" if series.scan is None else f"its scan {series.scan + 1} or the next"
+        text = (
+            f"series {frames.series}: expected frames of {expected}, found frame {frames.first + part.begin} of scan "
+            f"{part.scan + 1}, which begins with the next message of it"
+        )
+        return _trouble("wrong_index", text, part.frames, frames.size)
 
     def _beyond(self, series: _Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
         rows, columns = series.shape

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from livestrain_daemon.intake.detectors.arrivals import LONGEST_ID, Scans
-from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_wire.messages import Frames, ScanEnd, ScanStart
 
@@ -70,12 +70,14 @@ def test_a_count_that_does_not_fit_a_given_shape_is_said_at_once() -> None:
     assert len(begun(ScanGeometry(shape=(3, 4), flyback_frames=1, skip_frames=2), frames=17)) == 1
 
 
-def test_without_a_shape_and_a_count_a_series_is_no_scan_and_its_frames_are_left() -> None:
+def test_without_a_shape_and_a_count_a_series_is_no_scan_and_its_frames_are_counted() -> None:
     scans = Scans("merlin", ScanGeometry())
     (told,) = scans.arrivals(SeriesStart("7", (2, 3), "uint16", None))
     assert isinstance(told.message, Trouble)
     assert "intake.scan.shape" in told.message.text
-    assert list(scans.arrivals(frames(0))) == []
+    (lost,) = scans.arrivals(frames(0, 3))
+    assert isinstance(lost.message, Trouble)
+    assert (lost.message.kind, lost.message.frames) == ("unknown_scan", 3)
     assert list(scans.arrivals(SeriesEnd("7"))) == []
     (start,) = scans.arrivals(SeriesStart("8", (2, 3), "uint16", 4))
     assert isinstance(start.message, ScanStart)
@@ -193,3 +195,81 @@ def test_any_name_of_a_series_makes_an_id() -> None:
     (start,) = begun(ScanGeometry(), series="9-år/" + "x" * 99, frames=1)
     assert start.scan_id.startswith("dectris-9--r-xxx")
     assert len(start.scan_id) == LONGEST_ID
+
+
+def told_by(scans: Scans, event: DetectorEvent) -> list[Any]:
+    return [arrival.message for arrival in scans.arrivals(event)]
+
+
+def messages(scans: Scans, *numbers: int) -> list[Any]:
+    return [one for number in numbers for one in told_by(scans, frames(number))]
+
+
+def test_one_wild_first_number_costs_one_frame() -> None:
+    scans = series_of(ScanGeometry(shape=(2, 2), repeat=True), frames=None)
+    wild, *others = messages(scans, 1000, *range(8))
+    assert (wild.kind, wild.frames) == ("wrong_index", 1)
+    assert [one.scan_id for one in others if isinstance(one, ScanStart)] == ["dectris-7.1", "dectris-7.2"]
+    assert [one.first_index for one in others if isinstance(one, Frames)] == [0, 1, 2, 3] * 2
+
+
+def test_a_series_that_is_met_in_the_middle_begins_with_its_second_message() -> None:
+    scans = series_of(ScanGeometry(shape=(2, 2), repeat=True), frames=None)
+    doubted, start, *others = messages(scans, 40, 41, 42)
+    assert (doubted.kind, start.scan_id) == ("wrong_index", "dectris-7.11")
+    assert [one.first_index for one in others] == [1, 2]
+    # scans may be as short as messages
+    scans = series_of(ScanGeometry(shape=(1, 1), repeat=True), frames=None)
+    assert [one.scan_id for one in messages(scans, 40, 41, 42) if isinstance(one, Frames)] == [
+        "dectris-7.42",
+        "dectris-7.43",
+    ]
+
+
+def test_a_message_with_frames_of_several_scans_does_not_confirm_itself() -> None:
+    scans = series_of(ScanGeometry(shape=(1, 1), repeat=True), frames=None)
+    told = [arrival.message for arrival in scans.arrivals(frames(40, 3))]
+    assert [(one.kind, one.frames) for one in told if isinstance(one, Trouble)] == [("wrong_index", 1)] * 3
+
+
+def test_two_messages_of_a_scan_that_was_left_out_win_over_wrong_numbers() -> None:
+    scans = series_of(ScanGeometry(shape=(2, 2), repeat=True), frames=None)
+    told = messages(scans, 0, 1000, 1001, 1, 2, 3, 4)
+    starts = [one.scan_id for one in told if isinstance(one, ScanStart)]
+    assert starts == ["dectris-7.1", "dectris-7.251", "dectris-7.1", "dectris-7.2"]
+    # those of a scan that has ended in its turn are late
+    scans = series_of(ScanGeometry(shape=(2, 2), repeat=True), frames=None)
+    told = messages(scans, 0, 1, 4, 2, 3, 5)
+    assert [one.scan_id for one in told if isinstance(one, ScanStart)] == ["dectris-7.1", "dectris-7.2"]
+
+
+@pytest.mark.parametrize("geometry", [ScanGeometry(), ScanGeometry(repeat=True)])
+def test_a_series_without_a_shape_ends_the_scan_before_and_each_frame_of_it_is_counted(geometry: ScanGeometry) -> None:
+    scans = series_of(geometry, series="6", scan_shape=(2, 2))
+    list(scans.arrivals(replace(frames(0), series="6")))
+    end, trouble = told_by(scans, SeriesStart("7", (2, 3), "uint16", None))
+    assert isinstance(end, ScanEnd)
+    assert (end.reason, trouble.kind) == ("aborted", "no_scan_shape")
+    told = messages(scans, *range(10))
+    assert {one.kind for one in told} == {"unknown_scan"}
+    assert sum(one.frames for one in told) == 10
+
+
+def test_what_a_count_of_frames_lacks_is_of_no_scan_before() -> None:
+    scans = series_of(ScanGeometry(shape=(1, 2), repeat=True), series="6")
+    list(scans.arrivals(replace(frames(0), series="6")))
+    end, trouble = told_by(scans, SeriesStart("7", (2, 3), "uint16", 7))
+    assert (type(end), trouble.kind) == (ScanEnd, "wrong_count")
+    assert "expected whole scans of 2 frames" in trouble.text
+
+
+def test_a_trouble_is_of_the_scan_of_its_series() -> None:
+    scans = series_of(ScanGeometry(shape=(2, 2)))
+    troubles = [
+        Trouble("lost", "", 1, "7"),
+        Trouble("lost", "", 1, "6"),
+        Trouble("lost", ""),
+        Trouble("connection", ""),
+    ]
+    found = [arrival.scan_id for trouble in troubles for arrival in scans.arrivals(trouble)]
+    assert found == ["dectris-7", "", None, ""]
