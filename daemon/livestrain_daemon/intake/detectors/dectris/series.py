@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.dectris.channels import Channels
 from livestrain_daemon.intake.detectors.dectris.pixels import unpack
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Images, Mask, Told
@@ -40,8 +41,8 @@ class _Open:
     channels: Channels | None = None
     """Known once the series has been told."""
     shape: tuple[int, int] = (0, 0)
-    highest: int = -1
-    """Number of an image."""
+    counted: Counted = field(default_factory=lambda: Counted(None))
+    """Its images."""
     last: int | None = None
     step: int = 0
     equal_steps: int = 0
@@ -50,15 +51,20 @@ class _Open:
     def went_on(self, images: int) -> None:
         """So many images have followed the last, one after the other."""
         if self.last is not None:
+            for index in range(self.last + 1, self.last + images + 1):
+                self.counted.add(index)
             self.last += images
-            self.highest = max(self.highest, self.last)
             self.equal_steps = images + (self.equal_steps if self.step == 1 else 0)
             self.step = 1
 
     @property
     def unheard(self) -> bool:
         """No image has come."""
-        return self.highest < 0
+        return self.counted.latest == 0
+
+    def has(self, first: int, images: int = 1) -> bool:
+        """So many images from a number on are no more than there will be."""
+        return self.header.frames is None or first + images <= self.header.frames
 
 
 @dataclass
@@ -112,7 +118,7 @@ class SeriesTracker:
     def finished(self) -> int | None:
         """Number of the series of which nothing more is expected, until the next one begins."""
         opened = self._open
-        if opened and opened.highest + 1 == opened.header.frames:
+        if opened and opened.counted.last_seen:
             self._finished = opened.header.number
         return self._finished
 
@@ -184,7 +190,12 @@ class SeriesTracker:
         opened, count = self._open, len(images.further)
         frame = events[-1] if events else None
         (packed,) = first.channels.values()
-        if opened is None or not isinstance(frame, SeriesFrames) or frame.payload is not packed.payload:
+        goes_on = isinstance(frame, SeriesFrames) and frame.payload is packed.payload
+        if (
+            opened is None
+            or not isinstance(frame, SeriesFrames)
+            or not (goes_on and opened.has(first.first, 1 + count))
+        ):
             for image in list(images.one_by_one())[1:]:
                 events += self._take_image(image, now)
             return events
@@ -205,8 +216,8 @@ class SeriesTracker:
             # detectors may say it twice
             known = end.series in self._ended
             return events if known else [*events, Trouble("unknown_scan", self._stray(end.series).text)]
-        frames = opened.header.frames
-        return [*events, *self._close(aborted=frames is not None and opened.highest + 1 < frames)]
+        cut_short = opened.header.frames is not None and not opened.counted.last_seen
+        return [*events, *self._close(aborted=cut_short)]
 
     def _begin(self, header: Header, headless: bool = False) -> list[DetectorEvent]:
         events = self._close(aborted=True) if self._open else []
@@ -239,7 +250,7 @@ class SeriesTracker:
         except BadMessage as error:
             events.append(Trouble("bad_message", f"series {header.series}: {error}"))
         frames = self._ask_frames() if header.frames is None else header.frames
-        opened.header = replace(header, frames=frames)
+        opened.header, opened.counted = replace(header, frames=frames), Counted(frames)
         start = SeriesStart(
             header.series,
             opened.shape,
@@ -263,12 +274,14 @@ class SeriesTracker:
         try:
             if opened.channels is None:
                 events += self._start(opened, _as_first(opened.header, image, self._largest))
+            if not opened.has(image.first):
+                return [*events, _beyond(opened, image)]
             frame = self._packed_frame(opened, image)
         except BadMessage as error:
             return [*events, Trouble("bad_message", f"series {image.series}, image {image.first}: {error}", 1)]
         except PayloadError as error:
             return [*events, Trouble(error.kind, f"series {image.series}, image {image.first}: {error}", 1)]
-        opened.highest = max(opened.highest, image.first)
+        opened.counted.add(image.first)
         return [*events, frame, *_steps(opened, image.first)]
 
     def _packed_frame(self, opened: _Open, image: Image) -> SeriesFrames:
@@ -326,6 +339,11 @@ def _as_first(header: Header, image: Image, largest: int) -> Header:
     first = next(iter(image.channels.values()))
     channels = header.channels or tuple(image.channels)
     return replace(header, frame_shape=first.shape, dtype=first.dtype, channels=channels)
+
+
+def _beyond(opened: _Open, image: Image) -> Trouble:
+    text = f"series {image.series}: expected images 0 to {(opened.header.frames or 0) - 1}, found {image.first}"
+    return Trouble("wrong_index", text, 1)
 
 
 def _steps(opened: _Open, first: int) -> list[DetectorEvent]:

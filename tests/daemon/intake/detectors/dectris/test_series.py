@@ -222,7 +222,7 @@ def test_images_in_steps_tell_of_another_client_once(step: int, said: int) -> No
 
 def test_single_lost_images_are_not_taken_for_another_client() -> None:
     numbers = [first for first in range(60) if first % 7 != 3]
-    assert short(told(tracker(), header(), *(image(first) for first in numbers)))[1:] == numbers
+    assert short(told(tracker(), header(frames=60), *(image(first) for first in numbers)))[1:] == numbers
 
 
 CHANNELS = {"a": packed(1), "b": packed(20)}
@@ -289,3 +289,28 @@ def test_a_mask_of_another_shape_is_said_and_not_used() -> None:
     assert isinstance(start, SeriesStart)
     assert start.unusable is None
     assert short([trouble]) == [("bad_message", 0)]
+
+
+@pytest.mark.parametrize("number", [FRAMES, 10**6], ids=["one too many", "a wild number"])
+def test_an_image_beyond_the_last_is_none_of_the_series(number: int) -> None:
+    follower = tracker()
+    begun = told(follower, header(), *map(image, range(FRAMES // 2)))
+    assert short(told(follower, image(number))) == [("wrong_index", 1)]
+    assert follower.finished is None
+    assert short(told(follower, end())) == ["aborted 1-x"]
+    assert len(begun) == 1 + FRAMES // 2
+
+
+def test_images_behind_one_that_is_beyond_the_last_still_finish_the_series() -> None:
+    follower = tracker()
+    told(follower, header(), *map(image, range(FRAMES // 2)), image(10**6))
+    told(follower, *map(image, range(FRAMES // 2, FRAMES)))
+    assert follower.finished == 1
+    assert short(told(follower, end())) == ["end 1-x"]
+
+
+def test_a_run_of_images_that_goes_beyond_the_last_is_cut_there() -> None:
+    follower = tracker()
+    events = short(told(follower, header(), run(FRAMES - 2, 4)))
+    assert events == ["start 1-x", FRAMES - 2, FRAMES - 1, ("wrong_index", 1), ("wrong_index", 1)]
+    assert short(told(tracker(), header(), run(FRAMES - 2, 2))) == ["start 1-x", FRAMES - 2]
