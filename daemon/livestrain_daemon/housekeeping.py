@@ -86,7 +86,8 @@ class Housekeeper:
         self._looking = False
         self._next_look = self._next_remains = 0.0
         self._unmet: set[Why] = set()
-        self._stuck: set[str] = set()
+        self._stuck: dict[str, float] = {}
+        """Scans that could not be removed, and when that is tried again [s]."""
         self._expecting = True
         self._wanted = 0
         self._room_until: float | None = None
@@ -212,6 +213,8 @@ class Housekeeper:
             self._next_look = time.monotonic() + SYNCING_SECONDS
             return
         listed, free = outcome
+        now = time.monotonic()
+        self._stuck = {scan_id: again for scan_id, again in self._stuck.items() if again > now}
         entries = [entry for entry in self._as_they_are(listed) if entry.scan_id not in self._stuck]
         expected = {entry.scan_id for entry in entries if self._expecting and entry.state == "unfinished"}
         held = self._named | expected | self._syncing()
@@ -249,7 +252,7 @@ class Housekeeper:
         try:
             aside = set_aside(self._spool.folder_of(entry.scan_id))
         except StorageError as error:
-            self._stuck.add(entry.scan_id)
+            self._stuck[entry.scan_id] = time.monotonic() + LOOK_SECONDS
             log.error("a scan cannot be removed", scan=entry.scan_id, reason=str(error))
             return False
         self._scans.forget(entry.scan_id)

@@ -16,7 +16,7 @@ from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.retention import Limits
 from livestrain_daemon.scanfolder import Spool
 from livestrain_daemon.scanfolder.files import free_bytes
-from livestrain_daemon.scanfolder.removal import NAMES_FILE, leftovers, set_aside
+from livestrain_daemon.scanfolder.removal import NAMES_FILE, PREFIX, leftovers, set_aside
 from livestrain_wire.messages import Event, ScanEntry
 
 HUGE = 1 << 60
@@ -267,19 +267,38 @@ def test_what_an_earlier_daemon_has_not_deleted_is_deleted_at_the_start(kept: Ca
     assert leftovers(first.desk.folder) == []
 
 
-def test_a_scan_that_cannot_be_removed_is_told_and_left(kept: Callable[..., Kept]) -> None:
+def test_a_scan_that_cannot_be_removed_is_told_left_and_tried_again_later(kept: Callable[..., Kept]) -> None:
     spool = kept(scans=1)
     for name in "ab":
         spool.scan(name)
-    # the ids of removed scans cannot be noted
-    (spool.desk.folder / NAMES_FILE).mkdir()
+    # no folder can be given the name of a link that points nowhere
+    in_the_way = spool.desk.folder / f"{PREFIX}a"
+    in_the_way.symlink_to("nowhere")
     spool.settle()
     assert spool.left() == ["a", "b"]
     assert spool.removed_by_hand("a").endswith("cannot be removed: the log says why")
-    (spool.desk.folder / NAMES_FILE).rmdir()
+    in_the_way.unlink()
     spool.scan("c")
     spool.settle()
     assert spool.left() == ["a", "c"]
+    spool.keeper._stuck = dict.fromkeys(spool.keeper._stuck, 0.0)
+    spool.keeper._next_look = 0.0
+    spool.settle()
+    assert spool.left() == ["c"]
+
+
+def test_an_id_that_cannot_be_noted_is_no_reason_to_keep_a_scan(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    for name in "ab":
+        spool.scan(name)
+    (spool.desk.folder / NAMES_FILE).mkdir()
+    spool.settle()
+    assert spool.left() == ["b"]
+    assert spool.spool.is_taken("a")
+    (spool.desk.folder / NAMES_FILE).rmdir()
+    kept(scans=1).settle()
+    assert leftovers(spool.desk.folder) == []
+    assert spool.spool.is_taken("a")
 
 
 def test_a_scan_that_the_configuration_names_stays(kept: Callable[..., Kept]) -> None:

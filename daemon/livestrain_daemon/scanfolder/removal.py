@@ -9,10 +9,11 @@ until it closes it; so long its space is not free.
 import fcntl
 import os
 import shutil
-from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+import structlog
 
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scanfolder import files
@@ -20,13 +21,17 @@ from livestrain_daemon.scanfolder import files
 PREFIX = ".removed-"
 """Begins the name of a folder that is no scan any more and waits to be deleted."""
 NAMES_FILE = ".removed"
-"""The ids of scans that were removed, one a line: none of them is given again, because others know it."""
+"""The ids of scans that were deleted, one a line: none of them is given again, because others know it."""
 NAMES_KEPT = 10_000
+# behind the hidden name of an id that was set aside before; no id has it
+_AGAIN = "+"
+
+_log = structlog.get_logger(__name__)
 
 
 def set_aside(folder: Path) -> Path:
     """
-    Make a scan folder none, at once.
+    Make a scan folder none, at once; nothing is written, so that it works on a full disk.
 
     Returns
     -------
@@ -36,15 +41,12 @@ def set_aside(folder: Path) -> Path:
     Raises
     ------
     StorageError
-        If it cannot be renamed, or its id cannot be noted; then it is as before.
+        If it cannot be renamed; then it is as before.
     """
     aside = folder.with_name(PREFIX + folder.name)
     while aside.exists():
-        aside = aside.with_name(aside.name + "+")
-    names = folder.with_name(NAMES_FILE)
+        aside = aside.with_name(aside.name + _AGAIN)
     try:
-        with names.open("a", encoding="utf-8") as file:
-            file.write(folder.name + "\n")
         folder.rename(aside)
     except OSError as error:
         raise StorageError(f"{folder}: cannot be removed: {files.reason(error)}") from error
@@ -54,6 +56,9 @@ def set_aside(folder: Path) -> Path:
 def delete(aside: Path) -> "Remains":
     """
     Delete what was set aside; may take seconds.
+
+    Its id is noted when its files are gone: on a full disk there is space for the note only then. Where it cannot be
+    noted the empty folder stays, whose name tells the id.
 
     Returns
     -------
@@ -68,9 +73,14 @@ def delete(aside: Path) -> "Remains":
     files.sync_folder(aside.parent)
     remains = Remains(_opened(aside))
     try:
-        shutil.rmtree(aside)
+        if aside.exists():
+            _empty(aside)
+            _note(aside)
+            aside.rmdir()
     except FileNotFoundError:
         pass
+    except NotNotedError as error:
+        _log.warning("an empty folder keeps the id of a removed scan", folder=str(aside), reason=str(error))
     except OSError as error:
         remains.close()
         raise StorageError(f"{aside}: cannot be deleted: {files.reason(error)}") from error
@@ -85,19 +95,69 @@ def leftovers(spool: Path) -> list[Path]:
 
 def removed_names(spool: Path) -> set[str]:
     """The ids of scans that were removed."""
+    # first, because a folder is deleted after its id is noted
+    found = {_id_of(path) for path in leftovers(spool)}
     with suppress(OSError):
-        return set((spool / NAMES_FILE).read_text(encoding="utf-8", errors="replace").split())
-    return set()
+        found.update((spool / NAMES_FILE).read_text(encoding="utf-8", errors="replace").split())
+    return found
 
 
 def forget_oldest_names(spool: Path) -> None:
     """Keep the list of ids from growing for ever; to be done while nothing is removed."""
     path = spool / NAMES_FILE
-    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
-        kept: deque[str] = deque(file, maxlen=NAMES_KEPT)
-        partial = path.with_name(NAMES_FILE + ".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        if len(lines) > NAMES_KEPT:
+            partial = path.with_name(NAMES_FILE + ".partial")
+            partial.unlink(missing_ok=True)
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(lines[-NAMES_KEPT:])
+                file.flush()
+                files.sync(file.fileno(), partial)
+            partial.replace(path)
+            files.sync_folder(spool)
+    except FileNotFoundError:
+        pass
+    except (OSError, StorageError) as error:
+        _log.warning("the list of removed scans stays as long as it is", path=str(path), reason=str(error))
+
+
+class NotNotedError(Exception):
+    """The id of a removed scan could not be noted."""
+
+
+def _id_of(aside: Path) -> str:
+    return aside.name.removeprefix(PREFIX).rstrip(_AGAIN)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _note(aside: Path) -> None:
+    """Add an id to the list, so that a loss of power does not take it away."""
+    path = aside.with_name(NAMES_FILE)
+    try:
+        descriptor = files.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    except StorageError as error:
+        raise NotNotedError(str(error)) from error
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        data = b"\n" * torn + _id_of(aside).encode() + b"\n"
+        if os.write(descriptor, data) != len(data):
+            os.ftruncate(descriptor, size)
+            raise NotNotedError(f"{path}: no space is left")
+        files.sync(descriptor, path)
+        files.sync_folder(path.parent)
+    except (OSError, StorageError) as error:
+        raise NotNotedError(f"{path}: {error}") from error
+    finally:
+        os.close(descriptor)
 
 
 class Remains:

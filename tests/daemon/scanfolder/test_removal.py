@@ -26,6 +26,14 @@ for line in sys.stdin:
     held.seek(0)
     print(json.dumps(len(held.read())), flush=True)
 """
+SMALL_FILES = """
+import resource, signal, sys
+from pathlib import Path
+from livestrain_daemon.scanfolder.removal import forget_oldest_names
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+forget_oldest_names(Path(sys.argv[1]))
+"""
 CRASH = """
 import os, shutil, sys
 from pathlib import Path
@@ -114,3 +122,45 @@ def test_the_list_of_ids_does_not_grow_for_ever(tmp_path: Path) -> None:
     assert len(names) == NAMES_KEPT
     assert "s4" not in names
     assert f"s{NAMES_KEPT + 4}" in names
+
+
+def test_a_full_disk_keeps_the_list_of_ids_as_it_is_and_lets_the_daemon_start(tmp_path: Path) -> None:
+    lines = "".join(f"s{number}\n" for number in range(NAMES_KEPT + 5))
+    (tmp_path / NAMES_FILE).write_text(lines)
+    # so much can be written that the list cannot be
+    assert subprocess.run([sys.executable, "-c", SMALL_FILES, str(tmp_path)], check=False).returncode == 0
+    assert (tmp_path / NAMES_FILE).read_text() == lines
+    forget_oldest_names(tmp_path)
+    assert len(removed_names(tmp_path)) == NAMES_KEPT
+
+
+def test_a_short_list_of_ids_is_left_alone(tmp_path: Path) -> None:
+    names = tmp_path / NAMES_FILE
+    names.write_text("a\n")
+    before = names.stat()
+    forget_oldest_names(tmp_path)
+    assert (names.stat().st_ino, names.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_an_id_is_noted_once_its_files_are_gone_and_until_then_the_folder_tells_it(tmp_path: Path) -> None:
+    new_scan(tmp_path / "a")
+    # half a line, as a loss of power leaves it
+    (tmp_path / NAMES_FILE).write_text("z")
+    aside = set_aside(tmp_path / "a")
+    assert removed_names(tmp_path) == {"a", "z"}
+    delete(aside)
+    assert (tmp_path / NAMES_FILE).read_text() == "z\na\n"
+
+
+def test_an_id_that_cannot_be_noted_is_told_by_an_empty_folder(tmp_path: Path) -> None:
+    new_scan(tmp_path / "a")
+    (tmp_path / NAMES_FILE).mkdir()
+    aside = set_aside(tmp_path / "a")
+    delete(aside)
+    assert list(aside.iterdir()) == []
+    assert leftovers(tmp_path) == [aside]
+    assert "a" in removed_names(tmp_path)
+    (tmp_path / NAMES_FILE).rmdir()
+    delete(aside)
+    assert leftovers(tmp_path) == []
+    assert removed_names(tmp_path) == {"a"}
