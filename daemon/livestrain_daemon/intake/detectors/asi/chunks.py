@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
-from livestrain_daemon.intake.detectors.asi.tpx3 import AcquisitionStart, Chunk
+from livestrain_daemon.intake.detectors.asi.tpx3 import WIDEST, AcquisitionStart, Chunk
 
 BLOCK_BYTES = 1 << 22
 """A block of dense frames grows no further than this, unless it is a single frame."""
@@ -29,17 +29,18 @@ def dense_frames(start: AcquisitionStart, chunk: Chunk, body: memoryview, dtype:
     body
         What follows it.
     dtype
-        Of the dense counts; larger ones become the largest one.
+        Of the dense counts; larger ones become the largest one where there is none wider.
 
     Raises
     ------
     WrongMessage
-        Before the first block, if the chunk contradicts itself.
+        Before the first block, if the chunk contradicts itself, or has counts for which the type is too narrow.
     """
     pointers = np.frombuffer(body, start.pointers, chunk.frames + 1)
     indices = np.frombuffer(body, start.indices, chunk.length, chunk.indices_offset)
     values = np.frombuffer(body, chunk.values, chunk.length, chunk.values_offset)
     _check(start, chunk, pointers, indices)
+    _check_counts(values, dtype)
     bounds = pointers.astype(np.int64)
     at_once = max(BLOCK_BYTES // (start.pixels * dtype.itemsize), 1)
     return (
@@ -54,6 +55,13 @@ def _check(start: AcquisitionStart, chunk: Chunk, pointers: NDArray[Any], indice
         raise WrongMessage("bad_encoding", text)
     if chunk.length and (largest := int(indices.max())) >= start.pixels:
         raise WrongMessage("bad_encoding", f"expected pixels 0 to {start.pixels - 1} in a frame, found {largest}")
+
+
+def _check_counts(values: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    if dtype == WIDEST or values.dtype.itemsize <= dtype.itemsize or not len(values):
+        return
+    if (largest := int(values.max())) > np.iinfo(dtype).max:
+        raise WrongMessage("wrong_dtype", f"expected counts that {dtype.name} can hold, found {largest}")
 
 
 def _block(

@@ -275,6 +275,8 @@ def _series_start(scan: _Scan, dtype: np.dtype[Any]) -> SeriesStart:
         dtype=cast("FrameDtype", dtype.name),
         frames=scan.start.frames,
         scan_shape=scan.start.scan_shape,
+        # larger counts have become this one
+        saturation=float(np.iinfo(WIDEST).max) if dtype == WIDEST else None,
         metadata=scan.metadata,
     )
 

@@ -68,6 +68,29 @@ def test_a_scan_becomes_dense_frames_in_their_order(at_once: int) -> None:
     assert not heard.troubles
 
 
+@pytest.mark.parametrize(("largest", "expected"), [(255, []), (256, [("wrong_dtype", 3)])])
+def test_counts_too_large_for_the_type_of_the_first_chunk_are_told_and_not_made_smaller(
+    largest: int, expected: list[tuple[str, int]]
+) -> None:
+    frames = np.minimum(FRAMES, 255)
+    narrow = Kind.of("tpx3", frames.astype("u1")[0])
+    wide = frames[3:6].copy()
+    wide[1, 2, 3] = largest
+    chunks = [tpx3.chunk(narrow, list(frames[first : first + 3].astype("u1"))) for first in (0, 6, 9)]
+    chunks.insert(1, tpx3.chunk(KIND, list(wide)))
+    heard = heard_of(ACQUISITION, START, *chunks, END)
+    assert heard.starts[0].dtype == "uint8"
+    assert kinds(heard) == expected
+    assert sorted(heard.frames("3-1")) == [number for number in range(12) if not expected or not 3 <= number < 6]
+
+
+def test_a_pixel_with_the_largest_count_there_is_says_nothing() -> None:
+    frames = FRAMES.astype("u4")
+    heard = heard_of(ACQUISITION, START, tpx3.chunk(Kind.of("tpx3", frames[0]), list(frames)), END)
+    assert [start.saturation for start in heard.starts] == [(1 << 32) - 1]
+    assert [start.saturation for start in heard_of(ACQUISITION, *SCAN).starts] == [None]
+
+
 def test_what_is_told_with_the_start_is_kept_if_it_can_be() -> None:
     told = {
         "dwell": 1e-6,
