@@ -49,6 +49,15 @@ class Channels:
         return self.choice == SUM and len(self.names) > 1
 
     @property
+    def missing(self) -> str:
+        """What was expected and found, if the detector has no channel of the name that was asked for."""
+        try:
+            _ = self.name
+        except BadMessage as error:
+            return str(error)
+        return ""
+
+    @property
     def name(self) -> str:
         """
         Of the channel that is taken.
@@ -62,7 +71,7 @@ class Channels:
         if len(self.names) == 1 or not self.choice or self.choice == SUM:
             return self.names[0]
         if self.choice not in self.names:
-            raise BadMessage(f"channel: expected {self.choice}, found {', '.join(self.names)}")
+            raise BadMessage(f"channel: expected one of {', '.join(self.names)}, found {self.choice}")
         return self.choice
 
     @property

@@ -40,6 +40,8 @@ class _Open:
     """Images began it, and what they do not tell is not known."""
     channels: Channels | None = None
     """Known once the series has been told."""
+    refused: str = ""
+    """Why it is no scan and its frames are counted only."""
     shape: tuple[int, int] = (0, 0)
     counted: Counted = field(default_factory=lambda: Counted(None))
     """Its images."""
@@ -243,6 +245,11 @@ class SeriesTracker:
             return []
         opened.shape = header.frame_shape
         opened.channels = Channels(self._channel, header.channels, header.dtype, header.saturation)
+        missing = opened.channels.missing
+        if missing:
+            opened.refused = f"series {header.series}: {missing}; its frames are thrown away"
+            opened.counted = Counted(header.frames)
+            return [Trouble("no_channel", opened.refused, series=header.series)]
         events: list[DetectorEvent] = []
         unusable = None
         try:
@@ -276,6 +283,9 @@ class SeriesTracker:
                 events += self._start(opened, _as_first(opened.header, image, self._largest))
             if not opened.has(image.first):
                 return [*events, _beyond(opened, image)]
+            if opened.refused:
+                opened.counted.add(image.first)
+                return [*events, Trouble("unknown_scan", opened.refused, 1, image.series)]
             frame = self._packed_frame(opened, image)
         except BadMessage as error:
             return [*events, Trouble("bad_message", f"series {image.series}, image {image.first}: {error}", 1)]
@@ -309,6 +319,8 @@ class SeriesTracker:
         self._ended[series] = None
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
+        if opened.refused:
+            return []
         if opened.channels is None:
             return [Trouble("lost", f"expected images of series {series}, found its end")]
         return [SeriesEnd(series, aborted)]

@@ -236,11 +236,19 @@ def test_a_channel_is_chosen_or_all_are_summed(choice: str, value: int, dtype: s
     np.testing.assert_array_equal(np.frombuffer(events[1].payload, dtype), [value] * 6)
 
 
-def test_a_channel_that_is_not_there_is_said_with_those_that_are() -> None:
-    events = told(tracker("c"), header(channels=("a", "b")), image(0, channels=CHANNELS))
-    trouble = events[-1]
+@pytest.mark.parametrize("changes", [{}, {"frame_shape": None, "dtype": None}])
+def test_a_channel_that_is_not_there_is_said_with_those_that_are_and_makes_no_scan(changes: dict[str, object]) -> None:
+    follower = tracker("c")
+    begun = header(**{"frames": 2, "channels": ("a", "b"), **changes})  # type: ignore[arg-type]
+    trouble, *lost = told(follower, begun, image(0, channels=CHANNELS), image(1, channels=CHANNELS))
     assert isinstance(trouble, Trouble)
-    assert "expected c, found a, b" in trouble.text
+    assert (trouble.kind, trouble.series) == ("no_channel", "1-x")
+    assert "expected one of a, b, found c" in trouble.text
+    assert short(lost) == [("unknown_scan", 1)] * 2
+    assert follower.finished == 1
+    assert told(follower, end()) == []
+    # the next one may have it
+    assert short(told(follower, header(2, channels=("c", "d")))) == ["start 2-x"]
 
 
 def test_a_masked_or_saturated_pixel_of_a_channel_is_no_count_in_the_sum() -> None:
