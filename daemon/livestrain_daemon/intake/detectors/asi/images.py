@@ -22,6 +22,8 @@ SLACK_BYTES = 64
 
 FARTHEST_IMAGES = 4
 """So far behind an image the next header is looked for before the image is believed."""
+FARTHEST_BYTES = 1 << 23
+"""No farther than so, unless an image is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,13 @@ class ImageSplitter:
         Either the next header is damaged, and the one behind it is whole images away, or bytes are missing here.
         """
         length = header.length + header.size
-        at = self._search(header.length)
-        if at is None and not quiet and len(self._inbox) < (1 + FARTHEST_IMAGES) * length + LONGEST_HEADER:
-            return None
+        # what follows comes in many parts, and each is looked at once
+        at = self._search(max(header.length, self._looked_at - LONGEST_HEADER))
+        if at is None:
+            self._looked_at = len(self._inbox)
+            farthest = length + min(FARTHEST_IMAGES * length, max(FARTHEST_BYTES, length)) + LONGEST_HEADER
+            if not quiet and self._looked_at < farthest:
+                return None
         if at is not None and at < length:
             return self._cut_short(header)
         odd = ((len(self._inbox) if at is None else at) - length) % length

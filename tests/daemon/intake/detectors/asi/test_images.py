@@ -1,5 +1,6 @@
 """Images in a stream of bytes."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,24 @@ def test_a_header_among_the_counts_of_a_whole_image_changes_nothing() -> None:
         for one, frame in zip(found, frames, strict=True)
         if isinstance(one, Image)
     ] == [True] * 8
+
+
+def test_what_follows_an_image_is_searched_once_however_many_parts_it_comes_in() -> None:
+    searched: list[int] = []
+
+    class Watched(Inbox):
+        def find(self, pattern: re.Pattern[bytes], first: int = 0) -> int | None:
+            searched.append(len(self) - first)
+            return super().find(pattern, first)
+
+    inbox = Watched()
+    splitter = ImageSplitter(inbox, LARGEST)
+    inbox.put(b"P5 512 512 65535\n" + bytes(2 * 512 * 512))
+    part, parts = b"\xff" * (1 << 14), 32
+    for _ in range(parts):
+        inbox.put(part)
+        assert splitter.next() is None
+    assert sum(searched) < 2 * (2 * 512 * 512 + parts * len(part))
 
 
 def test_memory_is_bounded_whatever_is_announced_and_sent() -> None:
