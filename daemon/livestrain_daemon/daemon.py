@@ -92,7 +92,7 @@ class Daemon:
             self._scans,
             self._publisher,
             self._intake.send,
-            named_scans(config.analysis, self._spool.folder),
+            named_scans(config, self._spool.folder),
         )
         self._resumption = Resumption(self._scans, self._housekeeper, self._intake.send)
         requests = Requests(self._scans, self._pool, surroundings, self._arm, self._stop_from_client, self._housekeeper)

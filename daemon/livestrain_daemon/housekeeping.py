@@ -2,14 +2,15 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import structlog
+from pydantic import BaseModel
 
 from livestrain_daemon.background import Background
-from livestrain_daemon.config import AnalysisConfig
 from livestrain_daemon.errors import NotAScan, StorageError
 from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.publish.publisher import Publisher
@@ -17,6 +18,7 @@ from livestrain_daemon.retention import Limits, Why, decide
 from livestrain_daemon.scan.scans import ScanInHand, Scans
 from livestrain_daemon.scanfolder import Journal, Spool
 from livestrain_daemon.scanfolder.history import RELEASED, RETAINED, History
+from livestrain_daemon.scanfolder.hold import InUseError
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE
 from livestrain_daemon.scanfolder.removal import Remains, delete, forget_oldest_names, leftovers, set_aside
 from livestrain_wire.messages import RefusalReason, ScanEntry
@@ -168,16 +170,24 @@ class Housekeeper:
                 self.remove(scan_id, done, refuse)
             elif entry is None:
                 refuse("no_scan", f"no scan {scan_id} in {self._spool.folder}")
-            elif reason := _why_not(entry, self._named):
+            elif reason := _why_not(entry, self._named, self._expecting):
                 refuse("bad_request", reason)
             elif scan_id in self._syncing():
                 refuse("bad_request", f"the results of scan {scan_id} are being forced to the disk: try again")
-            elif not self._remove(entry, "asked"):
-                refuse("internal", f"{entry.folder} cannot be removed: the log says why")
             else:
-                done()
+                self._remove_now(entry, done, refuse)
 
         self.entries(found, refuse)
+
+    def _remove_now(self, entry: ScanEntry, done: Callable[[], None], refuse: Refuse) -> None:
+        try:
+            self._set_aside(entry, "asked")
+        except InUseError as error:
+            refuse("bad_request", f"{error}: try again")
+        except StorageError as error:
+            refuse("internal", str(error))
+        else:
+            done()
 
     # --- within the limits ---
 
@@ -250,11 +260,17 @@ class Housekeeper:
 
     def _remove(self, entry: ScanEntry, why: Why) -> bool:
         try:
-            aside = set_aside(self._spool.folder_of(entry.scan_id))
+            self._set_aside(entry, why)
         except StorageError as error:
+            # the next look passes over it
             self._stuck[entry.scan_id] = time.monotonic() + LOOK_SECONDS
-            log.error("a scan cannot be removed", scan=entry.scan_id, reason=str(error))
+            tell = log.info if isinstance(error, InUseError) else log.error
+            tell("a scan cannot be removed", scan=entry.scan_id, reason=str(error))
             return False
+        return True
+
+    def _set_aside(self, entry: ScanEntry, why: Why) -> None:
+        aside = set_aside(self._spool.folder_of(entry.scan_id))
         self._scans.forget(entry.scan_id)
         self.removed[why] += 1
         given_up = "" if entry.state == "ended" else ", though it was never analysed to its end"
@@ -262,7 +278,6 @@ class Housekeeper:
         log.info(text, what="scan_removed", scan=entry.scan_id, bytes=entry.size_bytes, why=why)
         self._publisher.event("", "scan_removed", text)
         self._remover.submit(partial(delete, aside), partial(self._deleted, entry.scan_id))
-        return True
 
     def _deleted(self, name: str, outcome: Remains | Exception) -> None:
         if isinstance(outcome, Exception):
@@ -292,18 +307,41 @@ def _as_it_is(entry: ScanEntry, hand: ScanInHand | None) -> ScanEntry:
     return entry.model_copy(update=update)
 
 
-def _why_not(entry: ScanEntry, named: Collection[str]) -> str:
+def _why_not(entry: ScanEntry, named: Collection[str], expecting: bool) -> str:
     """Why a scan cannot be removed now; empty where it can."""
     if entry.state in {"receiving", "analysing"}:
         return f"scan {entry.scan_id} is not over: {entry.state}"
+    if entry.state == "unfinished" and expecting:
+        return f"scan {entry.scan_id} is unfinished, and may still be gone on with"
     if entry.scan_id in named:
-        return f"scan {entry.scan_id} is named in the configuration, in [analysis]"
+        return f"scan {entry.scan_id} is named in the configuration"
     return f"scan {entry.scan_id} is retained: release it first" if entry.retained else ""
 
 
-def named_scans(analysis: AnalysisConfig, spool: Path) -> set[str]:
-    """The scans of a spool that the configuration takes its plan or an image from."""
-    given = (analysis.plan, analysis.vacuum_probe, analysis.usable_pixels, analysis.dark, analysis.gain)
-    inside = (path.resolve() for path in given if path is not None)
+def named_scans(config: BaseModel, spool: Path) -> set[str]:
+    """The scans of a spool that the configuration names files of."""
     root = spool.resolve()
-    return {path.relative_to(root).parts[0] for path in inside if root in path.parents}
+    return {name for path in _paths(config) for name in _inside(path, root)}
+
+
+def _paths(part: object) -> Iterator[Path]:
+    """All that a configuration names."""
+    if isinstance(part, Path):
+        yield part
+    elif isinstance(part, BaseModel):
+        for _, value in part:
+            yield from _paths(value)
+    elif isinstance(part, Mapping):
+        for value in part.values():
+            yield from _paths(value)
+    elif isinstance(part, list | tuple | set | frozenset):
+        for value in part:
+            yield from _paths(value)
+
+
+def _inside(path: Path, root: Path) -> Iterator[str]:
+    """The folder of a spool that a file is in, as it is written and as it is where links lead to."""
+    for place in (path.absolute(), path.resolve()):
+        for inner, outer in pairwise((place, *place.parents)):
+            if outer.resolve() == root:
+                yield inner.name

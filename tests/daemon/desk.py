@@ -92,8 +92,7 @@ class Desk:
         """A scan begins, or goes on."""
         folder = self.folder / scan_id
         layout = open_frames(folder) if resumed else small_scan.new_folder(folder, **start)
-        if scan_id not in self._writers:
-            self._writers[scan_id] = FrameWriter(layout)
+        self._writer(scan_id)
         self.scans.take(
             ScanOpened(
                 scan_id=scan_id,
@@ -108,10 +107,19 @@ class Desk:
         assert hand is not None
         return hand
 
+    def let_go(self, scan_id: str = "small") -> None:
+        """The intake has the file open no more."""
+        self._writers.pop(scan_id).close()
+
+    def _writer(self, scan_id: str) -> FrameWriter:
+        if scan_id not in self._writers:
+            self._writers[scan_id] = FrameWriter(open_frames(self.folder / scan_id))
+        return self._writers[scan_id]
+
     def write(self, runs: Iterable[Run], scan_id: str = "small") -> None:
         """Frames get into the file; nobody is told."""
         for first, count in runs:
-            self._writers[scan_id].write_run(first, np.ascontiguousarray(small_scan.frames()[first : first + count]))
+            self._writer(scan_id).write_run(first, np.ascontiguousarray(small_scan.frames()[first : first + count]))
 
     def store(self, *runs: Run, scan_id: str = "small") -> None:
         """Frames get into the file, and main is told."""
@@ -120,17 +128,18 @@ class Desk:
 
     def recycle(self, *runs: Run, scan_id: str = "small") -> None:
         """Frames are overwritten, and main is told."""
-        self._writers[scan_id].mark(runs, FrameState.RECYCLED)
+        self._writer(scan_id).mark(runs, FrameState.RECYCLED)
         self.scans.take(Recycled(scan_id=scan_id, runs=runs))
 
     def end(self, scan_id: str = "small") -> None:
         """The intake closes the scan; what has not come is missing."""
-        writer = self._writers[scan_id]
+        writer = self._writer(scan_id)
         states = writer.ledger()
         expected = [(int(position), 1) for position in np.flatnonzero(states == FrameState.EXPECTED)]
         writer.mark(expected, FrameState.MISSING)
         missing = int((writer.ledger() == FrameState.MISSING).sum())
         stored = small_scan.POSITIONS - missing
+        self.let_go(scan_id)
         self.scans.take(
             ScanClosed(scan_id=scan_id, reason="complete", stored=stored, missing=missing, faults={"late": 2})
         )

@@ -9,13 +9,15 @@ import pytest
 from daemon.desk import EVERYTHING, Desk, entries, only
 from helpers.waiting import wait_until
 from livestrain_daemon import housekeeping
-from livestrain_daemon.config import AnalysisConfig
+from livestrain_daemon.config import AnalysisConfig, Config, SpoolConfig
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.housekeeping import Housekeeper, named_scans
+from livestrain_daemon.intake_config import IntakeConfig, ScanGeometry
 from livestrain_daemon.messages import RoomMade
 from livestrain_daemon.retention import Limits
-from livestrain_daemon.scanfolder import Spool
+from livestrain_daemon.scanfolder import FrameWriter, Spool, open_frames
 from livestrain_daemon.scanfolder.files import free_bytes
+from livestrain_daemon.scanfolder.hold import held
 from livestrain_daemon.scanfolder.removal import NAMES_FILE, PREFIX, leftovers, set_aside
 from livestrain_wire.messages import Event, ScanEntry
 
@@ -247,9 +249,7 @@ def test_an_unfinished_scan_stays_as_long_as_it_may_be_gone_on_with(kept: Callab
 def test_a_scan_that_nobody_goes_on_with_is_given_up_and_that_is_said(kept: Callable[..., Kept]) -> None:
     spool = kept(scans=1)
     spool.keeper.expect_no_more()
-    spool.desk.planned(scan_id="a")
-    spool.desk.store(*EVERYTHING, scan_id="a")
-    spool.desk.scans.forget("a")
+    _left_unfinished(spool, "a")
     spool.scan("b")
     spool.settle()
     assert spool.left() == ["b"]
@@ -276,7 +276,7 @@ def test_a_scan_that_cannot_be_removed_is_told_left_and_tried_again_later(kept: 
     in_the_way.symlink_to("nowhere")
     spool.settle()
     assert spool.left() == ["a", "b"]
-    assert spool.removed_by_hand("a").endswith("cannot be removed: the log says why")
+    assert spool.removed_by_hand("a").endswith("cannot be removed: Not a directory")
     in_the_way.unlink()
     spool.scan("c")
     spool.settle()
@@ -307,7 +307,7 @@ def test_a_scan_that_the_configuration_names_stays(kept: Callable[..., Kept]) ->
         spool.scan(name)
     spool.settle()
     assert spool.left() == ["a", "c"]
-    assert spool.removed_by_hand("a") == "scan a is named in the configuration, in [analysis]"
+    assert spool.removed_by_hand("a") == "scan a is named in the configuration"
 
 
 def test_the_scans_that_the_configuration_names_are_those_with_its_files(tmp_path: Path) -> None:
@@ -321,6 +321,57 @@ def test_the_scans_that_the_configuration_names_are_those_with_its_files(tmp_pat
     )
     assert named_scans(analysis, spool) == {"a", "b", "c"}
     assert named_scans(AnalysisConfig(), spool) == set()
+
+
+def test_every_file_that_the_configuration_names_counts(tmp_path: Path) -> None:
+    intake = IntakeConfig(scan=ScanGeometry(shape=(4, 4), positions=tmp_path / "spool" / "a" / "positions.npy"))
+    config = Config(spool=SpoolConfig(folder=tmp_path / "spool"), intake=intake)
+    assert named_scans(config, config.spool.folder) == {"a"}
+    assert named_scans(Config(spool=config.spool), config.spool.folder) == set()
+
+
+def test_a_scan_that_is_a_link_is_named_by_its_name_in_the_spool(tmp_path: Path) -> None:
+    (tmp_path / "store" / "cal").mkdir(parents=True)
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "cal").symlink_to(tmp_path / "store" / "cal")
+    assert named_scans(AnalysisConfig(plan=tmp_path / "spool" / "cal"), tmp_path / "spool") == {"cal"}
+
+
+def test_an_unfinished_scan_is_removed_by_hand_only_when_nobody_goes_on_with_it(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    _left_unfinished(spool, "a")
+    assert spool.removed_by_hand("a") == "scan a is unfinished, and may still be gone on with"
+    spool.keeper.expect_no_more()
+    assert spool.removed_by_hand("a") == ""
+
+
+def test_a_scan_that_is_being_written_is_not_removed_though_nobody_has_heard_of_it(kept: Callable[..., Kept]) -> None:
+    spool = kept()
+    spool.keeper.expect_no_more()
+    _left_unfinished(spool, "a")
+    with FrameWriter(open_frames(spool.desk.folder / "a")):
+        assert spool.removed_by_hand("a").endswith("a: is being written or exported: try again")
+    assert spool.removed_by_hand("a") == ""
+
+
+def test_a_scan_that_is_being_exported_is_passed_over_until_that_is_done(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    for name in "ab":
+        spool.scan(name)
+    with held(spool.desk.folder / "a"):
+        spool.settle()
+        assert spool.left() == ["a", "b"]
+    spool.keeper._stuck = dict.fromkeys(spool.keeper._stuck, 0.0)
+    spool.keeper._next_look = 0.0
+    spool.settle()
+    assert spool.left() == ["b"]
+
+
+def _left_unfinished(spool: Kept, scan_id: str) -> None:
+    spool.desk.planned(scan_id=scan_id)
+    spool.desk.store(*EVERYTHING, scan_id=scan_id)
+    spool.desk.let_go(scan_id)
+    spool.desk.scans.forget(scan_id)
 
 
 def test_a_retained_scan_has_it_in_its_journal(kept: Callable[..., Kept]) -> None:

@@ -57,6 +57,7 @@ def started(tmp_path: Path) -> Iterator[Started]:
         for name in "abc":
             desk.planned(scan_id=name)
             desk.store(*EVERYTHING, scan_id=name)
+            desk.let_go(name)
             desk.scans.forget(name)
         one = Started(desk)
         yield one

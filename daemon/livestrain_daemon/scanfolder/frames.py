@@ -9,6 +9,7 @@ import numpy.typing as npt
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scanfolder import files
 from livestrain_daemon.scanfolder.creation import create_frames
+from livestrain_daemon.scanfolder.hold import hold
 from livestrain_daemon.scanfolder.layout import FrameLayout, FrameState, open_frames
 from livestrain_daemon.scanfolder.ledger import FrameLedger, Ledger, Slots
 from livestrain_daemon.scanfolder.pixels import Contiguous, Pixels, Scattered
@@ -26,7 +27,7 @@ class FrameWriter:
     """
     Writes the frames of a scan; the one writer.
 
-    While it lives, HDF5 opens the file for reading only.
+    While it lives, HDF5 opens the file for reading only, and the scan folder is not removed.
 
     Raises
     ------
@@ -42,9 +43,10 @@ class FrameWriter:
         self._slots: Slots | None = None
         self._others: list[Tenant] = []
         self._sums = np.empty(256, dtype=np.uint64)
-        self._own = files.open_shared(layout.path, os.O_RDWR)
-        self._frames = self._own
+        self._held = self._own = self._frames = -1
         try:
+            self._held = hold(layout.folder)
+            self._own = self._frames = files.open_shared(layout.path, os.O_RDWR)
             self._ledger = FrameLedger(self._own, layout)
             if not layout.recording:
                 self._frames = -1
@@ -223,13 +225,13 @@ class FrameWriter:
         return self._ledger.states.copy()
 
     def close(self) -> None:
-        """Let go of the files and the lock."""
+        """Let go of the files and the locks."""
         for tenant in self._others:
             tenant.close()
         self._others = []
-        for descriptor in {self._own, self._frames} - {-1}:
+        for descriptor in {self._held, self._own, self._frames} - {-1}:
             os.close(descriptor)
-        self._own = self._frames = -1
+        self._held = self._own = self._frames = -1
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ import structlog
 
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scanfolder import files
+from livestrain_daemon.scanfolder.hold import nobody_holding
 
 PREFIX = ".removed-"
 """Begins the name of a folder that is no scan any more and waits to be deleted."""
@@ -40,6 +41,8 @@ def set_aside(folder: Path) -> Path:
 
     Raises
     ------
+    InUseError
+        If somebody writes or exports it.
     StorageError
         If it cannot be renamed; then it is as before.
     """
@@ -47,7 +50,8 @@ def set_aside(folder: Path) -> Path:
     while aside.exists():
         aside = aside.with_name(aside.name + _AGAIN)
     try:
-        folder.rename(aside)
+        with nobody_holding(folder):
+            folder.rename(aside)
     except OSError as error:
         raise StorageError(f"{folder}: cannot be removed: {files.reason(error)}") from error
     return aside

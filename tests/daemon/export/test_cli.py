@@ -8,7 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from daemon.test_cli import livestrain
+from livestrain_daemon.export import Choice, read_scan
 from livestrain_daemon.export.cli import export_app
+from livestrain_daemon.scanfolder.hold import InUseError, held, nobody_holding
+from livestrain_daemon.scanfolder.removal import set_aside
 
 USAGE, NO_DATA, IO = 2, 3, 74
 
@@ -115,3 +118,23 @@ def test_what_exists_is_kept_unless_forced(folder: Path, tmp_path: Path) -> None
 def test_the_frames_are_packed(folder: Path, tmp_path: Path) -> None:
     done = ask(folder, "--pack", "-o", tmp_path)
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'small-frames.h5'}\n")
+
+
+def test_a_scan_is_not_removed_between_reading_its_maps_and_its_vectors(folder: Path, tmp_path: Path) -> None:
+    copy = Path(copytree(folder, tmp_path / "scan"))
+    with held(copy):
+        scan = read_scan(copy, Choice())
+        with pytest.raises(InUseError, match="is being written or exported"):
+            set_aside(copy)
+        assert scan.vectors is not None
+    set_aside(copy)
+    assert not copy.exists()
+
+
+def test_a_scan_that_is_being_removed_is_not_exported(folder: Path, tmp_path: Path) -> None:
+    copy = Path(copytree(folder, tmp_path / "scan"))
+    with nobody_holding(copy):
+        done = ask(copy, "--to", "csv", "--output", tmp_path / "table.csv")
+    assert done.exit_code == IO
+    assert "is being removed" in done.stderr
+    assert ask(copy, "--to", "csv", "--output", tmp_path / "table.csv").exit_code == 0

@@ -109,7 +109,7 @@ def test_a_leftover_of_the_same_name_is_in_nobody_s_way(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_cannot_be_set_aside(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot be removed: No such file"):
+    with pytest.raises(StorageError, match="cannot be opened: No such file"):
         set_aside(tmp_path / "a")
 
 
