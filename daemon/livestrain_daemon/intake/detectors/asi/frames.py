@@ -174,9 +174,11 @@ class FrameReading:
             yield from self._end()
             current = None
         if current is None:
-            measurement = self._inquiry.measurement()
-            if self._is_surplus(header, measurement):
-                name = header.measurement or f"the one that began at {measurement.name}"
+            measurement = None if self._is_late(header) else self._inquiry.measurement()
+            if measurement is None or self._is_surplus(header, measurement):
+                name = header.measurement or (
+                    f"the one that began at {measurement.name}" if measurement else "the last"
+                )
                 text = f"expected a new measurement, found another image of {name}"
                 yield Trouble("wrong_count", text, 1)
                 return
@@ -184,14 +186,16 @@ class FrameReading:
             yield self._start(current)
         yield from self._add(current, image, now)
 
+    def _is_late(self, header: ImageHeader) -> bool:
+        """Whether its number alone says that it is one more of a measurement whose series is over."""
+        # the name in the images may be the same again in the next measurement, which begins with 0
+        return bool(header.number) and header.measurement == self._complete
+
     def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
         if header.measurement and header.measurement != self._complete:
             # Serval may be at the one after this already, if we are late
             return False
-        # the name in the images may be the same again in the next measurement, which begins with 0
-        if header.number and header.measurement == self._complete:
-            return True
         if self._last is not None and self._last.name and measurement.name:
             return measurement.name == self._last.name
         return False

@@ -3,10 +3,12 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Mapping
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.asi.frames import Measurement
+from livestrain_daemon.intake.detectors.http import Request, exchange
 
 LARGEST_REPLY_BYTES = 1 << 20
 RECORDING = frozenset({"DA_PREPARING", "DA_RECORDING", "DA_STOPPING"})
@@ -31,7 +33,7 @@ class Serval:
     port
         Usually 8080.
     seconds
-        So long may an answer take; the stream waits for it [s].
+        So long may the answers take together; the stream waits for it [s].
     """
 
     def __init__(self, host: str, port: int, seconds: float = 1.0) -> None:
@@ -55,7 +57,9 @@ class Serval:
         Unavailable
             If there is no such host.
         """
-        config, dashboard = self._asked("/detector/config"), self._asked("/dashboard")
+        deadline = time.monotonic() + self._seconds
+        config = self._asked("/detector/config", self._seconds)
+        dashboard = self._asked("/dashboard", deadline - time.monotonic())
         told = dashboard.get("Measurement")
         values: Mapping[str, object] = told if isinstance(told, dict) else {}
         frames, status = _whole(config.get("nTriggers")), values.get("Status")
@@ -67,17 +71,13 @@ class Serval:
             dropped=_whole(values.get("DroppedFrames")) or 0,
         )
 
-    def _asked(self, path: str) -> Mapping[str, object]:
-        """The object at a path; empty if there is none."""
+    def _asked(self, path: str, seconds: float) -> Mapping[str, object]:
+        """The object at a path; empty if there is none within so long [s]."""
         try:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
+            reply = exchange(self._host, self._port, Request("GET", path, max(seconds, 0.0), LARGEST_REPLY_BYTES))
+            told = json.loads(reply.content) if reply.status == http.client.OK else None
         except http.client.InvalidURL as error:
             raise Unavailable(f"expected the name or address of a host, found {self._host!r}") from error
-        try:
-            connection.request("GET", path)
-            with connection.getresponse() as reply:
-                content = reply.read(LARGEST_REPLY_BYTES)
-            told = json.loads(content) if reply.status == http.client.OK else None
         except socket.gaierror as error:
             if error.errno == socket.EAI_NONAME:
                 text = f"expected the name or address of a host, found {self._host!r}: {error.strerror}"
@@ -87,10 +87,8 @@ class Serval:
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             self.trouble = f"{self.url}{path}: expected an answer, found {type(error).__name__}: {error!s:.120}"
             return {}
-        finally:
-            connection.close()
         if not isinstance(told, dict):
-            self.trouble = f"{self.url}{path}: expected an object, found {reply.status} {content[:60]!r}"
+            self.trouble = f"{self.url}{path}: expected an object, found {reply.status} {reply.content[:60]!r}"
             return {}
         self.trouble = ""
         return told

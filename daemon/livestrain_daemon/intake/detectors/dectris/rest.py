@@ -14,6 +14,7 @@ import numpy as np
 from livestrain_daemon.errors import DaemonError
 from livestrain_daemon.intake.detectors.counts import EACH_BY_A_TRIGGER
 from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
+from livestrain_daemon.intake.detectors.http import Request, exchange
 
 Value: TypeAlias = str | int | float | bool
 
@@ -27,7 +28,6 @@ TRIGGER_SECONDS = 86400.0
 """The reply to a trigger comes after its last image [s]."""
 
 _VERSION = re.compile(r"1\.\d{1,3}\.\d{1,3}")
-_CHUNK = 1 << 16
 
 
 class RestError(DaemonError):
@@ -90,8 +90,10 @@ class Rest:
 
     def get(self, module: Literal["detector", "stream"], key: str, seconds: float | None = None) -> Value:
         """A value; the key is for example `config/nimages` or `status/state`."""
+        seconds = seconds or ASK_SECONDS
+        deadline = time.monotonic() + seconds
         path = f"/{module}/api/{self.version(seconds)}/{key}"
-        return _value(self._exchange("GET", path, None, seconds or ASK_SECONDS), f"{self.url}{path}")
+        return _value(self._exchange("GET", path, None, deadline - time.monotonic()), f"{self.url}{path}")
 
     def configure(self, module: Literal["detector", "stream"], values: Mapping[str, Value]) -> None:
         """Set values one after the other, in their order: some change others."""
@@ -168,36 +170,19 @@ class Rest:
         self, verb: str, path: str, body: object, seconds: float, largest: int = LARGEST_REPLY_BYTES
     ) -> object:
         """One request and its reply, as JSON; None if it is empty."""
-        deadline = time.monotonic() + seconds
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
+        text = None if body is None else json.dumps(body)
         try:
-            text = None if body is None else json.dumps(body)
-            connection.request(verb, path, text, {"Content-Type": "application/json"})
-            with connection.getresponse() as reply:
-                content = _read(reply, deadline, largest)
+            reply = exchange(self._host, self._port, Request(verb, path, seconds, largest, text))
         except (OSError, http.client.HTTPException) as error:
             # a name that nobody has is a mistake, all else may pass
             final = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
             raise RestError(f"{verb} {self.url}{path}: {type(error).__name__}: {error!s:.120}", final) from error
-        finally:
-            connection.close()
         if reply.status != http.client.OK:
-            found = f"{reply.status} {reply.reason:.40} {content[:80]!r}"
+            found = f"{reply.status} {reply.reason:.40} {reply.content[:80]!r}"
             # a key, a value or a version that it does not know now it will not know later
             final = reply.status == 404 or (reply.status == 400 and "/config/" in path)
             raise RestError(f"{verb} {self.url}{path}: expected 200, found {found}", final)
-        return _parsed(content, f"{verb} {self.url}{path}")
-
-
-def _read(reply: http.client.HTTPResponse, deadline: float, largest: int) -> bytes:
-    content = bytearray()
-    while chunk := reply.read1(_CHUNK):
-        content += chunk
-        if len(content) > largest:
-            raise http.client.HTTPException(f"expected at most {largest} bytes, found more")
-        if time.monotonic() > deadline:
-            raise TimeoutError("the reply took too long")
-    return bytes(content)
+        return _parsed(reply.content, f"{verb} {self.url}{path}")
 
 
 def _mask(reply: object) -> Mask | None:

@@ -120,7 +120,7 @@ def test_an_image_more_than_announced_begins_no_series_of_the_same_measurement()
 @pytest.mark.parametrize("name", ["", "the same each time", "100"])
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_second_copy_of_the_last_image_begins_no_series_and_the_next_measurement_does(asked: bool, name: str) -> None:
-    running = [RUNNING, RUNNING, Measurement("200", 12)] if asked else [Measurement(frames=12)]
+    running = [RUNNING, Measurement("200", 12)] if asked else [Measurement(frames=12)]
     data = sent("jsonimage", *range(12), 11, measurement=name) + sent("jsonimage", *range(12), measurement=name)
     heard = fed(reading(*running), data, quiet=True)
     assert kinds(heard) == [("wrong_count", 1)]
