@@ -107,7 +107,7 @@ class Housekeeper:
         self._remover.turn()
         if self._remains and not self._remover.waiting and time.monotonic() >= self._next_remains:
             self._next_remains = time.monotonic() + REMAINS_SECONDS
-            self._remover.submit(self._look_at_remains, lambda outcome: None)
+            self._remover.submit(partial(_look_at, tuple(self._remains)), self._looked_at_remains)
         if self._limits.any and not self._looking and not self._remover.waiting and self._due():
             self._look()
         self._tell_of_room()
@@ -251,10 +251,17 @@ class Housekeeper:
     def _tell_of_room(self) -> None:
         if not self._wanted or self._room_until is None or self._remover.waiting:
             return
-        if time.monotonic() >= self._room_until or self._spool.free_bytes() >= self._wanted:
+        if time.monotonic() >= self._room_until or self._has_room():
             self._wanted, self._room_until = 0, None
             self._unmet.discard("room")
             self._tell_intake(RoomMade())
+
+    def _has_room(self) -> bool:
+        try:
+            return self._spool.free_bytes() >= self._wanted
+        except OSError:
+            # the disk is gone: the intake finds out by itself, and needs not wait
+            return True
 
     # --- removing ---
 
@@ -287,11 +294,15 @@ class Housekeeper:
             self._open_elsewhere += outcome.size_bytes
             log.debug("a removed scan is open in a program", scan=name, bytes=outcome.size_bytes)
 
-    def _look_at_remains(self) -> None:
-        for remains in self._remains:
-            remains.look()
+    def _looked_at_remains(self, outcome: object) -> None:
+        del outcome
         self._remains = [remains for remains in self._remains if remains.size_bytes]
         self._open_elsewhere = sum(remains.size_bytes for remains in self._remains)
+
+
+def _look_at(all_remains: Sequence[Remains]) -> None:
+    for remains in all_remains:
+        remains.look()
 
 
 def _as_it_is(entry: ScanEntry, hand: ScanInHand | None) -> ScanEntry:

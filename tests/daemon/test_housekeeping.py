@@ -1,5 +1,6 @@
 """The spool within its limits, with scans in memory that must not be touched."""
 
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -400,3 +401,29 @@ def test_a_scan_whose_results_are_on_their_way_to_the_disk_stays_until_they_are_
     spool.desk.work()
     assert hand.scan.syncing == 0
     assert spool.removed_by_hand("a") == ""
+
+
+def test_a_disk_that_is_gone_ends_the_wait_for_room_and_nothing_else(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=9)
+    spool.keeper.make_room(HUGE)
+    spool.keeper._room_until = time.monotonic() + 60
+    spool.spool.folder /= "gone"
+    spool.keeper.turn()
+    assert spool.told == [RoomMade()]
+
+
+def test_what_is_deleted_while_remains_are_looked_at_is_not_forgotten(kept: Callable[..., Kept]) -> None:
+    spool = kept(scans=1)
+    for name in "ab":
+        spool.scan(name)
+    with (spool.desk.folder / "a" / "frames.h5").open("rb"):
+        spool.settle()
+        # both wait for their outcome to be taken: a look at the remains, and another removal
+        spool.keeper._next_remains = 0.0
+        spool.keeper.turn()
+        spool.scan("c")
+        with (spool.desk.folder / "b" / "frames.h5").open("rb"):
+            spool.settle()
+            spool.settle()
+            assert len(spool.keeper._remains) == 2
+            assert spool.keeper._open_elsewhere == sum(one.size_bytes for one in spool.keeper._remains)
