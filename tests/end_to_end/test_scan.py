@@ -116,8 +116,10 @@ def test_a_reference_region_changes_the_strain_and_undo_brings_it_back(rig: Rig,
 def _wait_for_reference(live: Live, revision: int) -> None:
     def there() -> bool:
         live.poll(0.02)
-        state = live.maps["e_xx"]
-        return state.reference_revision == revision and bool(state.known.all()) and live.final
+        # each map comes for itself
+        derived = [state for state in live.maps.values() if state.reference_revision]
+        anew = all(state.reference_revision == revision and state.known.all() for state in derived)
+        return anew and live.final
 
     wait_until(there, what=f"reference revision {revision}")
 

@@ -168,6 +168,7 @@ def found(campaign: Campaign, intake: IntakeProcess, closed: ScanClosed) -> Foun
     if not len(stored):
         return Found(None, set(), closed)
     scan = int(frames[stored[0], 0, 0])
+    assert layout.start.scan_shape == campaign.shapes[scan], f"{closed.scan_id}: scan {scan}"
     places = campaign.places(scan) if campaign.places else None
     numbers = [places.get(place, -1) for place in stored.tolist()] if places is not None else stored.tolist()
     assert frames[stored, 0, 1].tolist() == numbers, (
