@@ -195,14 +195,9 @@ class Mirror:
 
     def take_status(self, reply: StatusReply, asked: int) -> list[Update]:
         """Take the status, unless a scan began since it was asked for: then ask again."""
-        if self._is_past(reply.epoch):
-            self.wants_status = True
-            return []
-        updates = self._notice_epoch(reply.epoch)
-        self.wants_status = asked != self._scans_seen
+        updates = self._answered(reply.epoch, asked)
         if self.wants_status:
             return updates
-        self._confirmed = True
         self.reference = reply.reference
         if reply.scan is None:
             return [*updates, *self._forget()]
@@ -220,15 +215,18 @@ class Mirror:
 
     def take_no_such_scan(self, reply: Refused, asked: int) -> list[Update]:
         """The daemon does not have the scan that its status was wanted of."""
-        if self._is_past(reply.epoch):
+        updates = self._answered(reply.epoch, asked)
+        return updates if self.wants_status else [*updates, *self._forget()]
+
+    def _answered(self, epoch: str, asked: int) -> list[Update]:
+        """A status request is answered; it is wanted again where the answer does not hold any more."""
+        if self._is_past(epoch):
             self.wants_status = True
             return []
-        updates = self._notice_epoch(reply.epoch)
+        updates = self._notice_epoch(epoch)
         self.wants_status = asked != self._scans_seen
-        if self.wants_status:
-            return updates
-        self._confirmed = True
-        return [*updates, *self._forget()]
+        self._confirmed = self._confirmed or not self.wants_status
+        return updates
 
     def _is_past(self, epoch: str) -> bool:
         return epoch in self._past

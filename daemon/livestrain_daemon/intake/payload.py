@@ -94,21 +94,7 @@ def _unpack_bslz4(
 
 def check_bslz4(payload: memoryview, expected: int, itemsize: int) -> int:
     """
-    Walk the lengths of a bitshuffle-LZ4 payload, because the library that unpacks it trusts them.
-
-    Parameters
-    ----------
-    payload
-        12-byte header and blocks, each after its length.
-    expected
-        Size once unpacked [bytes].
-    itemsize
-        Of a pixel [bytes].
-
-    Returns
-    -------
-    int
-        Block size [pixels].
+    The same as `bslz4.block_pixels`, told as a fault to count.
 
     Raises
     ------

@@ -82,7 +82,7 @@ def delete(aside: Path) -> "Remains":
             _note(aside)
             aside.rmdir()
     except FileNotFoundError:
-        pass
+        _log.info("a folder that was set aside was deleted by somebody else", folder=str(aside))
     except NotNotedError as error:
         _log.warning("an empty folder keeps the id of a removed scan", folder=str(aside), reason=str(error))
     except OSError as error:
@@ -109,6 +109,8 @@ def removed_names(spool: Path) -> set[str]:
 def forget_oldest_names(spool: Path) -> None:
     """Keep the list of ids from growing for ever; to be done while nothing is removed."""
     path = spool / NAMES_FILE
+    if not path.exists():
+        return
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         if len(lines) > NAMES_KEPT:
@@ -120,8 +122,6 @@ def forget_oldest_names(spool: Path) -> None:
                 files.sync(file.fileno(), partial)
             partial.replace(path)
             files.sync_folder(spool)
-    except FileNotFoundError:
-        pass
     except (OSError, StorageError) as error:
         _log.warning("the list of removed scans stays as long as it is", path=str(path), reason=str(error))
 

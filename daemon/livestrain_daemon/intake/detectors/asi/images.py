@@ -5,6 +5,7 @@ Nothing says how long an image is but its header. A stream in which bytes are mi
 the next header.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
@@ -191,11 +192,10 @@ class ImageSplitter:
         """Where a whole header begins."""
         at = self._inbox.find(BEGINNING, first)
         while at is not None:
-            try:
+            # what only looks like a beginning is passed over; the bytes are counted with what is skipped
+            with suppress(WrongMessage):
                 if self._header(at):
                     return at
-            except WrongMessage:
-                pass
             at = self._inbox.find(BEGINNING, at + 1)
         return None
 

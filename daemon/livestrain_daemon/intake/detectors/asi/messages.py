@@ -6,6 +6,7 @@ that are a header beyond doubt.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
@@ -197,11 +198,10 @@ class MessageSplitter:
         """Where a header begins that is one beyond doubt."""
         at = self._inbox.find(_SURE, first)
         while at is not None:
-            try:
+            # what only looks like a header is passed over: that something is lost has been told already
+            with suppress(WrongMessage):
                 if self._is_sure(at, self._header(at), quiet):
                     return at
-            except WrongMessage:
-                pass
             at = self._inbox.find(_SURE, at + 1)
         return None
 
