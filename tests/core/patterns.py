@@ -1,6 +1,10 @@
 """Small synthetic scans whose truth is known, drawn without the code under test."""
 
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +13,8 @@ from livestrain_core.lattice import Lattice
 from livestrain_core.probe import Probe
 
 Float64 = NDArray[np.float64]
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
 
 SQUARE = Lattice((63.3, 64.1), (21.0, 4.0), (-4.0, 21.0))
 HEXAGONAL = Lattice((64.2, 63.4), (23.0, 2.0), (9.77, 20.92))
@@ -27,6 +33,17 @@ class Scan:
     """(n, 2, 2) true g1, g2."""
     centre: Float64
     """(n, 2) true centres."""
+
+
+def drawn_once(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """The same is drawn once, and everybody gets a copy."""
+    drawn = cache(draw)
+
+    @wraps(draw)
+    def copied(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
+        return deepcopy(drawn(*args, **kwargs))  # type: ignore[arg-type]
+
+    return copied
 
 
 def draw_disk(shape: tuple[int, int], at: Float64, probe: Probe, contrast: tuple[float, float] = (0, 0)) -> Float64:
@@ -52,6 +69,7 @@ def indices(most: int, farthest: float, lattice: Lattice) -> NDArray[np.int64]:
     return np.array(sorted(near, key=lambda hk: float(np.hypot(*(np.array(hk) @ basis)))))
 
 
+@drawn_once
 def scan(
     lattice: Lattice,
     n: int = 24,

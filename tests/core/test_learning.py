@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.patterns import PROBE, SHAPE, SQUARE, Float64, draw_disk, indices, scan
+from core.patterns import PROBE, SHAPE, SQUARE, Float64, draw_disk, drawn_once, indices, scan
 from livestrain_core.calibrate import calibrate
 from livestrain_core.contrast import SHELLS, USUAL, Contrast
 from livestrain_core.disks import track
@@ -34,18 +34,19 @@ def waves(y: Float64, x: Float64, rms: float, cycles: float, rng: np.random.Gene
     return np.asarray(rms * np.sqrt(2 / 6) * np.sum(field, axis=0), np.float64)
 
 
+@drawn_once
 def fringed(rms: float, cycles: float = 0.5, electrons: float = 3e5, seed: int = 5) -> NDArray[np.uint16]:
     """Frames of one unstrained lattice whose disks carry such fields."""
     rng = np.random.default_rng(seed)
     place = np.array(SQUARE.centre) + HK @ np.array([SQUARE.g1, SQUARE.g2])
-    r, c = np.indices(SHAPE)
     frames = np.empty((FRAMES, *SHAPE), np.uint16)
     disks = [draw_disk(SHAPE, at, PROBE) for at in place]
+    lit = [np.nonzero(flat) for flat in disks]
     for i in range(FRAMES):
         mean = np.full(SHAPE, 0.02)
-        for flat, at in zip(disks, place, strict=True):
+        for flat, at, (r, c) in zip(disks, place, lit, strict=True):
             y, x = (r - at[0]) / PROBE.radius_px, (c - at[1]) / PROBE.radius_px
-            mean += flat * (1.0 + waves(y, x, rms, cycles, rng)) * rng.uniform(0.5, 1.0)
+            mean[r, c] += flat[r, c] * (1.0 + waves(y, x, rms, cycles, rng)) * rng.uniform(0.5, 1.0)
         frames[i] = rng.poisson(electrons * np.maximum(mean, 0) / mean.sum())
     return frames
 
