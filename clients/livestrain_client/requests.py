@@ -276,7 +276,7 @@ class Control:
         """End the scan in progress, or the daemon."""
         self._one(Done, StopRequest(id=new_id(), what=what))
 
-    def scans(self, count: int = 64, before_ns: int | None = None) -> ScansReply:
+    def scans(self, count: int = 64, before_ns: int | None = None, before_id: str | None = None) -> ScansReply:
         """
         The scans of the spool, the newest first.
 
@@ -286,8 +286,10 @@ class Control:
             So many at most, up to 256.
         before_ns
             Only those that began before this; all if not given [UTC ns].
+        before_id
+            And those that began just then and come after this one: the last of a page, for the next.
         """
-        return self._one(ScansReply, ScansRequest(id=new_id(), count=count, before_ns=before_ns))
+        return self._one(ScansReply, ScansRequest(id=new_id(), count=count, before_ns=before_ns, before_id=before_id))
 
     def retain(self, scan_id: str, retained: bool = True) -> None:
         """Keep a scan whatever the limits of the spool are, or no longer."""

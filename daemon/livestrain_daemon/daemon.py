@@ -150,7 +150,7 @@ class Daemon:
             if isinstance(message, IntakeReady):
                 self._welcome_intake()
             elif isinstance(message, RoomWanted):
-                self._housekeeper.make_room(message.bytes)
+                self._housekeeper.make_room(message)
             self._scans.take(message)
         self._take_acknowledgements()
         self._control.turn()

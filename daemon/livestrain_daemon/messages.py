@@ -112,6 +112,8 @@ class RoomWanted(Message):
     """A new scan waits for so much free space; answered by `RoomMade` when old scans are removed, or cannot be."""
 
     type: Literal["room_wanted"] = "room_wanted"
+    id: str
+    """Comes back with the answer: one that comes too late is not taken for that of the next scan."""
     bytes: Count
 
 
@@ -150,6 +152,7 @@ class RoomMade(Message):
     """All that could be done about `RoomWanted` is done."""
 
     type: Literal["room_made"] = "room_made"
+    id: str
 
 
 class StopIntake(Message):

@@ -71,6 +71,15 @@ def test_so_many_are_listed_as_asked_for_over_several_pages(
         assert sum(isinstance(request, ScansRequest) for request in daemon.requests) == asked
 
 
+def test_no_scan_is_lost_or_told_twice_where_many_began_at_the_same_time(
+    daemon: WireDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.history = [entry(number, began_ns=BEGAN_NS) for number in reversed(range(100, 400))]
+    assert run(["scans", "-n", "1000", "--json"]) == exits.OK
+    told = [json.loads(line)["scan_id"] for line in capsys.readouterr().out.splitlines()]
+    assert told == [f"scan-{number}" for number in reversed(range(100, 400))]
+
+
 def test_an_empty_spool_says_so(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.history = []
     assert run(["scans"]) == exits.OK

@@ -34,7 +34,7 @@ class Started:
         def idle() -> bool:
             self.resumption.step()
             self.keeper.turn()
-            return not (self.keeper._reader.waiting or self.keeper._remover.waiting)
+            return not (self.keeper._listing.reading or self.keeper._removals.deleting)
 
         for _ in range(3):
             wait_until(idle, 20, "the housekeeper")

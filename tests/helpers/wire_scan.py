@@ -89,7 +89,7 @@ def vector_map_info(sampling: int = 1, dtype: Literal["float32", "float64"] = "f
 
 def scans_page(request: ScansRequest, history: list[ScanEntry], epoch: str) -> ScansReply:
     """A page of the history, as a daemon gives it."""
-    older = [entry for entry in history if request.before_ns is None or entry.began_ns < request.before_ns]
+    older = [entry for entry in history if request.comes_after(entry.began_ns, entry.scan_id)]
     return ScansReply(
         id=request.id,
         epoch=epoch,

@@ -71,7 +71,8 @@ def _listed(asking: Control, limit: int) -> list[ScanEntry]:
     """Page after page."""
     found: list[ScanEntry] = []
     while len(found) < limit:
-        page = asking.scans(min(PAGE, limit - len(found)), found[-1].began_ns if found else None)
+        last = (found[-1].began_ns, found[-1].scan_id) if found else (None, None)
+        page = asking.scans(min(PAGE, limit - len(found)), *last)
         found += page.scans
         if not page.more or not page.scans:
             break

@@ -172,6 +172,14 @@ class ScansRequest(Request):
     """So many at most."""
     before_ns: Count | None = None
     """Only those that began before this: the last one of a page asks for the next [UTC ns]."""
+    before_id: ScanId | None = None
+    """With ``before_ns``: and those that began just then and are listed after this one, by their ids."""
+
+    def comes_after(self, began_ns: int, scan_id: str) -> bool:
+        """Whether a scan is listed behind those that were had already: by beginning, then by id, both descending."""
+        if self.before_ns is None:
+            return True
+        return began_ns < self.before_ns or (began_ns == self.before_ns and scan_id < (self.before_id or ""))
 
 
 class RetainRequest(Request):

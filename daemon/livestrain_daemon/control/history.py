@@ -39,7 +39,7 @@ class HistoryRequests:
                 self._housekeeper.remove(request.scan_id, lambda: answer(done), refuse)
 
     def _page(self, request: ScansRequest, entries: list[ScanEntry]) -> ScansReply:
-        older = [entry for entry in entries if request.before_ns is None or entry.began_ns < request.before_ns]
+        older = [entry for entry in entries if request.comes_after(entry.began_ns, entry.scan_id)]
         return ScansReply(
             id=request.id,
             epoch=self._epoch,

@@ -54,7 +54,6 @@ def export(
     from livestrain_daemon.export import BadChoice, Choice, MissingLibrary, NothingToExport, read_scan, write_scan
     from livestrain_daemon.export.finding import check_folder
     from livestrain_daemon.export.pack import pack_frames
-    from livestrain_daemon.scanfolder.hold import held
 
     chosen = None if maps is None else tuple(name.strip() for name in maps.split(",") if name.strip())
     along: Literal["detector", "scan", "g1"] | None = axes.value if axes else None
@@ -65,12 +64,11 @@ def export(
         raise typer.BadParameter("choose a format with --to, or --pack")
     try:
         check_folder(folder)
-        with held(folder):
-            if to is None:
-                written = [pack_frames(folder, output, force)]
-            else:
-                scan = read_scan(folder, Choice(revision, chosen, reference, along))
-                written = write_scan(scan, to.value, output, force)
+        if to is None:
+            written = [pack_frames(folder, output, force)]
+        else:
+            scan = read_scan(folder, Choice(revision, chosen, reference, along))
+            written = write_scan(scan, to.value, output, force)
     except DaemonError as error:
         typer.echo(f"livestrain export: {error}", err=True)
         sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), UNAVAILABLE))

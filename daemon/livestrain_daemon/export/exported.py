@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_daemon.scanfolder.hold import Held
 from livestrain_daemon.vectors import Vectors
 from livestrain_wire.messages import Axes, ReferenceInfo
 
@@ -108,6 +109,8 @@ class Exported:
     """Reads the Bragg vectors of all positions; None where there are none."""
     read_bragg: Callable[[], BraggImage] | None
     """Makes the map of them; None where there are none."""
+    hold: Held
+    """Keeps the scan from being removed as long as there is this object."""
     precious: tuple[Path, ...]
     """The scan folder, and the file of its frames: nothing is written there."""
     about: dict[str, Any] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from livestrain_daemon.export.errors import ExportError, NothingToExport
 from livestrain_daemon.export.placing import make_folder, refuse_places, write_whole
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, emd, hdf5, open_frames, provenance
 from livestrain_daemon.scanfolder.files import free_bytes
+from livestrain_daemon.scanfolder.hold import Held
 
 CHUNK_BYTES = 1 << 19
 """About what is compressed, and read again, at a time [bytes]."""
@@ -52,7 +53,7 @@ def pack_frames(folder: Path, output: Path | None = None, force: bool = False) -
         place /= name
     refuse_places([place], (layout.folder, layout.frames_path), force)
     make_folder(place.parent)
-    with FrameReader(layout) as reader:
+    with Held(layout.folder), FrameReader(layout) as reader:
         if not (reader.ledger() == FrameState.STORED).any():
             raise NothingToExport(f"{folder}: no frame is stored")
         write_whole(place, lambda path: _write(path, layout, reader))

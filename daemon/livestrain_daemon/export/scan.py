@@ -24,13 +24,14 @@ from livestrain_daemon.scanfolder import (
     read_journal,
     revisions,
 )
+from livestrain_daemon.scanfolder.hold import Held
 from livestrain_daemon.vectors import Vectors, centre_map, read_vectors, vector_kind
 from livestrain_wire.messages import ReferenceInfo
 
 
 def read_scan(folder: Path, choice: Choice) -> Exported:
     """
-    What a scan folder holds, as far as it is analysed.
+    What a scan folder holds, as far as it is analysed; the scan is not removed while somebody has the outcome.
 
     Parameters
     ----------
@@ -43,10 +44,21 @@ def read_scan(folder: Path, choice: Choice) -> Exported:
     ------
     NotAScan
         If it is no scan folder, or a file in it is damaged.
+    StorageError
+        If it is being removed.
     NothingToExport
         If it has not what was asked for.
     """
     frames = open_frames(folder)
+    hold = Held(frames.folder)
+    try:
+        return _read(frames, choice, hold)
+    except BaseException:
+        hold.release()
+        raise
+
+
+def _read(frames: FrameLayout, choice: Choice, hold: Held) -> Exported:
     folder = frames.folder
     revision = _revision(folder, choice.revision)
     journal = read_journal(folder)
@@ -70,6 +82,7 @@ def read_scan(folder: Path, choice: Choice) -> Exported:
             origin=plan.calibration.centre,
             read_vectors=partial(_vectors, folder, revision, analysed) if has_vectors else None,
             read_bragg=partial(_bragg_image, folder, revision) if has_vectors else None,
+            hold=hold,
             precious=(frames.folder, frames.frames_path),
             about=_about(frames, plan, reference, analysed, journal),
         )

@@ -162,7 +162,7 @@ def _run(
             permission.set(message.armed)
         if room is not None:
             if isinstance(message, RoomMade):
-                room.made()
+                room.made(message)
                 return
             if isinstance(message, StopIntake):
                 room.stop()

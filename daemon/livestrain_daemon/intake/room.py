@@ -1,11 +1,12 @@
 """Space for a scan that does not fit: main removes old scans while the intake waits."""
 
+import uuid
 from collections.abc import Callable
 from threading import Event
 
 import structlog
 
-from livestrain_daemon.messages import RoomWanted
+from livestrain_daemon.messages import RoomMade, RoomWanted
 from livestrain_wire.messages import Message
 
 PATIENCE_SECONDS = 20.0
@@ -29,6 +30,7 @@ class Room:
         self._patience = patience_seconds
         self._made = Event()
         self._stopped = False
+        self._asked = ""
 
     def make(self, needed_bytes: int) -> None:
         """
@@ -39,16 +41,18 @@ class Room:
         needed_bytes
             That should be free [bytes].
         """
+        self._asked = uuid.uuid4().hex
         self._made.clear()
         if self._stopped:
             return
-        self._tell(RoomWanted(bytes=needed_bytes))
+        self._tell(RoomWanted(id=self._asked, bytes=needed_bytes))
         if not self._made.wait(self._patience):
             _log.warning("main has not said whether there is room for a scan", seconds=self._patience)
 
-    def made(self) -> None:
-        """Main has done what it could."""
-        self._made.set()
+    def made(self, message: RoomMade) -> None:
+        """Main has done what it could; for an earlier scan it says nothing of this one."""
+        if message.id == self._asked:
+            self._made.set()
 
     def stop(self) -> None:
         """Main will not answer any more."""

@@ -5,6 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+from weakref import finalize
 
 import structlog
 
@@ -47,14 +50,35 @@ def hold(folder: Path) -> int:
     return descriptor
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """The same for as long as the context lasts."""
-    descriptor = hold(folder)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+class Held:
+    """
+    A scan folder that is held until the end of a ``with`` block, `release`, or as long as there is this object.
+
+    Parameters
+    ----------
+    folder
+        Of the scan.
+
+    Raises
+    ------
+    StorageError
+        If it is not there, or is being removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._let_go = finalize(self, os.close, hold(folder))
+
+    def release(self) -> None:
+        """It may be removed from now on."""
+        self._let_go()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Requests about the scans of the spool."""
 
+import json
+
 import pytest
 
 from daemon.control.window import Window, after_a_scan
@@ -79,3 +81,21 @@ def test_a_journal_that_cannot_be_written_is_not_told_as_a_missing_scan(window: 
     reason, text = window.refused(RetainRequest(id="1", scan_id="small"))
     assert reason == "internal"
     assert "cannot be opened" in text
+
+
+def test_scans_that_began_at_the_same_time_are_each_listed_once_page_by_page(window: Window) -> None:
+    names = [f"s{number}" for number in range(5)]
+    several(window, *names)
+    for name in names:
+        journal = window.desk.folder / name / "journal.jsonl"
+        first, *rest = journal.read_text().splitlines(keepends=True)
+        journal.write_text(json.dumps({**json.loads(first), "utc_ns": 1}) + "\n" + "".join(rest))
+    last: tuple[int | None, str | None] = (None, None)
+    found: list[str] = []
+    more = True
+    while more:
+        request = ScansRequest(id=f"page-{len(found)}", count=2, before_ns=last[0], before_id=last[1])
+        page = window.get(ScansReply, request)
+        found += [entry.scan_id for entry in page.scans]
+        last, more = (page.scans[-1].began_ns, page.scans[-1].scan_id), page.more
+    assert found == names[::-1]

@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from daemon.test_cli import livestrain
-from livestrain_daemon.export import Choice, read_scan
+from livestrain_daemon.export import Choice, NothingToExport, pack, read_scan
 from livestrain_daemon.export.cli import export_app
-from livestrain_daemon.scanfolder.hold import InUseError, held, nobody_holding
+from livestrain_daemon.scanfolder.files import free_bytes
+from livestrain_daemon.scanfolder.hold import InUseError, nobody_holding
 from livestrain_daemon.scanfolder.removal import set_aside
 
 USAGE, NO_DATA, IO = 2, 3, 74
@@ -120,15 +121,42 @@ def test_the_frames_are_packed(folder: Path, tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'small-frames.h5'}\n")
 
 
-def test_a_scan_is_not_removed_between_reading_its_maps_and_its_vectors(folder: Path, tmp_path: Path) -> None:
+def test_a_scan_is_not_removed_while_somebody_has_what_was_read_of_it(folder: Path, tmp_path: Path) -> None:
     copy = Path(copytree(folder, tmp_path / "scan"))
-    with held(copy):
-        scan = read_scan(copy, Choice())
-        with pytest.raises(InUseError, match="is being written or exported"):
-            set_aside(copy)
-        assert scan.vectors is not None
+    scan = read_scan(copy, Choice())
+    with pytest.raises(InUseError, match="is being written or exported"):
+        set_aside(copy)
+    assert scan.vectors is not None
+    del scan
     set_aside(copy)
     assert not copy.exists()
+
+
+def test_a_scan_that_could_not_be_read_is_let_go_of(folder: Path, tmp_path: Path) -> None:
+    copy = Path(copytree(folder, tmp_path / "scan"))
+    with pytest.raises(NothingToExport) as kept:
+        read_scan(copy, Choice(revision=7))
+    assert kept.value.__traceback__ is not None
+    set_aside(copy)
+
+
+def test_a_scan_is_not_removed_while_its_frames_are_packed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(copytree(folder, tmp_path / "scan"))
+    tried: list[bool] = []
+
+    def removed_meanwhile(place: Path) -> int:
+        with pytest.raises(InUseError):
+            set_aside(copy)
+        tried.append(True)
+        return free_bytes(place)
+
+    # asked for before every chunk
+    monkeypatch.setattr(pack, "free_bytes", removed_meanwhile)
+    assert ask(copy, "--pack", "-o", tmp_path).exit_code == 0
+    assert tried
+    set_aside(copy)
 
 
 def test_a_scan_that_is_being_removed_is_not_exported(folder: Path, tmp_path: Path) -> None:
