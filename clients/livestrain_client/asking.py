@@ -4,9 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from livestrain_client.connection import Answer, ControlSocket
+from livestrain_client.connection import Answer, ControlSocket, new_id
 from livestrain_client.mirror import Mirror
-from livestrain_client.requests import new_id
 from livestrain_client.state import Chunk, MapState
 from livestrain_client.updates import Update
 from livestrain_wire.messages import (

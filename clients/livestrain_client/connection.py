@@ -1,6 +1,7 @@
 """The two sockets of a client: one hears the maps, one asks. Bytes to messages, and nothing else."""
 
 import time
+import uuid
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -23,6 +24,11 @@ QUEUED_MESSAGES = 10_000
 """Published messages that may wait here; beyond, some are lost, which their sequence tells."""
 BEAT_MS = 1000
 """A silent connection is probed so often, and given up after five times as long [ms]."""
+
+
+def new_id() -> str:
+    """An id that no other request has."""
+    return uuid.uuid4().hex
 
 
 class Heard(NamedTuple):

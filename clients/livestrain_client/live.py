@@ -5,33 +5,12 @@ from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import Self
 
-import zmq
-
-from livestrain_client.asking import Asking, no_such_scan
-from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT, ControlSocket, Heard, MapsSocket
-from livestrain_client.errors import Unavailable
+from livestrain_client.connection import CONTROL_ENDPOINT, MAPS_ENDPOINT
+from livestrain_client.listening import Listening
 from livestrain_client.mirror import Mirror
-from livestrain_client.requests import new_id
 from livestrain_client.state import MapState
-from livestrain_client.updates import Reconnected, Stale, Update, VectorMapChanged
-from livestrain_wire.errors import NewerProtocol, WireError
-from livestrain_wire.messages import (
-    BraggVectorMap,
-    Event,
-    Heartbeat,
-    MapValues,
-    PlanChanged,
-    Progress,
-    ReferenceInfo,
-    ScanEnded,
-    ScanStarted,
-    StatusReply,
-    StatusRequest,
-)
-
-STALE_SECONDS = 3.0
-"""A daemon that has sent no heartbeat for so long is stale [s]."""
-MESSAGES_A_TURN = 256
+from livestrain_client.updates import Update, VectorMapChanged
+from livestrain_wire.messages import Event, PlanChanged, Progress, ReferenceInfo, ScanEnded, ScanStarted
 
 
 class Live:
@@ -68,26 +47,11 @@ class Live:
     ) -> None:
         self.maps_endpoint = maps_endpoint
         self.control_endpoint = control_endpoint
-        self._deadline = deadline
         self._mirror = Mirror(maps, follow, scan)
-        self._asking = Asking(self._mirror)
-        self._heard_at = time.monotonic()
-        self._was_stale = False
-        self._news: list[Update] = []
+        self._listening = Listening(self._mirror, maps_endpoint, control_endpoint, deadline)
 
     def __enter__(self) -> Self:
-        # Subscribe first: what is published from now on adds to what is asked for later.
-        self._maps_socket = MapsSocket(self.maps_endpoint)
-        try:
-            self._control_socket = ControlSocket(self.control_endpoint)
-        except Unavailable:
-            self._maps_socket.close()
-            raise
-        try:
-            self._join()
-        except BaseException:
-            self.close()
-            raise
+        self._listening.begin()
         return self
 
     def __exit__(
@@ -97,8 +61,7 @@ class Live:
 
     def close(self) -> None:
         """Let go of the connection; the maps stay."""
-        self._maps_socket.close()
-        self._control_socket.close()
+        self._listening.close()
 
     @property
     def maps(self) -> dict[str, MapState]:
@@ -172,12 +135,12 @@ class Live:
     @property
     def silent_seconds(self) -> float:
         """Time since the last heartbeat [s]."""
-        return time.monotonic() - self._heard_at
+        return self._listening.silent_seconds
 
     @property
     def stale(self) -> bool:
-        """True where no heartbeat has come for longer than `STALE_SECONDS`."""
-        return self.silent_seconds > STALE_SECONDS
+        """True where no heartbeat has come for longer than `listening.STALE_SECONDS`."""
+        return self._listening.stale
 
     def poll(self, seconds: float = 0.1) -> list[Update]:
         """
@@ -196,7 +159,7 @@ class Live:
         end = time.monotonic() + seconds
         news: list[Update] = []
         while True:
-            news += self._turn(max(0.0, end - time.monotonic()))
+            news += self._listening.turn(max(0.0, end - time.monotonic()))
             if time.monotonic() >= end:
                 return news
 
@@ -211,7 +174,7 @@ class Live:
         """
         quiet_since = time.monotonic()
         while timeout is None or time.monotonic() - quiet_since < timeout:
-            news = self._turn(0.1 if timeout is None else min(0.1, timeout))
+            news = self._listening.turn(0.1 if timeout is None else min(0.1, timeout))
             if news:
                 yield from news
                 quiet_since = time.monotonic()
@@ -234,75 +197,5 @@ class Live:
             left = 0.1 if end is None else end - time.monotonic()
             if left <= 0:
                 return False
-            self._turn(min(0.1, left))
+            self._listening.turn(min(0.1, left))
         return True
-
-    def _join(self) -> None:
-        asked = self._mirror.asked_status()
-        request = StatusRequest(id=new_id(), scan_id=self._mirror.asks_about)
-        reply = self._control_socket.ask(request, None, self._deadline, 1.0).reply
-        self._heard_at = time.monotonic()
-        if no_such_scan(reply):
-            self._news = self._mirror.take_no_such_scan(reply, asked)
-        elif isinstance(reply, StatusReply):
-            self._news = self._mirror.take_status(reply, asked)
-        else:
-            raise Unavailable(f"{self.control_endpoint} answers a status request with {reply.type}")
-
-    def _turn(self, seconds: float) -> list[Update]:
-        """Ask for what is wanted, listen for at most so long, take what has come."""
-        news, self._news = self._news, []
-        self._asking.ask(self._control_socket)
-        if not news:
-            self._listen(min(seconds, 0.1))
-        epoch = self._mirror.epoch
-        for _ in range(MESSAGES_A_TURN):
-            try:
-                heard = self._maps_socket.receive()
-                if heard is None:
-                    break
-                news += self._take_heard(heard)
-            except WireError as error:
-                self._count(error)
-        for _ in range(MESSAGES_A_TURN):
-            try:
-                answer = self._control_socket.receive()
-                if answer is None:
-                    break
-                news += self._asking.take(answer)
-            except WireError as error:
-                self._count(error)
-        if self._mirror.epoch != epoch:
-            self._asking.forget()
-        return news + self._staleness()
-
-    def _listen(self, seconds: float) -> None:
-        poller = zmq.Poller()
-        poller.register(self._maps_socket.socket, zmq.POLLIN)
-        poller.register(self._control_socket.socket, zmq.POLLIN)
-        poller.poll(round(1000 * seconds))
-
-    def _count(self, error: WireError) -> None:
-        if isinstance(error, NewerProtocol):
-            raise error
-        self._mirror.faults[type(error).__name__] += 1
-        self._asking.pause()
-
-    def _take_heard(self, heard: Heard) -> list[Update]:
-        if isinstance(heard.message, MapValues):
-            return self._mirror.take_values(heard.message, heard.payload)
-        if isinstance(heard.message, BraggVectorMap):
-            return self._mirror.take_vector_map(heard.message, heard.payload)
-        if isinstance(heard.message, Heartbeat):
-            self._heard_at = time.monotonic()
-        return self._mirror.take(heard.topic, heard.message)
-
-    def _staleness(self) -> list[Update]:
-        stale = self.stale
-        if stale == self._was_stale:
-            return []
-        self._was_stale = stale
-        if stale:
-            return [Stale(self.silent_seconds)]
-        self._mirror.wants_status = True
-        return [Reconnected(self._mirror.epoch, restarted=False)]

@@ -1,15 +1,15 @@
 """Requests to the daemon, one method each."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from livestrain_client.connection import CONTROL_ENDPOINT, Answer, ControlSocket
+from livestrain_client.answers import Frame, Pattern, VectorMap
+from livestrain_client.connection import CONTROL_ENDPOINT, Answer, ControlSocket, new_id
 from livestrain_client.errors import RequestRefused, UnexpectedReply
 from livestrain_client.state import pixels_of
 from livestrain_wire.messages import (
@@ -41,7 +41,6 @@ from livestrain_wire.messages import (
     StatusReply,
     StatusRequest,
     StopRequest,
-    VectorMapInfo,
 )
 
 R = TypeVar("R", bound=Reply)
@@ -53,30 +52,6 @@ SLOW_REPEAT = 10.0
 """Time after which such a request is sent again [s]."""
 
 
-class Frame(NamedTuple):
-    """One position's diffraction pattern and what was found in it."""
-
-    pixels: NDArray[Any]
-    """(rows, columns) [counts]."""
-    found: FrameReply
-
-
-class Pattern(NamedTuple):
-    """A pattern of the whole scan."""
-
-    pixels: NDArray[Any]
-    """(rows, columns) [counts]."""
-    about: PatternReply
-
-
-class VectorMap(NamedTuple):
-    """A Bragg vector map."""
-
-    pixels: NDArray[Any]
-    """(rows, columns) summed intensity [counts]."""
-    about: VectorMapInfo
-
-
 @dataclass(frozen=True)
 class Known:
     """What is known of a scan beside what its frames show."""
@@ -86,11 +61,6 @@ class Known:
     """Leave centre, disk, lattice and descan as they are in the plan."""
     ring_image: ArrayLike | None = None
     """(rows, columns) pattern with the ring that ``values`` names; else the mean of the frames [counts]."""
-
-
-def new_id() -> str:
-    """An id that no other request has."""
-    return uuid.uuid4().hex
 
 
 class Control:

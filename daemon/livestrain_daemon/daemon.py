@@ -9,6 +9,7 @@ from types import FrameType
 import structlog
 import zmq
 
+from livestrain_daemon.children import start_intake, start_worker
 from livestrain_daemon.config import Config
 from livestrain_daemon.control.requests import Requests
 from livestrain_daemon.control.socket import Control
@@ -23,7 +24,6 @@ from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_link import IntakeLink
 from livestrain_daemon.messages import CloseScan, IntakeReady, ResumeScan, RoomWanted, SetArmed, StopIntake
 from livestrain_daemon.metrics import Metrics
-from livestrain_daemon.processes import spawn
 from livestrain_daemon.publish.publisher import Publisher
 from livestrain_daemon.readings import Readings
 from livestrain_daemon.resumption import Resumption
@@ -279,23 +279,10 @@ class Daemon:
         return free
 
     def _start_worker(self, identity: str) -> subprocess.Popen[bytes]:
-        settings = {
-            "identity": identity,
-            "main_endpoint": self._sockets.workers_endpoint,
-            "log": self._config.log.model_dump(mode="json"),
-        }
-        return spawn("livestrain_daemon.worker", settings, keep_open=[self._spool.lock_fd])
+        return start_worker(self._config, self._sockets, self._spool, identity)
 
     def _start_intake(self) -> subprocess.Popen[bytes]:
-        settings = {
-            "main_endpoint": self._sockets.intake_endpoint,
-            "intake": self._config.intake.model_dump(mode="json"),
-            "recorded": None if self._recorded is None else self._recorded.model_dump(mode="json"),
-            "spool": {**self._config.spool.model_dump(mode="json"), "folder": str(self._spool.folder)},
-            "armed": self._armed,
-            "log": self._config.log.model_dump(mode="json"),
-        }
-        return spawn("livestrain_daemon.intake", settings, keep_open=[self._spool.lock_fd])
+        return start_intake(self._config, self._sockets, self._spool, self._recorded, self._armed)
 
     def _serve_health(self) -> HealthServer:
         publish = self._config.publish

@@ -1,7 +1,7 @@
 """The plan: everything that a result depends on beside its frame. Frozen, swapped whole, recorded in the journal."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from livestrain_daemon.errors import PlanError
 from livestrain_daemon.geometry import Axes, DescanPlan, EllipsePlan, PixelSizePlan, PlanPart, ScanAxesPlan, Source
 from livestrain_daemon.learned import ContrastPlan
 from livestrain_daemon.template import PatternPlan
+from livestrain_daemon.unusable import pixels_outside
 from livestrain_wire.messages import Count, Name, Run
 
 Pixels = Annotated[float, Field(ge=0, le=65536, allow_inf_nan=False)]
@@ -288,22 +289,6 @@ def recorded_plan(entries: list[dict[str, Any]]) -> Plan | None:
     if not isinstance(plans[-1], dict):
         raise PlanError(f"expected a plan in the journal's last line of that kind, found {plans[-1]!r:.40}")
     return parse_plan(plans[-1])
-
-
-def pixels_outside(runs: Iterable[Run], frame_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """(rows, columns), false where a run over the flat frame covers a pixel."""
-    outside = np.ones(frame_shape[0] * frame_shape[1], dtype=np.bool_)
-    for first, count in runs:
-        outside[first : first + count] = False
-    return outside.reshape(frame_shape)
-
-
-def unusable_runs(usable: npt.NDArray[np.bool_]) -> tuple[Run, ...]:
-    """The pixels that are not usable, as (first, count) over the flat frame."""
-    edges = np.diff(np.concatenate(([0], ~usable.ravel(), [0])).astype(np.int8))
-    starts: Sequence[int] = np.flatnonzero(edges == 1).tolist()
-    stops: Sequence[int] = np.flatnonzero(edges == -1).tolist()
-    return tuple((start, stop - start) for start, stop in zip(starts, stops, strict=True))
 
 
 def _first_line(error: ValidationError, *within: str) -> str:

@@ -6,7 +6,7 @@ from client.following import POSITIONS, assert_ends_the_same, follow_until, join
 from helpers.waiting import wait_until
 from helpers.wire_daemon import WireDaemon
 from livestrain_client import asking as asking_module
-from livestrain_client import live as live_module
+from livestrain_client import listening
 from livestrain_client.updates import Reconnected, ScanBegan, Stale
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import MapPatch, Published, ScanEnded, ScanStarted, SnapshotRequest
@@ -131,7 +131,7 @@ def test_a_request_without_a_reply_is_repeated_with_its_id(daemon: WireDaemon, m
 def test_silence_makes_it_stale_and_a_heartbeat_fresh_again(
     daemon: WireDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_module, "STALE_SECONDS", 0.3)
+    monkeypatch.setattr(listening, "STALE_SECONDS", 0.3)
     scan = daemon.begin(maps())
     with joined(daemon) as live:
         assert_ends_the_same(live, scan)

@@ -9,9 +9,10 @@ import pytest
 import zmq
 
 from helpers.wire_daemon import WireDaemon
+from livestrain_client.connection import new_id
 from livestrain_client.errors import RequestRefused, Unavailable, UnexpectedReply
 from livestrain_client.live import Live
-from livestrain_client.requests import Control, new_id
+from livestrain_client.requests import Control
 from livestrain_wire.codec import encode
 from livestrain_wire.errors import NewerProtocol
 from livestrain_wire.messages import Done, StatusRequest

@@ -17,11 +17,10 @@ from livestrain_daemon.plan import (
     changed,
     parse_calibration,
     parse_plan,
-    pixels_outside,
     read_plan,
     stages_for,
-    unusable_runs,
 )
+from livestrain_daemon.unusable import pixels_outside, unusable_runs
 
 number = st.floats(0, 60000)
 vector = st.tuples(st.floats(8, 100), st.floats(-4, 4))

@@ -16,7 +16,7 @@ from helpers.dectris import emulated, rest_of
 from helpers.rig import RenderedScan, follow, maps_of, running
 from helpers.waiting import wait_until
 from livestrain_client.live import Live
-from livestrain_daemon.plan import unusable_runs
+from livestrain_daemon.unusable import unusable_runs
 from livestrain_simulator.emulators.asi import AsiEmulator, AsiSettings, Form, ServalServer
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
 

@@ -13,7 +13,8 @@ from livestrain_core.detect_options import DetectOptions
 from livestrain_core.probe import Probe
 from livestrain_core.types import Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
-from livestrain_daemon.plan import Plan, pixels_outside
+from livestrain_daemon.plan import Plan
+from livestrain_daemon.unusable import pixels_outside
 
 
 def detecting(plan: Plan, kind: FrameKind) -> Prepared:

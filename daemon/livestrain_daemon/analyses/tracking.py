@@ -12,7 +12,8 @@ from livestrain_core.target import Target, miller
 from livestrain_core.types import Usable
 from livestrain_daemon.analyses.protocol import FrameKind, Prepared, Results
 from livestrain_daemon.errors import PlanError
-from livestrain_daemon.plan import CalibrationPlan, Plan, pixels_outside
+from livestrain_daemon.plan import CalibrationPlan, Plan
+from livestrain_daemon.unusable import pixels_outside
 
 
 def tracking(plan: Plan, kind: FrameKind) -> Prepared:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_daemon.errors import StorageError
-from livestrain_daemon.plan import unusable_runs
 from livestrain_daemon.scan.live import LiveScan
 from livestrain_daemon.scanfolder.unusable import load_unusable
+from livestrain_daemon.unusable import unusable_runs
 from livestrain_wire.messages import Run
 
 

@@ -15,9 +15,10 @@ from livestrain_core.probe import Probe
 from livestrain_core.rings import Ring, points_on_rings, radial_maxima
 from livestrain_daemon.learned import contrast_fields
 from livestrain_daemon.messages import CalibrateTask
-from livestrain_daemon.plan import CorrectionsPlan, pixels_outside, unusable_runs
+from livestrain_daemon.plan import CorrectionsPlan
 from livestrain_daemon.scanfolder import FrameLayout, FrameReader, FrameState, open_frames
 from livestrain_daemon.template import pattern_fields, probe_of
+from livestrain_daemon.unusable import pixels_outside, unusable_runs
 from livestrain_daemon.worker.corrections import load_corrections
 
 Fields = dict[str, Any]

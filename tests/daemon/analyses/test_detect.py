@@ -10,8 +10,9 @@ from livestrain_daemon.analyses.protocol import Results
 from livestrain_daemon.detecting import DetectPlan
 from livestrain_daemon.errors import PlanError
 from livestrain_daemon.messages import AnalyseTask
-from livestrain_daemon.plan import DIFFRACTION, Plan, changed, stages_for, unusable_runs
+from livestrain_daemon.plan import DIFFRACTION, Plan, changed, stages_for
 from livestrain_daemon.scanfolder import ResultsFile, open_results
+from livestrain_daemon.unusable import unusable_runs
 from livestrain_daemon.worker.tasks import Tasks
 from livestrain_simulator.patterns import Renderer
 
