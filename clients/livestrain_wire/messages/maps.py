@@ -200,6 +200,7 @@ class ScanEnded(Published):
     type: Literal["scan_ended"] = "scan_ended"
     scan_id: ScanId
     reason: Literal["complete", "aborted", "superseded", "silence", "stopped"]
+    """How the frames ended. Complete: every position has had one, or the sender says that it has sent all."""
     positions: Count
     stored: Count
     missing: Count

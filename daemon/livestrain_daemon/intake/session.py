@@ -130,6 +130,9 @@ class Session:
         scan = self.scan
         if scan is None:
             return
+        if scan.filled:
+            # who ended it matters only where frames were still to come
+            reason = "complete"
         scan.close()
         self.tell_stored()
         self.scan = None

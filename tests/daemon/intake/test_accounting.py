@@ -64,8 +64,28 @@ def test_a_trouble_counts_for_the_scan_of_its_series_and_a_connection_for_none(t
 def test_a_wrong_count_is_not_of_the_scan_before(tmp_path: Path) -> None:
     intake = Intake(tmp_path, ScanGeometry(shape=(1, 2), repeat=True))
     intake.hear(start("1"), frame("1", 0), frame("1", 1), start("2", frames=7), frame("2", 0))
-    assert intake.closed() == [("d-1.1", "aborted", {})]
+    assert intake.closed() == [("d-1.1", "complete", {})]
     assert intake.lost == {"wrong_count": 1}
+
+
+@pytest.mark.parametrize(("frames", "reason"), [(4, "complete"), (3, "aborted")])
+def test_a_scan_whose_end_is_lost_is_complete_if_it_has_all_its_frames(
+    tmp_path: Path, frames: int, reason: str
+) -> None:
+    intake = Intake(tmp_path, ScanGeometry(shape=(2, 2)))
+    intake.hear(start("1"), *(frame("1", number) for number in range(frames)), start("2"))
+    assert intake.closed() == [("d-1", reason, {})]
+
+
+@pytest.mark.parametrize("frames", [4, 3])
+def test_a_scan_of_a_sender_that_begins_the_next_or_is_stopped_is_complete_with_all_its_frames(
+    tmp_path: Path, frames: int
+) -> None:
+    intake = Intake(tmp_path, ScanGeometry(shape=(2, 2)))
+    for scan, reason in (("1", "stopped"), ("2", "silence"), ("3", "superseded"), ("4", "aborted")):
+        intake.hear(start(scan), *(frame(scan, number) for number in range(frames)))
+        intake.session.close(reason)
+        assert intake.closed()[-1] == (f"d-{scan}", "complete" if frames == 4 else reason, {})
 
 
 def test_each_frame_of_a_series_without_a_shape_is_counted_and_the_scan_before_is_over(tmp_path: Path) -> None:

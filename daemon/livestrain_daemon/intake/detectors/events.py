@@ -76,7 +76,7 @@ class Trouble:
     """Something that is no frame or not to be used, counted by kind."""
 
     kind: str
-    """`bad_message`, `bad_encoding`, `wrong_size`, `unknown_scan`, `no_channel`, `lost`, `connection`."""
+    """`bad_message`, `bad_encoding`, `wrong_size`, `unknown_scan`, `no_channel`, `clipped`, `lost`, `connection`."""
     text: str
     """What was expected, what was found, where."""
     frames: int = 0

@@ -115,7 +115,8 @@ class Channels:
         if not self.is_sum:
             return to_native(self._checked(channels, self.name, shape), largest)
         layers = [unpack(self._checked(channels, name, shape), largest) for name in self.names]
-        return NativePixels("raw", self._added(layers).reshape(-1).view(np.uint8).data)
+        added, clipped = self._added(layers)
+        return NativePixels("raw", added.reshape(-1).view(np.uint8).data, clipped)
 
     def unusable(self, masks: dict[str, Mask], shape: tuple[int, int]) -> Block | None:
         """
@@ -146,13 +147,16 @@ class Channels:
             raise BadMessage(text)
         return packed
 
-    def _added(self, layers: list[Block]) -> NDArray[np.generic]:
+    def _added(self, layers: list[Block]) -> tuple[NDArray[np.generic], int]:
+        """The sum, and the number of its pixels that are counts and do not fit."""
         if self.dtype == "float32":
             added: NDArray[np.float32] = np.sum(layers, axis=0, dtype="<f4")
-            return added
+            return added, 0
         largest = np.iinfo(self.frame_dtype).max
         limit = min(self.saturation or np.inf, np.iinfo(self.dtype).max)
-        total = np.minimum(np.sum(layers, axis=0, dtype=np.uint64), largest)
-        for layer in layers:
-            total[layer >= limit] = largest
-        return total.astype(np.dtype(self.frame_dtype).newbyteorder("<"))
+        total = np.sum(layers, axis=0, dtype=np.uint64)
+        no_count = np.any([layer >= limit for layer in layers], axis=0)
+        # the largest value is no count any more
+        clipped = int(np.count_nonzero((total >= largest) & ~no_count))
+        total = np.where(no_count, largest, np.minimum(total, largest))
+        return total.astype(np.dtype(self.frame_dtype).newbyteorder("<")), clipped

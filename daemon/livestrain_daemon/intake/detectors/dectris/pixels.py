@@ -53,6 +53,8 @@ class NativePixels:
 
     encoding: Encoding
     payload: memoryview
+    clipped: int = 0
+    """Pixels with more counts than the type can hold, which have the largest value instead."""
 
 
 def to_native(image: Packed, largest: int) -> NativePixels:

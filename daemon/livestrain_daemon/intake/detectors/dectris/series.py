@@ -286,20 +286,21 @@ class SeriesTracker:
             if opened.refused:
                 opened.counted.add(image.first)
                 return [*events, Trouble("unknown_scan", opened.refused, 1, image.series)]
-            frame = self._packed_frame(opened, image)
+            frame, clipped = self._packed_frame(opened, image)
         except BadMessage as error:
             return [*events, Trouble("bad_message", f"series {image.series}, image {image.first}: {error}", 1)]
         except PayloadError as error:
             return [*events, Trouble(error.kind, f"series {image.series}, image {image.first}: {error}", 1)]
         opened.counted.add(image.first)
-        return [*events, frame, *_steps(opened, image.first)]
+        return [*events, frame, *_clipped(image, clipped), *_steps(opened, image.first)]
 
-    def _packed_frame(self, opened: _Open, image: Image) -> SeriesFrames:
+    def _packed_frame(self, opened: _Open, image: Image) -> tuple[SeriesFrames, int]:
+        """The frame, and how many of its pixels have the largest value instead of their counts."""
         channels = opened.channels
         if channels is None:
             raise BadMessage("expected an image that tells its shape, found none")
         pixels = channels.frame(image.channels, opened.shape, self._largest)
-        return SeriesFrames(
+        frame = SeriesFrames(
             image.series,
             image.first,
             1,
@@ -309,6 +310,7 @@ class SeriesTracker:
             pixels.payload,
             image.size,
         )
+        return frame, pixels.clipped
 
     def _close(self, aborted: bool) -> list[DetectorEvent]:
         opened, self._open = self._open, None
@@ -356,6 +358,16 @@ def _as_first(header: Header, image: Image, largest: int) -> Header:
 def _beyond(opened: _Open, image: Image) -> Trouble:
     text = f"series {image.series}: expected images 0 to {(opened.header.frames or 0) - 1}, found {image.first}"
     return Trouble("wrong_index", text, 1)
+
+
+def _clipped(image: Image, pixels: int) -> list[DetectorEvent]:
+    if not pixels:
+        return []
+    text = (
+        f"series {image.series}, image {image.first}: expected sums of its channels below {2**32 - 1}, found {pixels} "
+        "pixels above, which are stored as saturated"
+    )
+    return [Trouble("clipped", text, 1, image.series)]
 
 
 def _steps(opened: _Open, first: int) -> list[DetectorEvent]:

@@ -257,7 +257,7 @@ def _start(fields: Fields, largest: int) -> Header:
     if not isinstance(channels, list) or not 0 < len(channels) <= MOST_CHANNELS:
         raise BadMessage(f"channels: expected a list of 1 to {MOST_CHANNELS} names, found {_told(channels)}")
     dtype = fields.get("image_dtype")
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
+    if dtype is not None and (not isinstance(dtype, str) or dtype not in _DTYPES):
         raise BadMessage(f"image_dtype: expected {', '.join(_DTYPES)}, found {dtype!r:.60}")
     energy = _optional(fields, "incident_energy")
     series, number = _series(fields)
@@ -265,9 +265,11 @@ def _start(fields: Fields, largest: int) -> Header:
         series,
         number,
         unique=series != str(number),
+        # of the series, from arm to disarm: of all its triggers
         frames=whole_number(fields.get("number_of_images"), "number_of_images"),
         frame_shape=image_shape(fields.get("image_size_y"), fields.get("image_size_x"), "image_size_y, image_size_x"),
-        dtype=_DTYPES[dtype],
+        # early versions of the stream leave it out: the first image tells
+        dtype=None if dtype is None else _DTYPES[dtype],
         channels=tuple(_text(name, "a channel") for name in channels),
         energy_kev=energy / 1000 if energy else None,
         saturation=_optional(fields, "saturation_value"),

@@ -266,6 +266,22 @@ def test_a_masked_or_saturated_pixel_of_a_channel_is_no_count_in_the_sum() -> No
     np.testing.assert_array_equal(np.frombuffer(frame.payload, "<u4"), [2**32 - 1, 2**32 - 1, 3])
 
 
+@pytest.mark.parametrize(("more", "clipped"), [(0, 0), (1, 1)], ids=["fits", "one count too many"])
+def test_a_sum_that_does_not_fit_is_counted_and_no_count(more: int, clipped: int) -> None:
+    # a pixel without a count has 2**32 - 1
+    layers = {"a": [2**31, 1, 2**32 - 1], "b": [2**31 - 2 + more, 2, 5]}
+    channels = {
+        name: Packed((1, 3), "uint32", "raw", memoryview(np.array([values], "<u4").tobytes()))
+        for name, values in layers.items()
+    }
+    begun = header(channels=("a", "b"), frame_shape=(1, 3), dtype="uint32")
+    start, frame, *troubles = told(tracker("sum"), begun, image(0, channels=channels))
+    assert isinstance(frame, SeriesFrames)
+    assert np.frombuffer(frame.payload, "<u4").tolist() == [2**32 - 2 + more, 3, 2**32 - 1]
+    assert short(troubles) == [("clipped", 1)] * clipped
+    assert all("1 pixels above" in trouble.text for trouble in troubles if isinstance(trouble, Trouble))
+
+
 @pytest.mark.parametrize(("told_value", "saturation"), [(None, 65535), (60000.0, 60000), (1e9, 65535)])
 def test_a_masked_pixel_is_never_a_count(told_value: float | None, saturation: float) -> None:
     (start,) = told(tracker(), header(saturation=told_value))

@@ -82,6 +82,12 @@ def test_a_start_tells_what_the_intake_needs() -> None:
     assert (header.energy_kev, header.saturation) == (200.0, 60_000.0)
 
 
+def test_a_start_without_a_type_leaves_it_to_the_first_image() -> None:
+    header = told({name: value for name, value in start().items() if name != "image_dtype"})
+    assert isinstance(header, Header)
+    assert (header.frame_shape, header.dtype) == ((2, 3), None)
+
+
 def test_a_packed_pixel_mask_is_unpacked() -> None:
     mask = np.arange(6, dtype="<u4").reshape(2, 3)
     header = told(start(pixel_mask={"threshold_1": array(mask.tobytes(), tag=70)}))
