@@ -16,6 +16,8 @@ MOST_BYTES = 64 << 20
 LONGEST_NUMBERED = 50
 """A name that gets a number may be cut, never to less than this."""
 
+NOT_ARMED = "it is not armed (livestrain arm), and ignores scans"
+
 
 @dataclass(frozen=True)
 class Fate:
@@ -64,6 +66,8 @@ def fate_of(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) -> 
                 continue
             if status.last_refusal.startswith(refused):
                 fate = Fate(refusal=status.last_refusal.removeprefix(refused))
+            if not status.armed:
+                fate = Fate(refusal=NOT_ARMED)
             if status.scan is None or status.scan.started_ns < began_ns:
                 continue
             name = status.scan.start.scan_id

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from helpers.wire_daemon import WireDaemon
 from livestrain_simulator.cli import simulate_app
-from livestrain_simulator.named import Fate, fate_of
+from livestrain_simulator.named import NOT_ARMED, Fate, fate_of
 from simulator.receiving import receiving
 
 
@@ -69,6 +69,21 @@ def test_a_scan_that_has_begun_was_not_refused_whatever_became_of_one_before() -
     with WireDaemon() as daemon:
         daemon.last_refusal = "first: too large"
         begun(daemon, "first")
+        assert fate_of(daemon.control_endpoint, "first", 0) == Fate("first")
+
+
+@pytest.mark.parametrize("armed", [True, False])
+def test_a_scan_that_a_daemon_ignores_because_it_is_not_armed_was_refused(armed: bool) -> None:
+    with WireDaemon() as daemon:
+        daemon.armed = armed
+        fate = fate_of(daemon.control_endpoint, "first", 0, seconds=0.3)
+        assert fate == (Fate() if armed else Fate(refusal=NOT_ARMED))
+
+
+def test_a_scan_that_began_before_the_daemon_was_disarmed_was_not_refused() -> None:
+    with WireDaemon() as daemon:
+        begun(daemon, "first")
+        daemon.armed = False
         assert fate_of(daemon.control_endpoint, "first", 0) == Fate("first")
 
 

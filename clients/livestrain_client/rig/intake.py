@@ -8,18 +8,16 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import psutil
 import zmq
-from pydantic import Field
 
 from livestrain_client.errors import Unavailable
 from livestrain_client.rig.load import cpu_seconds
 from livestrain_wire.codec import decode
 from livestrain_wire.errors import WireError
-from livestrain_wire.messages import Message
-from livestrain_wire.messages.base import by_type
+from livestrain_wire.messages import Count, Message, Run, by_type
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """As the daemon starts its processes."""
@@ -28,7 +26,6 @@ SILENCE_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 T = TypeVar("T", bound=Message)
-Number = Annotated[int, Field(ge=0)]
 
 
 class Ready(Message):
@@ -41,15 +38,15 @@ class Stored(Message):
     """Frames are in the scan folder."""
 
     type: Literal["stored"] = "stored"
-    runs: tuple[tuple[Number, Number], ...]
+    runs: tuple[Run, ...]
 
 
 class Closed(Message):
     """A scan is over."""
 
     type: Literal["scan_closed"] = "scan_closed"
-    stored: Number
-    faults: dict[str, int]
+    stored: Count
+    faults: dict[str, Count]
 
 
 HEARD = by_type(Ready, Stored, Closed)
