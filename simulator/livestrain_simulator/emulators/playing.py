@@ -56,7 +56,14 @@ class Played(Protocol):
         ...
 
     def close(self, linger_seconds: float) -> None:
-        """End everything, when what has been sent is taken, or after some time [s]."""
+        """
+        End everything, when what has been sent is taken, or after some time [s].
+
+        Raises
+        ------
+        NobodyListens
+            If something has not been taken then, as far as the detector knows.
+        """
         ...
 
 

@@ -4,12 +4,14 @@ import json
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 
 from helpers.intake_process import IntakeProcess
 from livestrain_simulator.delivery import Delivery, EmulatedDetector, Report
@@ -119,6 +121,27 @@ def test_a_detector_can_wait_for_somebody_who_begins_its_scans(recorded: Path, n
     detector = EmulatedDetector(waiting.detector.name, HOST, 0, 0, "wait")  # type: ignore[union-attr]
     with pytest.raises(NobodyListens, match=r"nobody began a scan: .* within 0.3 s"):
         replay(recorded, Delivery(detector=detector, wait_seconds=0.3))
+
+
+@pytest.mark.parametrize("name", ["dectris-v1", "dectris-v2"])
+@pytest.mark.parametrize("takes", [True, False], ids=["taken", "not taken"])
+def test_images_that_nobody_takes_in_the_end_are_said(tmp_path: Path, name: str, takes: bool) -> None:
+    # more than the buffers of a connection hold
+    np.save(tmp_path / "large.npy", np.random.default_rng(4).integers(0, 9, (2, 8, 1024, 1024)).astype("uint16"))
+    stream = free_port()
+    delivery = delivery_as(name, stream, wait_seconds=20.0 if takes else 1.0, sending=Sending(encoding="raw"))
+    with zmq.Context() as context, context.socket(zmq.PULL) as receiver, ThreadPoolExecutor(1) as player:
+        receiver.rcvhwm, receiver.linger = 1, 0
+        receiver.connect(f"tcp://{HOST}:{stream}")
+        played = player.submit(replay, tmp_path / "large.npy", delivery)
+        while takes and not played.done():
+            if receiver.poll(50):
+                receiver.recv_multipart()
+        if takes:
+            assert played.result().sent.frames == 16
+        else:
+            with pytest.raises(NobodyListens, match=rf"the last messages at .*:{stream} were not taken within 1 s"):
+                played.result(30)
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -8,10 +8,13 @@ from typing import Literal
 import zmq
 
 from livestrain_simulator.emulators.dectris.sending import Form
+from livestrain_simulator.errors import NobodyListens
 
 WAITING_MESSAGES = 256
 """Messages that a socket holds for a receiver that does not follow."""
 POLL_MS = 20
+CLOSING_SECONDS = 0.01
+"""So early may ZeroMQ end its waiting [s]."""
 
 
 class Outlet:
@@ -39,6 +42,8 @@ class Outlet:
             "legacy": self._bound(host, legacy_port),
             "cbor": self._bound(host, cbor_port),
         }
+        self._endpoint = ""
+        """Of the stream that is sent."""
 
     def port(self, form: Form) -> int:
         """Where a stream can be had."""
@@ -51,6 +56,7 @@ class Outlet:
     def send(self, form: Form, parts: Sequence[bytes], give_up: Event) -> bool:
         """True if the message was taken, false if it was lost or `give_up` was set first."""
         socket = self._sockets[form]
+        self._endpoint = self._endpoint or socket.get_string(zmq.LAST_ENDPOINT)
         self.waiting_since = None
         while not give_up.is_set():
             try:
@@ -67,8 +73,19 @@ class Outlet:
         return False
 
     def close(self, linger_seconds: float = 0.0) -> None:
-        """Throw away what nobody has taken, after some time [s]."""
+        """
+        Throw away what nobody has taken, after some time [s].
+
+        Raises
+        ------
+        NobodyListens
+            If there is something to throw away after a time that is not 0.
+        """
+        began = time.monotonic()
         self._context.destroy(linger=round(1000 * linger_seconds))
+        # it returns at once when all has been taken
+        if linger_seconds and time.monotonic() - began > linger_seconds - CLOSING_SECONDS:
+            raise NobodyListens(f"the last messages at {self._endpoint} were not taken within {linger_seconds:g} s")
 
     def heard(self, form: Form) -> bool:
         """Somebody takes the messages of a stream; to be asked between series."""

@@ -275,7 +275,7 @@ def test_a_sum_that_does_not_fit_is_counted_and_no_count(more: int, clipped: int
         for name, values in layers.items()
     }
     begun = header(channels=("a", "b"), frame_shape=(1, 3), dtype="uint32")
-    start, frame, *troubles = told(tracker("sum"), begun, image(0, channels=channels))
+    _, frame, *troubles = told(tracker("sum"), begun, image(0, channels=channels))
     assert isinstance(frame, SeriesFrames)
     assert np.frombuffer(frame.payload, "<u4").tolist() == [2**32 - 2 + more, 3, 2**32 - 1]
     assert short(troubles) == [("clipped", 1)] * clipped
