@@ -7,7 +7,6 @@ from math import prod
 from typing import Any
 
 import h5py
-from numpy.typing import NDArray
 
 from livestrain_recordings.recording import LARGEST_CHUNK_BYTES
 from livestrain_wire import bslz4
@@ -18,6 +17,8 @@ CHECKSUM = h5py.h5z.FILTER_FLETCHER32
 UNPACKED, LZ4, ZSTD = 0, 2, 3
 PACKINGS = {UNPACKED, LZ4, ZSTD}
 """What bitshuffle can put behind itself."""
+
+Look = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +31,36 @@ class Filter:
     """Its parameters."""
 
 
-def checked_reading(dataset: Any) -> Callable[[Any], NDArray[Any]]:
+def look_of(dataset: Any) -> Look | None:
     """
-    What reads slices of a dataset, as it does itself, after a look at the chunks that they need.
+    What looks at the chunks that slices of a dataset need, before they are unpacked; None: they need no look.
 
     Raises
     ------
     OSError
-        If a chunk is too large, or is packed in a way that makes no sense. Reading raises it for a damaged chunk.
+        If a chunk is too large, or is packed in a way that makes no sense. The look raises it for a damaged chunk.
     """
     filters = _filters(dataset)
     _check_filters(dataset, filters)
     # only bitshuffle is known to follow a wrong length wherever it leads
     if not filters or filters[-1].code != BITSHUFFLE or filters[-1].values[4:5] in {(), (UNPACKED,)}:
-        plain: Callable[[Any], NDArray[Any]] = dataset.__getitem__
-        return plain
+        return None
 
-    def read(index: Any) -> NDArray[Any]:
+    def look(index: Any) -> None:
         for place in _places(dataset, index):
             _check_chunk(dataset, place, len(filters) - 1)
-        found: NDArray[Any] = dataset[index]
-        return found
 
-    return read
+    return look
+
+
+def extents(shape: tuple[int, ...], index: Any) -> list[tuple[int, int]]:
+    """Where what slices or numbers take along each axis begins, and where it has ended."""
+    items = index if isinstance(index, tuple) else (index,)
+    found = []
+    for axis, side in enumerate(shape):
+        item = items[axis] if axis < len(items) else slice(None)
+        found.append(item.indices(side)[:2] if isinstance(item, slice) else (item, item + 1))
+    return found
 
 
 def _filters(dataset: Any) -> list[Filter]:
@@ -81,13 +89,8 @@ def _check_filters(dataset: Any, filters: list[Filter]) -> None:
 
 def _places(dataset: Any, index: Any) -> Iterator[tuple[int, ...]]:
     """Where the chunks begin that slices of the axes need."""
-    items = index if isinstance(index, tuple) else (index,)
-    along = []
-    for axis, (side, step) in enumerate(zip(dataset.shape, dataset.chunks, strict=True)):
-        item = items[axis] if axis < len(items) else slice(None)
-        first, last, _ = item.indices(side) if isinstance(item, slice) else (item, item + 1, 1)
-        along.append(range(first // step * step, last, step))
-    return product(*along)
+    needed = zip(extents(dataset.shape, index), dataset.chunks, strict=True)
+    return product(*(range(first // step * step, end, step) for (first, end), step in needed))
 
 
 def _check_chunk(dataset: Any, place: tuple[int, ...], outermost: int) -> None:

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_recordings.chunks import checked_reading
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import plain
+from livestrain_recordings.linked import checked_reading, linked_file, shown
 from livestrain_recordings.recording import (
     LONGEST_TEXT,
     MOST_FACTS,
@@ -165,21 +165,21 @@ def _links(file: Any) -> list[str]:
 
 def _part(path: Path, file: Any, name: str) -> Part:
     link = file[DATA].get(name, getlink=True)
-    linked = path.parent / link.filename
-    shown = "".join(one if one.isprintable() else "?" for one in str(linked))
+    linked = linked_file(path, link.filename)
+    named = shown(linked)
     # a damaged name may hold anything, which the system refuses in its own way
     if "\0" in link.filename or not linked.is_file():
-        raise OSError(f"{path}: {DATA}/{name}: expected the linked file {shown}, found none")
+        raise OSError(f"{path}: {DATA}/{name}: expected the linked file {named}, found none")
     try:
         with h5py.File(linked, "r") as other:
             dataset = other[link.path]
             if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 3 or not dataset.size:
-                raise NoFrames(f"{path}: {DATA}/{name}: expected (frames, rows, columns) in {shown}, found {dataset}")
+                raise NoFrames(f"{path}: {DATA}/{name}: expected (frames, rows, columns) in {named}, found {dataset}")
             return Part(linked, link.path, dataset.shape, dataset.dtype)
     except UnusableRecording:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise OSError(f"{path}: {DATA}/{name}: cannot read the linked file {shown}: {error}") from error
+        raise OSError(f"{path}: {DATA}/{name}: cannot read the linked file {named}: {error}") from error
 
 
 def _shape(frames: int, frame_shape: tuple[int, ...], beside: Mapping[str, Fact]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from math import prod
 from pathlib import Path
@@ -21,7 +22,7 @@ from livestrain_recordings.recording import (
     checked_shape,
     given_type,
 )
-from livestrain_recordings.units import Axis, axis_facts
+from livestrain_recordings.units import Axis, axis_facts, is_frequency, is_length
 
 READERS = {
     ".dm3": "digitalmicrograph",
@@ -58,6 +59,8 @@ def open_format(path: Path, dataset: str | None) -> Recording:
         Title of the signal where the file holds several; None takes the largest with the most axes.
     """
     reader = READERS[path.suffix.lower()]
+    if reader == "digitalmicrograph":
+        _check_byte_order(path)
     signal = _chosen(path, _signals(path, reader), dataset)
     title = _text(signal, "General", "title") or reader
     array = _in_order(signal)
@@ -77,6 +80,18 @@ def open_format(path: Path, dataset: str | None) -> Recording:
             raise OSError(f"rosettasciio: {one_line(error)}") from error
 
     return Recording(path, title, shape, given, read, chunks[:-2] or (1, 1), _facts(signal))
+
+
+def _check_byte_order(path: Path) -> None:
+    """What describes an image is swapped by rosettasciio, its pixels are not."""
+    with path.open("rb") as file:
+        begin = file.read(16)
+    # the length behind the version has 4 bytes in DM3, and 8 in DM4
+    at = {3: 8, 4: 12}.get(int.from_bytes(begin[:4]))
+    if at is not None and begin[at : at + 4] == bytes(4):
+        raise UnusableRecording(
+            f"{path}: expected little-endian pixels, found big-endian ones, of a Macintosh; save the file anew"
+        )
 
 
 def _signals(path: Path, reader: str) -> Sequence[Signal]:
@@ -116,12 +131,20 @@ def _chosen(path: Path, signals: Sequence[Signal], title: str | None) -> Signal:
 
 
 def _axes(signal: Signal) -> tuple[list[int], list[int]]:
-    """Axes of the scan and of the frame, in the order of the array."""
+    """
+    Axes of the scan and of the frame, in the order of the array.
+
+    DigitalMicrograph has written them either way round over the years; where they have units, these tell.
+    """
     axes = signal["axes"]
     frame = [number for number, axis in enumerate(axes) if not axis.get("navigate")]
     if len(axes) != signal["data"].ndim or len(frame) != 2:
         frame = list(range(signal["data"].ndim))[-2:]
-    return [number for number in range(signal["data"].ndim) if number not in frame], frame
+    scan = [number for number in range(signal["data"].ndim) if number not in frame]
+    if len(scan) == 2 and all(is_frequency(_axis(signal, one)) for one in scan):
+        turned = all(is_length(_axis(signal, one)) for one in frame)
+        return (frame, scan) if turned else (scan, frame)
+    return scan, frame
 
 
 def _in_order(signal: Signal) -> Any:
@@ -134,12 +157,9 @@ def _in_order(signal: Signal) -> Any:
 
 
 def _facts(signal: Signal) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {}
-    tem = _within(signal["metadata"], *TEM)
-    for name, ours in TEM_FACTS.items():
-        value = tem.get(name)
-        if isinstance(value, (int, float)):
-            facts[ours] = float(value)
+    tem = _microscope(signal)
+    known = ((ours, tem.get(name)) for name, ours in TEM_FACTS.items())
+    facts: dict[str, Fact] = {ours: float(value) for ours, value in known if isinstance(value, (int, float))}
     for name in ("title", "date", "time", "notes"):
         text = _text(signal, "General", name)
         if text:
@@ -147,6 +167,21 @@ def _facts(signal: Signal) -> dict[str, Fact]:
     energy = facts.get("energy_kev")
     scan, frame = ([_axis(signal, number) for number in some] for some in _axes(signal))
     return {**axis_facts(scan, frame, energy if isinstance(energy, float) else None), **facts}
+
+
+def _microscope(signal: Signal) -> Mapping[str, Any]:
+    """What rosettasciio has found, and what its table tells to take from the file's own description."""
+    found = dict(_within(signal["metadata"], *TEM))
+    for place, (name, converted) in (signal.get("mapping") or {}).items():
+        *above, last = place.split(".")
+        value = _within(signal.get("original_metadata"), *above).get(last)
+        path = tuple(name.split("."))
+        if value is None or path[:-1] != TEM:
+            continue
+        # a converter of another project may fail in any way
+        with suppress(Exception):
+            found.setdefault(path[-1], converted(value) if converted else value)
+    return found
 
 
 def _axis(signal: Signal, number: int) -> Axis:

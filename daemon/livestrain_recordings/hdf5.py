@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from functools import partial
 from math import prod
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -11,17 +11,18 @@ import hdf5plugin  # noqa: F401 - registers the compression filters with HDF5
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_recordings.chunks import checked_reading
 from livestrain_recordings.dectris import detector_of, is_master, open_master
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import facts_of
+from livestrain_recordings.linked import checked_reading, linked
 from livestrain_recordings.pieces import SLAB_BYTES
 from livestrain_recordings.recording import Recording, checked_shape, given_type
-from livestrain_recordings.stored import stored
+from livestrain_recordings.stored import Reading, stored
 
 LEDGER_STORED = 1
 SMALLEST_SIDE = 8
 """What has fewer pixels along an axis is not taken for frames unless it is named."""
+FORM = "(scan_rows, scan_columns, rows, columns)"
 VELOX_IMAGES = "Data/Image"
 """Group of a Velox file, whose stacks have their frames along the last axis."""
 
@@ -50,14 +51,14 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             laid = stored(found)
             shape = checked_shape(path, found.name, laid.shape)
             given = given_type(path, found.name, found.dtype)
-            _check_linked(path, found)
+            reading = _reading(path, found)
             detector = detector_of(path, file, shape[-2:], found.dtype)
             return Recording(
                 path=path,
                 name=found.name,
                 shape=shape,
                 dtype=given,
-                read=partial(laid.turned, checked_reading(found)),
+                read=partial(laid.turned, reading),
                 chunks=laid.chunks,
                 facts={**detector.facts, **facts_of(found)},
                 absent=_absent(file, shape),
@@ -76,28 +77,82 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             raise OSError(str(error) if named else f"{path}: not a readable HDF5 file: {error}") from error
 
 
+def _reading(path: Path, dataset: Any) -> Reading:
+    try:
+        return checked_reading(dataset)
+    except OSError as error:
+        raise OSError(f"{path}: {dataset.name}: {error}") from error
+
+
 def _found(path: Path, file: Any, dataset: str | None) -> Any:
     if "ring_path" in file.attrs and not dataset:
         raise NoFrames(f"{path}: this scan was not recorded, its frames lived in a ring")
-    found = file.get(dataset) if dataset else _largest(file)
-    if isinstance(found, h5py.Dataset) and found.shape is not None:
-        return found
-    what = f"no dataset {dataset} of frames" if dataset else "no dataset with three or four axes"
-    raise NoFrames(f"{path}: {what}, which would be (scan_rows, scan_columns, rows, columns)")
+    if dataset:
+        found = _named(path, file, dataset)
+        if isinstance(found, h5py.Dataset) and found.shape is not None:
+            return found
+        raise NoFrames(f"{path}: no dataset {dataset} of frames, which would be {FORM}")
+    all_found, broken = _datasets(path, file)
+    fitting = [one for one in all_found if _fits(one)]
+    if fitting:
+        return max(fitting, key=lambda one: (len(stored(one).shape), one.size))
+    if broken:
+        raise OSError(broken[0])
+    largest = max(all_found, key=lambda one: one.size, default=None)
+    beside = "" if largest is None else f"; the largest is {largest.name}, {_type(largest)} of {largest.shape}"
+    raise NoFrames(
+        f"{path}: no dataset with three or four axes of numbers, which would be {FORM} with at least {SMALLEST_SIDE} "
+        f"rows and columns{beside}"
+    )
 
 
-def _largest(file: Any) -> Any:
-    candidates: list[Any] = []
+def _datasets(path: Path, file: Any) -> tuple[list[Any], list[str]]:
+    """All that have values, those that are linked from other files too; and what is wrong with links."""
+    found: list[Any] = []
+    broken: list[str] = []
 
-    def collect(_: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or item.shape is None or _kind(item) not in "buif":
-            return
-        shape = stored(item).shape
-        if len(shape) in {3, 4} and item.size and min(shape[-2:]) >= SMALLEST_SIDE:
-            candidates.append(item)
+    def keep(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape:
+            found.append(item)
 
-    file.visititems(collect)
-    return max(candidates, key=lambda item: (len(stored(item).shape), item.size), default=None)
+    def follow(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            try:
+                keep(name, _named(path, file, name))
+            except OSError as error:
+                broken.append(str(error))
+
+    file.visititems(keep)
+    file.visititems_links(follow)
+    return found, broken
+
+
+def _named(path: Path, file: Any, name: str) -> Any:
+    """
+    What has a name in a file, which may be a link to another file; None if there is none.
+
+    Raises
+    ------
+    OSError
+        If that file is not there or does not have it; names it.
+    """
+    try:
+        return file[name]
+    except KeyError as error:
+        for one in (name, *map(str, PurePosixPath(name).parents)):
+            link = file.get(one, getlink=True) if one not in {".", "/"} else None
+            if isinstance(link, h5py.ExternalLink):
+                raise OSError(f"{path}: {name}: expected {linked(path, link)}, found none") from error
+        return None
+
+
+def _fits(dataset: Any) -> bool:
+    shape = stored(dataset).shape
+    return _kind(dataset) in "buif" and len(shape) in {3, 4} and dataset.size > 0 and min(shape[-2:]) >= SMALLEST_SIDE
+
+
+def _type(dataset: Any) -> str:
+    return "values" if _kind(dataset) == "V" else str(dataset.dtype)
 
 
 def _kind(dataset: Any) -> str:
@@ -106,21 +161,6 @@ def _kind(dataset: Any) -> str:
         return str(dataset.dtype.kind)
     except TypeError:
         return "V"
-
-
-def _check_linked(path: Path, dataset: Any) -> None:
-    """HDF5 gives zeros where a linked file is not there."""
-    for name in _linked(dataset):
-        if not (path.parent / name).is_file():
-            raise OSError(f"{path}: {dataset.name}: expected the linked file {path.parent / name}, found none")
-
-
-def _linked(dataset: Any) -> set[str]:
-    if not dataset.is_virtual:
-        return set()
-    names = {source.file_name for source in dataset.virtual_sources()}
-    # "." is the file itself, and "%b" stands for any number of files
-    return {name for name in names if name != "." and "%b" not in name}
 
 
 def _absent(file: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:

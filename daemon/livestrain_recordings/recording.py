@@ -1,7 +1,7 @@
 """The frames of a file, whatever its kind."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -26,8 +26,9 @@ CASTS = {
     "int64": "uint32",
     "uint64": "uint32",
     "float16": "float32",
+    "float64": "float32",
 }
-"""What each pixel type is given as; values that the new type cannot hold are refused."""
+"""What each pixel type is given as; whole numbers that the new type cannot hold are refused, others are rounded."""
 EXACT = 1 << 24
 """Whole numbers up to this are the same as float32."""
 MOST_PIXELS = 1 << 26
@@ -127,33 +128,45 @@ class Recording:
 
     def _converted(self, block: NDArray[Any], first: int) -> NDArray[Any]:
         target = np.dtype(self.dtype)
+        bad: NDArray[np.bool_] | None = None
         if block.dtype.kind in "iu" and (block.dtype.kind == "i" or block.dtype.itemsize > target.itemsize):
             least, most = (-EXACT, EXACT) if target.kind == "f" else (0, int(np.iinfo(target).max))
             bad = (block < least) | (block > most)
-            if bad.any():
-                frame = int(np.flatnonzero(bad.any(axis=(1, 2)))[0])
-                raise UnusableRecording(
-                    f"{self.path}: {self.name}: frame {first + frame} holds {block[frame][bad[frame]][0]}, which "
-                    f"{self.dtype} cannot; convert the file first"
-                )
+        elif block.dtype.itemsize > target.itemsize:
+            # what is no number stays none
+            bad = np.isfinite(block) & (np.abs(block) > np.finfo(target).max)
+        if bad is not None and bad.any():
+            frame = int(np.flatnonzero(bad.any(axis=(1, 2)))[0])
+            raise UnusableRecording(
+                f"{self.path}: {self.name}: frame {first + frame} holds {block[frame][bad[frame]][0]}, which "
+                f"{self.dtype} cannot; convert the file first"
+            )
         return np.ascontiguousarray(block, dtype=target.newbyteorder("<"))
 
 
 def with_negative_counts(recording: Recording) -> Recording:
     """
-    The same recording, given as float32 if its first frame has counts below zero.
+    The same recording, given as float32 if there are counts below zero.
 
-    They are there where a camera has subtracted its dark counts.
+    They are there where a camera has subtracted its dark counts. Only in a file of signed numbers without any is every
+    frame read for that.
 
     Raises
     ------
     OSError
         If the first frame cannot be read.
     """
-    first = recording.first_frame()
-    if first.dtype.kind == "i" and (first < 0).any():
-        return replace(recording, dtype="float32")
-    return recording
+    signed = recording.first_frame().dtype.kind == "i"
+    return replace(recording, dtype="float32") if signed and _any_negative(recording) else recording
+
+
+def _any_negative(recording: Recording) -> bool:
+    # what cannot be read is told when its turn comes, and the frames before it are there
+    with suppress(OSError):
+        for piece in pieces(recording.shape, recording.chunks, np.dtype(recording.dtype).itemsize):
+            if (recording._read(piece, 0) < 0).any():  # noqa: SLF001 - of the same module
+                return True
+    return False
 
 
 def given_type(path: Path, name: str, dtype: np.dtype[Any]) -> str:

@@ -2,12 +2,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
 import pytest
 
+from helpers.gatan import Calibration, Form, write_dm
+from livestrain_core.scale import mrad_from_per_nm
 from livestrain_recordings import formats
 from livestrain_recordings.errors import ExtraMissing, UnusableRecording
 from livestrain_recordings.opening import open_recording
@@ -68,6 +70,32 @@ def test_other_content_under_a_known_suffix_is_refused_with_its_name(tmp_path: P
         path.write_bytes(content)
         with pytest.raises((OSError, UnusableRecording), match=path.name):
             open_recording(path)
+
+
+@needs_rosettasciio
+@pytest.mark.parametrize("version", [3, 4])
+def test_big_endian_pixels_of_digitalmicrograph_are_refused(tmp_path: Path, version: Literal[3, 4]) -> None:
+    """rosettasciio would take their bytes the wrong way round."""
+    path = write_dm(tmp_path / f"old.dm{version}", CUBE, form=Form(version, little=False))
+    with pytest.raises(UnusableRecording, match=r"old\.dm.: expected little-endian pixels, found big-endian ones"):
+        open_recording(path)
+
+
+@needs_rosettasciio
+def test_a_dm4_file_tells_steps_and_pixel_sizes(tmp_path: Path) -> None:
+    axes = [Calibration(2.0, "nm")] * 2 + [Calibration(0.05, "1/nm")] * 2
+    microscope = {"Microscope Info": {"Voltage": np.float32(200_000), "Indicated Magnification": np.float32(50_000)}}
+    path = write_dm(tmp_path / "scan.dm4", CUBE, axes, microscope)
+    with open_recording(path) as recording:
+        facts = recording.facts
+    assert (facts["energy_kev"], facts["step_nm"]) == (200.0, 2.0)
+    assert facts["pixel_size_per_nm"] == pytest.approx(0.05)
+    assert facts["pixel_size_mrad"] == pytest.approx(mrad_from_per_nm(0.05, 200.0))
+
+
+@needs_rosettasciio
+def test_a_dm4_file_without_units_has_the_axes_of_the_frame_last(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(whole(write_dm(tmp_path / "scan.dm4", CUBE)), CUBE)
 
 
 def test_without_rosettasciio_the_extra_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""Values of HDF5 that lie in other files are all there, or the one that is not is named."""
+
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from livestrain_recordings.opening import open_recording
+from recordings.whole import CUBE, whole
+
+STACK = CUBE.reshape(30, 16, 24)
+
+
+def write_part(path: Path, frames: NDArray[np.uint16]) -> Path:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=frames, chunks=(1, *frames.shape[1:]), **hdf5plugin.Bitshuffle())
+    return path
+
+
+def write_virtual(folder: Path, name: str = "part_{}.h5") -> Path:
+    """A stack of which each ten frames lie in a file."""
+    layout = h5py.VirtualLayout(STACK.shape, STACK.dtype)
+    for number in range(3):
+        write_part(folder / Path(name.format(number)).name, STACK[10 * number : 10 * number + 10])
+        layout[10 * number : 10 * number + 10] = h5py.VirtualSource(name.format(number), "data", (10, 16, 24))
+    with h5py.File(folder / "scan.h5", "w") as file:
+        file.create_virtual_dataset("frames", layout)
+    return folder / "scan.h5"
+
+
+def damage(path: Path, chunk: int) -> None:
+    """A length in a packed chunk that leads beyond it."""
+    with h5py.File(path) as file:
+        place = file["data"].id.get_chunk_info(chunk).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 12] = 0x7F
+    path.write_bytes(content)
+
+
+def test_a_virtual_dataset_is_read_over_its_files(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(whole(write_virtual(tmp_path)), STACK)
+
+
+def test_a_damaged_chunk_behind_a_virtual_dataset_is_not_unpacked(tmp_path: Path) -> None:
+    path = write_virtual(tmp_path)
+    damage(tmp_path / "part_1.h5", 4)
+    with pytest.raises(OSError, match=r"scan\.h5: /frames: cannot read the frames from 0 on: chunk at \(4, 0, 0\)"):
+        whole(path)
+
+
+def test_only_the_files_that_are_needed_are_looked_at(tmp_path: Path) -> None:
+    path = write_virtual(tmp_path)
+    damage(tmp_path / "part_1.h5", 4)
+    with open_recording(path) as recording:
+        for first, last in ((0, 10), (10, 14), (15, 30)):
+            np.testing.assert_array_equal(recording.read((slice(first, last),)), STACK[first:last])
+        with pytest.raises(OSError, match=r"chunk at \(4, 0, 0\)"):
+            recording.read((slice(14, 15),))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (None, r"expected the linked file .*part_2\.h5, found none"),
+        ({"other": STACK[20:]}, r"expected a dataset data in the linked file .*part_2\.h5"),
+        (
+            {"data": STACK[20:25]},
+            r"expected 3840 values in the linked file .*part_2\.h5, found \(5, 16, 24\)",
+        ),
+    ],
+    ids=["missing", "another dataset", "too short"],
+)
+def test_a_file_that_lacks_its_part_is_named(
+    tmp_path: Path, wrong: dict[str, NDArray[np.uint16]] | None, said: str
+) -> None:
+    """HDF5 itself would give zeros."""
+    path = write_virtual(tmp_path)
+    (tmp_path / "part_2.h5").unlink()
+    if wrong is not None:
+        with h5py.File(tmp_path / "part_2.h5", "w") as file:
+            file.update(wrong)
+    with pytest.raises(OSError, match=rf"scan\.h5: /frames: {said}"):
+        open_recording(path)
+
+
+def test_a_part_that_is_no_hdf5_file_is_named(tmp_path: Path) -> None:
+    path = write_virtual(tmp_path)
+    (tmp_path / "part_2.h5").write_bytes(b"nothing of the kind")
+    with pytest.raises(OSError, match=r"scan\.h5: /frames: cannot read the linked file .*part_2\.h5"):
+        open_recording(path)
+
+
+def test_files_that_moved_together_are_found(tmp_path: Path) -> None:
+    path = write_virtual(tmp_path, name="/somewhere/else/part_{}.h5")
+    np.testing.assert_array_equal(whole(path), STACK)
+
+
+def test_a_virtual_dataset_of_itself_is_refused(tmp_path: Path) -> None:
+    layout = h5py.VirtualLayout(STACK.shape, STACK.dtype)
+    layout[:] = h5py.VirtualSource("scan.h5", "frames", STACK.shape)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_virtual_dataset("frames", layout)
+    with pytest.raises(OSError, match=r"scan\.h5: /frames: expected values at the end of 8 virtual datasets"):
+        open_recording(tmp_path / "scan.h5")
+
+
+@pytest.mark.parametrize("named", [None, "measured/frames"])
+def test_a_dataset_that_another_file_has_is_followed_or_that_file_is_named(tmp_path: Path, named: str | None) -> None:
+    write_part(tmp_path / "part.h5", STACK)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["measured/frames"] = h5py.ExternalLink("part.h5", "data")
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5", named), STACK)
+    with h5py.File(tmp_path / "part.h5", "a") as file:
+        del file["data"]
+    with pytest.raises(OSError, match=r"measured/frames: expected data in the linked file .*part\.h5, found none"):
+        open_recording(tmp_path / "scan.h5", named)
+    (tmp_path / "part.h5").unlink()
+    with pytest.raises(OSError, match=r"measured/frames: expected the linked file .*part\.h5, found none"):
+        open_recording(tmp_path / "scan.h5", named)
+
+
+def test_a_link_that_leads_nowhere_does_not_hide_the_frames(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["frames"] = CUBE
+        file["preview"] = h5py.ExternalLink("none.h5", "data")
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), CUBE)
+
+
+def test_raw_files_of_a_dataset_are_there_and_long_enough(tmp_path: Path) -> None:
+    raw = tmp_path / "frames.raw"
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("frames", STACK.shape, STACK.dtype, external=[(str(raw), 0, h5py.h5f.UNLIMITED)])
+    raw.write_bytes(STACK.tobytes())
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), STACK)
+    raw.write_bytes(STACK[:7].tobytes())
+    with pytest.raises(OSError, match=r"/frames: expected 23040 bytes in .*frames\.raw, found 5376"):
+        open_recording(tmp_path / "scan.h5")
+    raw.unlink()
+    with pytest.raises(OSError, match=r"/frames: expected the raw file .*frames\.raw, found none"):
+        open_recording(tmp_path / "scan.h5")
+
+
+def test_of_numbered_files_none_is_missing_in_between(tmp_path: Path) -> None:
+    unlimited = h5py.h5s.UNLIMITED
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.VIRTUAL)
+    space = h5py.h5s.create_simple(STACK.shape, (unlimited, 16, 24))
+    taken = space.copy()
+    taken.select_hyperslab((0, 0, 0), (unlimited, 1, 1), (10, 1, 1), (10, 16, 24))
+    plan.set_virtual(taken, b"part_%b.h5", b"data", h5py.h5s.create_simple((10, 16, 24)))
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT16, space, plan)
+    for number in range(3):
+        write_part(tmp_path / f"part_{number}.h5", STACK[10 * number : 10 * number + 10])
+    np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), STACK)
+    (tmp_path / "part_1.h5").unlink()
+    with pytest.raises(OSError, match=r"/frames: expected the linked file .*part_1\.h5, found none"):
+        open_recording(tmp_path / "scan.h5")
