@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
 from livestrain_daemon.intake.detectors.asi.frames import Measurement
-from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.source import AsiDetector, Reading
 from livestrain_daemon.intake.detectors.asi.source import AsiSettings as SourceSettings
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.asi import AsiEmulator, AsiSettings, Form, ServalServer
 from livestrain_simulator.emulators.faults import FaultPlan, always, no_faults
 from livestrain_simulator.emulators.merlin import from_array

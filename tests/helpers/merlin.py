@@ -18,7 +18,7 @@ from livestrain_daemon.intake.detectors.events import (
     SeriesStart,
     Trouble,
 )
-from livestrain_daemon.intake.detectors.merlin.acquisition import Patience
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind
 
 IMPATIENT = Patience(silence_seconds=0.7, settle_seconds=0.15, header_seconds=0.3)

@@ -26,7 +26,7 @@ def goes_on(scan: ScanStart, found: ScanStart, beginning: Beginning) -> bool:
     beginning
         What they do not tell.
     """
-    if beginning == "seen" or _geometry(scan) != _geometry(found):
+    if beginning == "seen" or _geometry(scan) != _geometry(found) or _disagree(scan, found):
         return False
     if beginning == "missed":
         return scan.scan_id == found.scan_id
@@ -35,6 +35,12 @@ def goes_on(scan: ScanStart, found: ScanStart, beginning: Beginning) -> bool:
 
 def _geometry(start: ScanStart) -> tuple[object, ...]:
     return start.scan_shape, start.frame_shape, start.dtype, start.order, start.flyback_frames
+
+
+def _disagree(scan: ScanStart, found: ScanStart) -> bool:
+    """Whether the detector has told one thing of the one and another of the other."""
+    told = scan.metadata
+    return any(told.get(name, value) != value for name, value in found.metadata.items())
 
 
 def _origin(scan_id: str) -> tuple[str, str]:

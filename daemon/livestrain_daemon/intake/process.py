@@ -19,6 +19,7 @@ from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.gate import OpenGate, RingGate
+from livestrain_daemon.intake.interrupted import interrupted_scan
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
 from livestrain_daemon.intake.memory import keep_freed_memory
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
@@ -101,12 +102,13 @@ def _source(
     tell: Callable[[Message], None],
 ) -> _Source:
     config = settings.intake
-    found = chosen(config, settings.recorded, permission)
+    interrupted = interrupted_scan(Spool.joined(settings.spool.folder), config.scan, config.silence_seconds)
+    found = chosen(config, settings.recorded, permission, interrupted)
     if found is None:
         socket = bound_socket(context, config)
         return _Source(socket.get_string(zmq.LAST_ENDPOINT), lambda queue, stop: receive(socket, queue, stop))
     name, detector = found
-    scans = Scans(name, config.scan)
+    scans = Scans(name, config.scan, interrupted)
 
     def receive_from_detector(queue: ArrivalQueue, stop: Event) -> None:
         try:

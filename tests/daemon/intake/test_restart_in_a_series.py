@@ -35,9 +35,10 @@ def run(
     trigger: Callable[[], object],
     heard: Callable[[], bool],
     killed: bool,
+    shape: bool = True,
 ) -> IntakeProcess:
     """Take a series, the intake killed in the middle of it or not; the last intake, still running."""
-    settings: dict[str, Any] = {"intake": {**table, "scan": {"shape": SHAPE}}}
+    settings: dict[str, Any] = {"intake": {**table, "scan": {"shape": SHAPE} if shape else {}}}
     intake = IntakeProcess(folder, **settings)
     try:
         wait_until(heard, what="the receiver")
@@ -98,11 +99,12 @@ def test_a_series_of_a_dectris_detector(tmp_path: Path, killed: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("configured", [True, False], ids=["shape configured", "shape from the header"])
 @pytest.mark.parametrize("killed", [False, True], ids=["left alone", "killed"])
-def test_an_acquisition_of_a_merlin(tmp_path: Path, killed: bool) -> None:
+def test_an_acquisition_of_a_merlin(tmp_path: Path, killed: bool, configured: bool) -> None:
     with ExitStack() as stack:
         emulator = stack.enter_context(MerlinEmulator(lambda number: FRAMES[number], PixelKind("U16", 12)))
-        for request in ("SET,NUMFRAMESTOACQUIRE,36", "SET,TRIGGERSTART,5"):
+        for request in ("SET,NUMFRAMESTOACQUIRE,36", "SET,TRIGGERSTART,5", "SET,STEMSCANX,6", "SET,STEMSCANY,6"):
             emulator.ask(request)
         sent: list[int] = []
 
@@ -119,7 +121,7 @@ def test_an_acquisition_of_a_merlin(tmp_path: Path, killed: bool) -> None:
             wait_until(lambda: heard() or len(emulator.unheard) == unheard, what="a frame that nobody took")
 
         table = {"host": "127.0.0.1", "data_port": emulator.data_port}
-        intake = stack.enter_context(run(tmp_path, {"merlin": table}, begin, trigger, heard, killed))
+        intake = stack.enter_context(run(tmp_path, {"merlin": table}, begin, trigger, heard, killed, configured))
         left = 36 - BEFORE - UNHEARD if killed else 36
         wait_until(lambda: stored(intake) == left, what="the last frames")
         # without its header nobody knows that the acquisition is over until the next one begins

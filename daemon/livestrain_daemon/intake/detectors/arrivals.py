@@ -20,6 +20,7 @@ from livestrain_daemon.intake.detectors.events import (
 )
 from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.detectors.standing import Standing
+from livestrain_daemon.intake.interrupted import Interrupted
 from livestrain_daemon.intake.receiver import OVERHEAD_BYTES, Arrival, ArrivalQueue
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_wire.messages import Frames, ScanEnd, ScanStart
@@ -86,6 +87,8 @@ class Scans:
         Of the detector: the ids of its scans begin with it; empty: the series names them.
     geometry
         How its frames run over the scan.
+    interrupted
+        The scan that the first series may be the rest of.
 
     Raises
     ------
@@ -93,9 +96,10 @@ class Scans:
         If the geometry names positions that cannot be used.
     """
 
-    def __init__(self, name: str, geometry: ScanGeometry) -> None:
+    def __init__(self, name: str, geometry: ScanGeometry, interrupted: Interrupted | None = None) -> None:
         self._name = name
         self._geometry = geometry
+        self._interrupted = interrupted
         self._positions = read_positions(geometry)
         self._series: _Series | None = None
         self._ignored: str | None = None
@@ -131,6 +135,7 @@ class Scans:
 
     def _begun(self, start: SeriesStart) -> Iterator[Arrival]:
         shape = self._shape(start)
+        self._interrupted = None
         before = self._series
         if before and before.scan is not None and not before.over and before.start.series != start.series:
             yield self._end(before, aborted=True)
@@ -221,6 +226,9 @@ class Scans:
         geometry = self._geometry
         if geometry.shape or start.scan_shape:
             return geometry.shape or start.scan_shape
+        before = self._interrupted
+        if before and before.lasts and start.beginning == "nameless":
+            return before.start.scan_shape
         flyback = geometry.flyback_frames
         frames = (start.frames or 0) - geometry.skip_frames - geometry.flyback_frames_per_scan
         # how many scans there are, nobody knows

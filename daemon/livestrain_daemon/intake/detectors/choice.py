@@ -11,6 +11,7 @@ from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDete
 from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.detectors.recorded import RecordedDetector
+from livestrain_daemon.intake.interrupted import Interrupted
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_config import AsiConfig, DectrisConfig, IntakeConfig, MerlinConfig, ScanGeometry
 
@@ -18,7 +19,10 @@ MIB = 1 << 20
 
 
 def chosen(
-    config: IntakeConfig, recorded: RecordedFile | None = None, permission: Permission | None = None
+    config: IntakeConfig,
+    recorded: RecordedFile | None = None,
+    permission: Permission | None = None,
+    interrupted: Interrupted | None = None,
 ) -> tuple[str, Detector] | None:
     """
     A detector with its name.
@@ -31,6 +35,8 @@ def chosen(
         A file to take frames from instead of what the configuration names.
     permission
         Whether the detector may be armed; None: always.
+    interrupted
+        The scan that an earlier intake has left unfinished.
 
     Returns
     -------
@@ -47,9 +53,9 @@ def chosen(
     if config.dectris is not None:
         return "dectris", _dectris(config.dectris, config, permission)
     if config.merlin is not None:
-        return "merlin", _merlin(config.merlin, config.scan, permission)
+        return "merlin", _merlin(config.merlin, config.scan, permission, interrupted)
     if config.asi is not None:
-        return "asi", _asi(config.asi, config)
+        return "asi", _asi(config.asi, config, interrupted)
     return None
 
 
@@ -71,7 +77,9 @@ def _dectris(table: DectrisConfig, config: IntakeConfig, permission: Permission 
     return Dectris(settings, permission)
 
 
-def _merlin(table: MerlinConfig, scan: ScanGeometry, permission: Permission | None) -> Detector:
+def _merlin(
+    table: MerlinConfig, scan: ScanGeometry, permission: Permission | None, interrupted: Interrupted | None
+) -> Detector:
     arming = None
     if table.arm is not None:
         given = table.arm.settings
@@ -80,7 +88,8 @@ def _merlin(table: MerlinConfig, scan: ScanGeometry, permission: Permission | No
         counts = {} if frames is None else merlin_counts(frames, table.arm.soft_trigger, given)
         settings = tuple({**given, **counts}.items())
         arming = merlin_arming.Arming(table.arm.control_port, settings, table.arm.repeat, table.arm.soft_trigger)
-    return MerlinDetector(Address(table.host, table.data_port), arming=arming, permission=permission)
+    address = Address(table.host, table.data_port)
+    return MerlinDetector(address, arming=arming, permission=permission, interrupted=interrupted)
 
 
 def _frames(scan: ScanGeometry) -> int | None:
@@ -88,7 +97,7 @@ def _frames(scan: ScanGeometry) -> int | None:
     return None if scan.shape is None else division_of(scan, scan.shape, _listed(scan)).expected
 
 
-def _asi(table: AsiConfig, config: IntakeConfig) -> Detector:
+def _asi(table: AsiConfig, config: IntakeConfig, interrupted: Interrupted | None) -> Detector:
     scan = config.scan
     # of what has no end that can be seen, a series is as long as its scan
     frames = None if scan.repeat else _frames(scan)
@@ -101,7 +110,7 @@ def _asi(table: AsiConfig, config: IntakeConfig) -> Detector:
         frames,
         largest_bytes=config.max_message_mib * MIB,
     )
-    return AsiDetector(settings)
+    return AsiDetector(settings, interrupted)
 
 
 def _listed(scan: ScanGeometry) -> int | None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from helpers.asi import LARGEST, emulated, fed, sparse
 from helpers.waiting import wait_until
-from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
+from livestrain_daemon.intake.detectors.patience import Patience
 
 REASON = "libertem-asi-tpx3 is not installed"
 SHAPE = (4, 10)

@@ -16,9 +16,11 @@ Counts = NDArray[Any]
 """(frames, rows, columns), little-endian."""
 
 
-def dense_frames(start: AcquisitionStart, chunk: Chunk, body: memoryview, dtype: np.dtype[Any]) -> Iterator[Counts]:
+def dense_frames(
+    start: AcquisitionStart, chunk: Chunk, body: memoryview, dtype: np.dtype[Any]
+) -> Iterator[tuple[Counts, int]]:
     """
-    The frames of a chunk, in blocks.
+    The frames of a chunk, in blocks, and how many of each block have counts that the type cannot hold.
 
     Parameters
     ----------
@@ -29,7 +31,8 @@ def dense_frames(start: AcquisitionStart, chunk: Chunk, body: memoryview, dtype:
     body
         What follows it.
     dtype
-        Of the dense counts; larger ones become the largest one where there is none wider.
+        Of the dense counts; larger ones become the largest one: where there is none wider, and where a pixel is listed
+        more than once.
 
     Raises
     ------
@@ -70,20 +73,21 @@ def _block(
     indices: NDArray[Any],
     values: NDArray[Any],
     dtype: np.dtype[Any],
-) -> Counts:
+) -> tuple[Counts, int]:
     frames = len(bounds) - 1
     block = np.zeros((frames, *start.frame_shape), dtype)
     first, last = int(bounds[0]), int(bounds[-1])
     places = np.repeat(np.arange(frames, dtype=np.int64) * start.pixels, np.diff(bounds))
     places += indices[first:last].astype(np.int64)
     counts = values[first:last]
-    if counts.dtype.itemsize > dtype.itemsize:
-        counts = np.minimum(counts, np.iinfo(dtype).max)
-    flat = block.reshape(-1)
-    if (places[1:] > places[:-1]).all():
-        flat[places] = counts
-    else:
+    if not (places[1:] > places[:-1]).all():
         # a pixel that is listed twice has both
         sums = np.bincount(places, counts)
-        flat[: len(sums)] = np.minimum(sums, np.iinfo(dtype).max)
-    return block
+        places = np.flatnonzero(sums)
+        counts = sums[places]
+    elif counts.dtype.itemsize <= dtype.itemsize:
+        block.reshape(-1)[places] = counts
+        return block, 0
+    largest = np.iinfo(dtype).max
+    block.reshape(-1)[places] = np.minimum(counts, largest)
+    return block, len(np.unique(places[counts > largest] // start.pixels))

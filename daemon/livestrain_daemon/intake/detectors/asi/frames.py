@@ -10,11 +10,14 @@ from livestrain_daemon.intake.detectors.asi.batch import Batch
 from livestrain_daemon.intake.detectors.asi.image import ImageHeader
 from livestrain_daemon.intake.detectors.asi.images import Image, ImageSplitter, Junk
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
-from livestrain_daemon.intake.detectors.asi.naming import Names
-from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.naming import Names
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_wire.messages import FrameDtype
+
+STARTED = "started"
+"""In the metadata of a scan: when its measurement began, as Serval writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,9 @@ class FrameReading:
         The time, as the name of a series.
     largest
         An image of more bytes is none [bytes].
+    before
+        When the measurement began that a restart has interrupted, in the words of Serval: where its images have no
+        numbers, nobody knows which of them come; empty if there was none.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class FrameReading:
         frames: int | None,
         stamp: Callable[[], str],
         largest: int,
+        before: str = "",
     ) -> None:
         self._inquiry = inquiry
         self._patience = patience
@@ -106,6 +113,7 @@ class FrameReading:
         self._batch = Batch()
         self._names = Names()
         self._open: _Open | None = None
+        self._interrupted = before
         self._last: Measurement | None = None
         """The measurement of the series before: none of its frames is looked for any more."""
         self._complete: str | None = None
@@ -160,7 +168,7 @@ class FrameReading:
 
     def _junk(self, junk: Junk) -> Iterator[DetectorEvent]:
         yield from self._flushed()
-        yield Trouble(junk.kind, junk.text, junk.frames)
+        yield Trouble(junk.kind, junk.text, junk.frames, self._open.name if self._open else "")
         if self._open is None:
             self._lead += junk.frames
             return
@@ -180,7 +188,7 @@ class FrameReading:
                     f"the one that began at {measurement.name}" if measurement else "the last"
                 )
                 text = f"expected a new measurement, found another image of {name}"
-                yield Trouble("wrong_count", text, 1)
+                yield Trouble("wrong_count", text, 1, series="")
                 return
             current = self._begun(header, measurement, now)
             yield self._start(current)
@@ -193,6 +201,8 @@ class FrameReading:
 
     def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
+        if header.number is None and self._interrupted and measurement.name == self._interrupted:
+            return True
         if header.measurement and header.measurement != self._complete:
             # Serval may be at the one after this already, if we are late
             return False
@@ -212,13 +222,14 @@ class FrameReading:
         if current.header.measurement:
             metadata["measurement"] = current.header.measurement
         if current.measurement.name:
-            metadata["started"] = current.measurement.name
+            metadata[STARTED] = current.measurement.name
         return SeriesStart(
             series=current.name,
             frame_shape=current.header.shape,
             dtype=cast("FrameDtype", current.header.dtype.name),
             frames=current.frames,
             metadata=metadata,
+            beginning="nameless" if current.header.number else "seen",
         )
 
     def _add(self, current: _Open, image: Image, now: float) -> Iterator[DetectorEvent]:
@@ -228,12 +239,14 @@ class FrameReading:
         if (header.shape, header.dtype) != (current.header.shape, current.header.dtype):
             yield from self._flushed()
             expected, found = _described(current.header), _described(header)
-            yield Trouble("wrong_size", f"expected images of {expected} in {current.name}, found {found}", 1)
+            yield Trouble(
+                "wrong_size", f"expected images of {expected} in {current.name}, found {found}", 1, current.name
+            )
             return
         if current.frames is not None and index >= current.frames:
             yield from self._flushed()
             text = f"expected images 0 to {current.frames - 1} in {current.name}, found {index}"
-            yield Trouble("wrong_index", text, 1)
+            yield Trouble("wrong_index", text, 1, current.name)
             return
         current.heard = now
         current.counted.add(index)
@@ -264,11 +277,12 @@ class FrameReading:
         self._open = None
         short = current.frames is not None and current.seen < current.frames
         if short and not current.numbered:
-            yield Trouble("wrong_count", _short(current), 0)
+            yield Trouble("wrong_count", _short(current), 0, current.name)
         dropped = self._inquiry.measurement().dropped if short else 0
         if dropped > current.measurement.dropped:
             lost = dropped - current.measurement.dropped
-            yield Trouble("lost", f"expected every frame from the detector, found that it dropped {lost}", lost)
+            text = f"{current.name}: expected every frame from the detector, found that it dropped {lost}"
+            yield Trouble("lost", text, lost, current.name)
         yield SeriesEnd(current.name, aborted=short)
 
 

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from livestrain_daemon.intake.detectors.asi.chunks import dense_frames
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
+from livestrain_daemon.intake.detectors.asi.held import Held
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 from livestrain_daemon.intake.detectors.asi.messages import CutShort, Lost, MessageSplitter, Whole
-from livestrain_daemon.intake.detectors.asi.naming import Names
-from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.tpx3 import (
     HEADER_BYTES,
     WIDEST,
@@ -24,10 +23,10 @@ from livestrain_daemon.intake.detectors.asi.tpx3 import (
     ScanStart,
 )
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.naming import Names
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_wire.messages import FrameDtype
 
-HELD_BYTES = 1 << 25
-"""Of chunks that wait for the start of their scan."""
 METADATA_VALUES = 64
 LONGEST_TEXT = 200
 LARGEST_NUMBER = 1 << 53
@@ -55,25 +54,6 @@ class _Scan:
         return self.adrift or self.next < self.start.frames
 
 
-@dataclass(slots=True)
-class _Held:
-    """Chunks that came before the start of their scan."""
-
-    chunks: list[tuple[Chunk, bytes | None]] = field(default_factory=list)
-    """None where a chunk is lost but for its header."""
-    size: int = 0
-    since: float = 0.0
-    adrift: bool = False
-    """It is not known how many frames are lost behind them."""
-    behind: bool = False
-    """Chunks came after those that are lost."""
-
-    @property
-    def frames(self) -> int:
-        """In all of them that are whole."""
-        return sum(chunk.frames for chunk, body in self.chunks if body is not None)
-
-
 class ScanReading:
     """
     Makes events of the bytes of a TPX3 stream.
@@ -93,7 +73,7 @@ class ScanReading:
         self._names = Names()
         self._start: AcquisitionStart | None = None
         self._scan: _Scan | None = None
-        self._held = _Held()
+        self._held = Held()
         self._may_hold = False
 
     @property
@@ -115,7 +95,7 @@ class ScanReading:
                 case CutShort():
                     yield from self._take_cut(message, now)
                 case Lost():
-                    yield Trouble(message.kind, message.text)
+                    yield self._trouble(message.kind, message.text)
                     if self._scan:
                         self._scan.adrift = True
                     else:
@@ -127,7 +107,8 @@ class ScanReading:
         yield from self.events(now, quiet=True)
         forgotten = self._splitter.reset()
         if forgotten:
-            yield Trouble("bad_message", f"expected a whole message, found that nothing came after {forgotten} bytes")
+            text = f"expected a whole message, found that nothing came after {forgotten} bytes"
+            yield self._trouble("bad_message", text)
         yield from self._end(aborted=True)
         yield from self._give_up_held()
         # what a new connection begins with may be the middle of a scan
@@ -162,21 +143,21 @@ class ScanReading:
     def _take_cut(self, message: CutShort, now: float) -> Iterator[DetectorEvent]:
         header = message.header
         if isinstance(header, Chunk):
-            yield Trouble("bad_message", message.text, header.frames)
+            yield self._trouble("bad_message", message.text, header.frames)
             if self._scan:
                 self._scan.next += header.frames
             elif self._may_hold:
                 # what follows it belongs behind it, once its scan begins
-                self._hold(header, None, now)
+                self._held.add(header, None, now)
             return
-        yield Trouble("bad_message", message.text)
+        yield self._trouble("bad_message", message.text)
         yield from self._take(header, memoryview(b""), now)
 
     def _begin(self, header: ScanStart, body: memoryview, now: float) -> Iterator[DetectorEvent]:
-        held, self._held = self._held, _Held()
+        held, self._held = self._held, Held()
         if self._start is None:
             text = f"expected the start of an acquisition, found scan {header.sequence}, whose frames cannot be read"
-            yield Trouble("unknown_scan", text)
+            yield self._trouble("unknown_scan", text)
             return
         name = self._names.next(f"{self._start.sequence}-{header.sequence}")
         self._scan = _Scan(name, header.sequence, self._start, _metadata(body), now)
@@ -185,8 +166,7 @@ class ScanReading:
                 self._scan.next += chunk.frames
             else:
                 yield from self._chunk(chunk, memoryview(kept), now)
-        # bytes that were no message before the very first frame do no harm
-        self._scan.adrift |= held.adrift and (bool(held.chunks) or held.behind)
+        self._scan.adrift |= held.misleading
 
     def _chunk(self, chunk: Chunk, body: memoryview, now: float) -> Iterator[DetectorEvent]:
         scan = self._scan
@@ -196,7 +176,7 @@ class ScanReading:
         scan.heard = now
         if scan.adrift:
             text = f"{scan.name}: expected to know where {chunk.frames} frames belong, found them behind damaged ones"
-            yield Trouble("bad_message", text, chunk.frames)
+            yield self._trouble("bad_message", text, chunk.frames)
             return
         first, scan.next = scan.next, scan.next + chunk.frames
         if scan.dtype is None:
@@ -205,10 +185,10 @@ class ScanReading:
         try:
             blocks = dense_frames(scan.start, chunk, body, scan.dtype)
         except WrongMessage as error:
-            yield Trouble(error.kind, f"{scan.name}, frame {first}: {error}", chunk.frames)
+            yield self._trouble(error.kind, f"{scan.name}, frame {first}: {error}", chunk.frames)
             return
         size = HEADER_BYTES + len(body)
-        for block in blocks:
+        for block, clipped in blocks:
             yield SeriesFrames(
                 series=scan.name,
                 first=first,
@@ -219,6 +199,12 @@ class ScanReading:
                 payload=block.view(np.uint8).reshape(-1).data,
                 size=size * len(block) // chunk.frames,
             )
+            if clipped:
+                last = first + len(block) - 1
+                text = (
+                    f"{scan.name}: expected counts that {scan.dtype} can hold in frames {first} to {last}, found larger"
+                )
+                yield self._trouble("clipped", text, clipped)
             first += len(block)
 
     def _stray(self, chunk: Chunk, body: memoryview, now: float) -> Iterator[DetectorEvent]:
@@ -226,33 +212,31 @@ class ScanReading:
         if self._may_hold and self._held.adrift:
             self._held.behind = True
             text = f"expected to know where {chunk.frames} frames belong, found them behind damaged ones"
-            yield Trouble("bad_message", text, chunk.frames)
+            yield self._trouble("bad_message", text, chunk.frames)
             return
-        if self._may_hold and self._held.size + len(body) <= HELD_BYTES:
-            self._hold(chunk, body, now)
+        if self._may_hold and self._held.has_room(len(body)):
+            self._held.add(chunk, body, now)
             return
         yield from self._give_up_held()
-        yield Trouble("unknown_scan", "expected the start of a scan, found frames", chunk.frames)
-
-    def _hold(self, chunk: Chunk, body: memoryview | None, now: float) -> None:
-        if not self._held.chunks:
-            self._held.since = now
-        self._held.chunks.append((chunk, None if body is None else bytes(body)))
-        self._held.size += HEADER_BYTES + (0 if body is None else len(body))
+        text = (
+            "expected the start of a scan, found frames; where they belong nobody knows, because they have no numbers"
+        )
+        yield self._trouble("unknown_scan", text, chunk.frames)
 
     def _give_up_held(self) -> Iterator[DetectorEvent]:
-        held, self._held = self._held, _Held()
+        held, self._held = self._held, Held()
         if held.chunks or held.adrift:
             # whatever follows belongs behind them
             self._may_hold = False
         if held.frames:
-            yield Trouble("unknown_scan", "expected the start of a scan, found frames without one", held.frames)
+            text = "expected the start of a scan, found frames without one"
+            yield self._trouble("unknown_scan", text, held.frames)
 
     def _scan_end(self, header: ScanEnd) -> Iterator[DetectorEvent]:
         scan = self._scan
         if scan and scan.sequence != header.sequence:
             text = f"expected the end of scan {scan.sequence}, found that of scan {header.sequence}"
-            yield Trouble("bad_message", text)
+            yield self._trouble("bad_message", text)
             return
         yield from self._end(aborted=False)
 
@@ -263,9 +247,13 @@ class ScanReading:
         # frames behind the end of a scan that has all of its own are those of the next
         self._may_hold = not scan.short
         if not scan.adrift and scan.next != scan.start.frames:
-            yield Trouble("wrong_count", _miscounted(scan))
+            yield Trouble("wrong_count", _miscounted(scan), series=scan.name)
         if scan.dtype is not None:
             yield SeriesEnd(scan.name, aborted and scan.short)
+
+    def _trouble(self, kind: str, text: str, frames: int = 0) -> Trouble:
+        """It is of the scan in progress, if there is one."""
+        return Trouble(kind, text, frames, self._scan.name if self._scan else "")
 
 
 def _series_start(scan: _Scan, dtype: np.dtype[Any]) -> SeriesStart:

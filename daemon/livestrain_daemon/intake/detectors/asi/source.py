@@ -10,14 +10,15 @@ from threading import Event
 from typing import Literal, Protocol
 
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.intake.detectors.asi.frames import FrameReading
+from livestrain_daemon.intake.detectors.asi.frames import STARTED, FrameReading
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
-from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
 from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected, keep_alive
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_daemon.intake.detectors.pauses import Pauses
+from livestrain_daemon.intake.interrupted import Interrupted
 
 DATA_PORTS = {"frames": 8088, "tpx3": 8283}
 
@@ -78,13 +79,16 @@ class AsiDetector:
     ----------
     settings
         Where it is and what it sends.
+    interrupted
+        The scan that an earlier intake has left unfinished.
     """
 
-    def __init__(self, settings: AsiSettings) -> None:
+    def __init__(self, settings: AsiSettings, interrupted: Interrupted | None = None) -> None:
         self.settings = settings
         """Where it is and what it sends."""
         self._serval = None if settings.rest_port is None else Serval(settings.host, settings.rest_port)
         self._told = ""
+        self._before = str(interrupted.start.metadata.get(STARTED, "")) if interrupted else ""
 
     @property
     def endpoint(self) -> str:
@@ -127,7 +131,7 @@ class AsiDetector:
         if settings.form == "tpx3":
             return ScanReading(settings.patience, settings.largest_bytes)
         inquiry = self._serval or NobodyAsked()
-        return FrameReading(inquiry, settings.patience, settings.frames, _stamp, settings.largest_bytes)
+        return FrameReading(inquiry, settings.patience, settings.frames, _stamp, settings.largest_bytes, self._before)
 
     def _server(self) -> socket.socket:
         """The socket that listens; one that does not where the detector is connected to."""

@@ -1,20 +1,18 @@
-"""Acquisitions of a Merlin: which frame belongs to which, when one begins and when it is over. No socket, no clock."""
+"""Acquisitions of a Merlin: when one begins, which frames wait for its header, when it is over. No socket, no clock."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 
-from livestrain_daemon.intake.detectors.counted import Counted
-from livestrain_daemon.intake.detectors.events import (
-    DetectorEvent,
-    SeriesEnd,
-    SeriesStart,
-    Trouble,
-)
-from livestrain_daemon.intake.detectors.merlin.batch import Batch, sent_dtype
-from livestrain_daemon.intake.detectors.merlin.numbers import Reached
+from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.merlin.batch import sent_dtype
+from livestrain_daemon.intake.detectors.merlin.current import Acquisition
+from livestrain_daemon.intake.detectors.merlin.numbers import Reached, gone_on
+from livestrain_daemon.intake.detectors.naming import Names
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_recordings.merlin.errors import WrongMessage
 from livestrain_recordings.merlin.header import (
     ACQUISITION_HEADER,
@@ -30,32 +28,20 @@ from livestrain_recordings.merlin.pixels import PixelFormat, format_of_size
 HELD_BYTES = 1 << 25
 """Of frames that wait for the header of their acquisition."""
 METADATA_LINES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for what may still come."""
-
-    silence_seconds: float = 10.0
-    """An acquisition that is not heard of for so long is over [s]."""
-    settle_seconds: float = 0.5
-    """Frames may come so long after the last one of an acquisition [s]."""
-    header_seconds: float = 1.0
-    """A header may come so long after the first frames of its acquisition [s]."""
+NOBODYS = ""
+"""The series of what belongs to none."""
 
 
 @dataclass(slots=True)
-class _Open:
-    """The acquisition in progress."""
+class _Held:
+    """Frames that wait for the header of their acquisition."""
 
-    name: str
-    format: PixelFormat
-    frames: int | None
-    counted: Counted
-    heard: float
-    reached: Reached = field(default_factory=Reached)
-    doubted: bytes = b""
-    """The frame whose number is far from those before it."""
+    since: float = 0.0
+    """When the first of them came [s]."""
+    of_before: bool = False
+    """No header has come in their connection: their acquisition has begun before it."""
+    size: int = 0
+    frames: list[bytes] = field(default_factory=list)
 
 
 class Acquisitions:
@@ -66,23 +52,22 @@ class Acquisitions:
     ----------
     patience
         What silence means.
+    before
+        How many frames the acquisition had that a restart has interrupted; asked when frames come without a header.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, before: Callable[[], int] = lambda: 0) -> None:
         self._patience = patience
+        self._before = before
         self._events: list[DetectorEvent] = []
-        self._batch = Batch()
-        self._open: _Open | None = None
+        self._open: Acquisition | None = None
         self._header: AcquisitionHeader | None = None
         self._header_at = 0.0
         self._stale = False
         """The header may be that of an acquisition that was over before its first frame."""
         self._seen_header = False
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._held_since = 0.0
-        self._last_base = ""
-        self._repeats = 0
+        self._held = _Held()
+        self._names = Names()
 
     @property
     def idle(self) -> bool:
@@ -104,35 +89,39 @@ class Acquisitions:
 
     def tick(self, now: float) -> None:
         """What follows from nothing having come."""
-        if self._held and now - self._held_since > self._patience.header_seconds:
+        if self._held.frames and now - self._held.since > self._patience.header_seconds:
             self._release(now)
         current = self._open
         if current is None:
-            waiting = self._header is not None and not self._held
+            waiting = self._header is not None and not self._held.frames
             old = now - self._header_at > self._patience.silence_seconds
             self._stale = self._stale or (waiting and old)
             return
         silent = now - current.heard
-        if current.counted.last_seen and silent > self._patience.settle_seconds:
+        if current.last_seen and silent > self._patience.settle_seconds:
             self._close(aborted=False)
         elif silent > self._patience.silence_seconds:
             self._close(aborted=True)
 
     def events(self) -> list[DetectorEvent]:
         """What has happened since the last call."""
-        self._flush()
-        events, self._events = self._events, []
+        if self._open:
+            self._open.flush()
+        events = self._events.copy()
+        self._events.clear()
         return events
 
     def trouble(self, kind: str, text: str, frames: int = 0) -> None:
-        """Tell of something that is no frame."""
-        self._flush()
-        self._events.append(Trouble(kind, text, frames))
+        """Tell of something that is no frame; it is of the acquisition in progress, if there is one."""
+        if self._open:
+            self._open.trouble(kind, text, frames)
+        else:
+            self._events.append(Trouble(kind, text, frames, NOBODYS))
 
     def _take_header(self, message: memoryview, now: float) -> None:
         if self._stale:
             self.trouble("lost", "expected frames behind the header of an acquisition, found the next header")
-        elif self._held and self._header is not None:
+        elif self._held.frames and self._header is not None:
             # nothing came behind the header before: it was that of the frames before it
             self._release(now)
         self._close(aborted=True)
@@ -156,109 +145,89 @@ class Acquisitions:
         except WrongMessage as error:
             self.trouble(error.kind, str(error), frames=1)
             return
-        if self._open is None and not self._begin(message, number, layout, now):
+        if self._open is None:
+            self._begin(message, number, layout, now)
+        if self._open is None:
             return
-        self._add(number, layout, message, now)
-
-    def _add(self, number: int, layout: PixelFormat, message: memoryview, now: float) -> None:
-        current = self._open
-        if current is None:
-            return
-        unwrapped = current.reached.unwrapped(number)
-        index = unwrapped - 1
-        if index < 0 or (current.frames is not None and index >= current.frames):
-            text = f"expected frames 1 to {current.frames or 'any'} in {current.name}, found {number}"
-            self.trouble("bad_message", text, frames=1)
-            return
-        if layout is not current.format and not _alike(layout, current.format):
-            expected, found = _described(current.format), _described(layout)
-            self.trouble("wrong_size", f"expected frames of {expected} in {current.name}, found {found}", frames=1)
-            return
-        current.heard = now
-        if current.reached.expects(unwrapped):
-            if current.doubted:
-                self._disbelieve(current)
-        elif not self._believed(current, unwrapped, layout, message):
-            return
-        current.reached.latest = unwrapped
-        self._store(current, index, layout, message)
-        if current.counted.complete:
+        self._open.take(number, layout, message, now)
+        if self._open.complete:
             self._close(aborted=False)
 
-    def _store(self, current: _Open, index: int, layout: PixelFormat, message: memoryview) -> None:
-        if not self._batch.fits(index, layout):
-            self._flush()
-        self._batch.add(index, layout, message)
-        current.counted.add(index)
-
-    def _believed(self, current: _Open, unwrapped: int, layout: PixelFormat, message: memoryview) -> bool:
-        """Whether the frame before confirms a jump of the number; else this one waits for the next."""
-        reached = current.reached
-        if reached.doubted is not None and reached.confirms(unwrapped):
-            self._store(current, reached.doubted - 1, layout, memoryview(current.doubted))
-            reached.doubted, current.doubted = None, b""
-            return True
-        self._disbelieve(current)
-        reached.doubted, current.doubted = unwrapped, bytes(message)
-        return False
-
-    def _disbelieve(self, current: _Open) -> None:
-        """Nothing has confirmed the number of the frame that waits."""
-        if current.doubted:
-            text = f"expected frames near {current.reached.latest} in {current.name}, found {current.reached.doubted}"
-            self.trouble("bad_message", text, frames=1)
-            current.reached.doubted, current.doubted = None, b""
-
-    def _begin(self, message: memoryview, number: int, layout: PixelFormat, now: float) -> bool:
+    def _begin(self, message: memoryview, number: int, layout: PixelFormat, now: float) -> None:
         """Open the acquisition of a frame; hold the frame back if its header has not come."""
-        if self._header is None or self._stale:
+        header = self._header
+        if header is None or self._stale:
             self._hold(message, now)
-            return False
-        held, self._held = self._held, []
-        late = bool(held) and number > max(_number(item) for item in held)
-        if held and not late:
-            self._give_up(held)
-        self._start(self._header, message, layout, now)
-        for item in held if late else []:
+            return
+        held, self._held = self._held, _Held()
+        late = bool(held.frames) and number > max(map(_number, held.frames))
+        if held.frames and not late:
+            if held.of_before:
+                self._take_headless(held, now)
+                self._close(aborted=False)
+            else:
+                self._give_up(held)
+        self._start(header, message, layout, now)
+        for item in held.frames if late else []:
             self._take_frame(memoryview(item), now)
         if self._open is None:
             self._hold(message, now)
-        return self._open is not None
 
     def _hold(self, message: memoryview, now: float) -> None:
-        if not self._held:
-            self._held_since, self._held_bytes = now, 0
-        self._held.append(bytes(message))
-        self._held_bytes += len(message)
-        if self._held_bytes > HELD_BYTES:
+        held = self._held
+        if not held.frames:
+            held.since, held.of_before = now, not self._seen_header
+        held.frames.append(bytes(message))
+        held.size += len(message)
+        if held.size > HELD_BYTES:
             self._release(now)
 
     def _release(self, now: float) -> None:
         """Wait for no header any more."""
-        held, self._held = self._held, []
-        if self._header is None and self._seen_header:
+        held, self._held = self._held, _Held()
+        if self._header is not None:
+            first = memoryview(held.frames[0])
+            self._start(self._header, first, _layout(first), now)
+            self._take_held(held, now)
+        elif self._seen_header:
             self._give_up(held)
-            return
-        first = memoryview(held[0])
-        _, geometry = frame_header(first)
-        layout = format_of_size(geometry, len(first) - geometry.offset)
-        if self._header is None:
-            text = f"expected the header of an acquisition, found frame {_number(held[0])}: what it says is not known"
-            self.trouble("bad_message", text)
-        self._start(self._header, first, layout, now)
-        for item in held:
+        else:
+            self._take_headless(held, now)
+
+    def _take_headless(self, held: _Held, now: float) -> None:
+        """An acquisition of which no header tells."""
+        first = memoryview(held.frames[0])
+        numbers = [_number(item) for item in held.frames]
+        # one of them may be damaged
+        reached = gone_on(sorted(numbers)[len(numbers) // 2], self._before())
+        self._start(None, first, _layout(first), now, reached)
+        text = f"expected the header of an acquisition, found frame {numbers[0]}: what it says is not known"
+        self.trouble("bad_message", text)
+        self._take_held(held, now)
+
+    def _take_held(self, held: _Held, now: float) -> None:
+        for item in held.frames:
             self._take_frame(memoryview(item), now)
 
-    def _give_up(self, held: list[bytes]) -> None:
-        text = f"expected the header of an acquisition, found frame {_number(held[0])} after the last one has ended"
-        self.trouble("unknown_scan", text, frames=len(held))
+    def _give_up(self, held: _Held) -> None:
+        number = _number(held.frames[0])
+        text = f"expected the header of an acquisition, found frame {number} after the last one has ended"
+        self._events.append(Trouble("unknown_scan", text, len(held.frames), NOBODYS))
 
-    def _start(self, header: AcquisitionHeader | None, message: memoryview, layout: PixelFormat, now: float) -> None:
-        self._header, self._stale = None, False
-        self._flush()
-        name = self._name((header.started if header else "") or time_in_header(message))
+    def _start(
+        self,
+        header: AcquisitionHeader | None,
+        message: memoryview,
+        layout: PixelFormat,
+        now: float,
+        reached: int = 0,
+    ) -> None:
+        if header is self._header:
+            self._header, self._stale = None, False
+        name = self._names.next(_plain((header.started if header else "") or time_in_header(message)))
         frames = header.frames if header else None
-        self._open = _Open(name, layout, frames, Counted(frames), now)
+        self._open = Acquisition(name, layout, frames, Reached(reached), self._events.append)
+        self._open.heard = now
         gap = None if header and header.gap_filled else layout.unusable()
         self._events.append(
             SeriesStart(
@@ -275,25 +244,9 @@ class Acquisitions:
         )
 
     def _close(self, aborted: bool) -> None:
-        if self._open is None:
-            return
-        self._flush()
-        self._disbelieve(self._open)
-        # one without end is not cut short by the next
-        short = self._open.frames is not None and not self._open.counted.last_seen
-        self._events.append(SeriesEnd(self._open.name, aborted and short))
-        self._open = None
-
-    def _flush(self) -> None:
-        if self._batch and self._open:
-            self._events.append(self._batch.frames(self._open.name))
-
-    def _name(self, stamp: str) -> str:
-        """No two acquisitions have the same, not even if they begin in the same second."""
-        base = _plain(stamp)
-        self._repeats = self._repeats + 1 if base == self._last_base else 1
-        self._last_base = base
-        return base if self._repeats == 1 else f"{base}-{self._repeats}"
+        if self._open:
+            self._open.close(aborted)
+            self._open = None
 
 
 def _plain(stamp: str) -> str:
@@ -307,12 +260,10 @@ def _number(message: bytes) -> int:
     return frame_header(memoryview(message))[0]
 
 
-def _alike(layout: PixelFormat, other: PixelFormat) -> bool:
-    return (layout.frame_shape, layout.dtype) == (other.frame_shape, other.dtype)
-
-
-def _described(layout: PixelFormat) -> str:
-    return f"{layout.frame_shape[0]} x {layout.frame_shape[1]} {layout.dtype.name}"
+def _layout(message: memoryview) -> PixelFormat:
+    """Of a frame that has been looked at."""
+    _, geometry = frame_header(message)
+    return format_of_size(geometry, len(message) - geometry.offset)
 
 
 def _metadata(header: AcquisitionHeader | None) -> dict[str, str | int | float | bool]:

@@ -51,17 +51,18 @@ class Batch:
         self._raw.append(np.frombuffer(message, np.uint8, layout.size, len(message) - layout.size))
         self._size += len(message) + PREFIX_BYTES
 
-    def frames(self, series: str) -> SeriesFrames:
-        """The frames as they are handed on; the batch is empty then."""
+    def frames(self, series: str) -> tuple[SeriesFrames, int]:
+        """The frames as they are handed on, and how many had counts that their type cannot hold; it is empty then."""
         layout = self._layout
         if layout is None:
             raise RuntimeError("an empty batch")
         dtype = sent_dtype(layout)
         block: Frames = np.empty((len(self._raw), *layout.frame_shape), np.dtype(dtype).newbyteorder("<"))
+        clipped = 0
         for frame, raw in zip(block, self._raw, strict=True):
-            _decode_into(frame, raw, layout)
+            clipped += _decode_into(frame, raw, layout)
         self._raw = []
-        return SeriesFrames(
+        frames = SeriesFrames(
             series=series,
             first=self._first,
             count=len(block),
@@ -71,10 +72,15 @@ class Batch:
             payload=block.view(np.uint8).reshape(-1).data,
             size=self._size,
         )
+        return frames, clipped
 
 
-def _decode_into(frame: Frames, raw: Bytes, layout: PixelFormat) -> None:
-    counts = aligned(layout.decode(raw[np.newaxis])[0])
+def _decode_into(frame: Frames, raw: Bytes, layout: PixelFormat) -> bool:
+    """Whether there are counts that the frame cannot hold."""
+    counts, clipped = aligned(layout.decode(raw[np.newaxis])[0]), False
     if counts.dtype.itemsize > frame.dtype.itemsize:
-        counts = np.minimum(counts, np.iinfo(frame.dtype).max)
+        largest = np.iinfo(frame.dtype).max
+        clipped = bool((counts > largest).any())
+        counts = np.minimum(counts, largest) if clipped else counts
     np.copyto(frame, counts, casting="unsafe")
+    return clipped

@@ -6,8 +6,10 @@ MILLION = 1_000_000
 """Numbers have six digits, and begin again behind them."""
 TURN_FRAMES = 100_000
 """They do so only between the last and the first so many."""
-NEAR_FRAMES = 1000
-"""A number further from the one before is believed once a second one comes near it."""
+BEHIND_FRAMES = 1000
+"""A frame may come so late."""
+AHEAD_FRAMES = 32
+"""A number further ahead is believed once a second one comes near it: it may be one of the next scan."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,7 @@ class Reached:
 
     def expects(self, unwrapped_number: int) -> bool:
         """Whether a number is near the last one that is believed."""
-        return -NEAR_FRAMES <= unwrapped_number - self.latest <= NEAR_FRAMES
+        return _near(unwrapped_number, self.latest)
 
     def confirms(self, unwrapped_number: int) -> bool:
         """Whether a number is near the doubted one, which is right then."""
@@ -57,5 +59,27 @@ def unwrapped(number: int, latest: int) -> int:
     return number + turns * MILLION
 
 
+def gone_on(number: int, before: int) -> int:
+    """
+    How far an acquisition is at a frame behind an outage of less than a million of them.
+
+    Parameters
+    ----------
+    number
+        Of the frame, as it came.
+    before
+        How far the acquisition was, unwrapped.
+
+    Returns
+    -------
+    int
+        As far as before, or at the beginning of the million that the frame is in.
+    """
+    if number >= MILLION:
+        return before
+    turns = max(-(-(before - BEHIND_FRAMES - number) // MILLION), 0)
+    return max(before, turns * MILLION)
+
+
 def _near(number: int, other: int) -> bool:
-    return abs(number - other) <= NEAR_FRAMES
+    return -BEHIND_FRAMES <= number - other <= AHEAD_FRAMES

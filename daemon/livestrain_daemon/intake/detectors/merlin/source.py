@@ -8,11 +8,13 @@ from threading import Event
 
 from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesEnd, Trouble
-from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions, Patience
+from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions
 from livestrain_daemon.intake.detectors.merlin.arming import Arming, Starter
 from livestrain_daemon.intake.detectors.merlin.framing import Junk, Splitter
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_daemon.intake.detectors.pauses import Pauses
 from livestrain_daemon.intake.detectors.permission import Permission
+from livestrain_daemon.intake.interrupted import Interrupted
 
 DATA_PORT = 6342
 
@@ -39,6 +41,8 @@ class MerlinDetector:
         How acquisitions are started; None: by somebody else.
     permission
         Whether they may be; None: always.
+    interrupted
+        The scan that an earlier intake has left unfinished.
     """
 
     def __init__(
@@ -47,16 +51,23 @@ class MerlinDetector:
         patience: Patience | None = None,
         arming: Arming | None = None,
         permission: Permission | None = None,
+        interrupted: Interrupted | None = None,
     ) -> None:
         self._address = address
         self._patience = patience or Patience()
         self._arming = arming
         self._permission = permission
+        self._interrupted = interrupted
 
     @property
     def endpoint(self) -> str:
         """Where it is, for people."""
         return f"tcp://{self._address.host}:{self._address.port}"
+
+    def _before(self) -> int:
+        """How far the acquisition was that may still go on."""
+        before = self._interrupted
+        return before.reached if before and before.lasts else 0
 
     def events(self, stop: Event) -> Iterator[DetectorEvent | None]:
         """
@@ -67,7 +78,7 @@ class MerlinDetector:
         Unavailable
             If there is no such host, or it refuses a setting.
         """
-        acquisitions = Acquisitions(self._patience)
+        acquisitions = Acquisitions(self._patience, self._before)
         silence = self._patience.silence_seconds
         starter = Starter(self._address.host, self._arming, self._permission, silence) if self._arming else None
         pauses = Pauses()

@@ -42,8 +42,13 @@ def packed(
 
 
 def dense(start: AcquisitionStart, chunk: Chunk, body: bytearray, dtype: str = "<u2") -> NDArray[Any]:
-    blocks = list(dense_frames(start, chunk, memoryview(body), np.dtype(dtype)))
+    blocks = [block for block, _ in dense_frames(start, chunk, memoryview(body), np.dtype(dtype))]
     return np.concatenate(blocks) if blocks else np.empty((0, *start.frame_shape), dtype)
+
+
+def clipped(start: AcquisitionStart, chunk: Chunk, body: bytearray, dtype: str = "<u2") -> int:
+    """Frames with counts that the type cannot hold."""
+    return sum(count for _, count in dense_frames(start, chunk, memoryview(body), np.dtype(dtype)))
 
 
 @pytest.mark.parametrize("values", TYPES)
@@ -75,18 +80,20 @@ def test_blocks_are_small_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = sparse(20, 8, 8)
     monkeypatch.setattr(chunks, "BLOCK_BYTES", 3 * 8 * 8 * 2)
     start, chunk, body = packed(frames)
-    blocks = list(dense_frames(start, chunk, memoryview(body), np.dtype("<u2")))
+    blocks = [block for block, _ in dense_frames(start, chunk, memoryview(body), np.dtype("<u2"))]
     assert [len(block) for block in blocks] == [3] * 6 + [2]
     np.testing.assert_array_equal(np.concatenate(blocks), frames)
 
 
 def test_counts_too_large_for_the_scan_become_the_largest() -> None:
     frames = sparse(3).astype("u8")
-    frames[1, 2, 3] = 1 << 40
+    frames[1, 2, 3:5] = 1 << 40
     found = dense(*packed(frames, values="<u8"), "<u4")
-    assert found[1, 2, 3] == (1 << 32) - 1
-    frames[1, 2, 3] = found[1, 2, 3]
+    assert found[1, 2, 3:5].tolist() == [(1 << 32) - 1] * 2
+    assert clipped(*packed(frames, values="<u8"), "<u4") == 1
+    frames[1, 2, 3:5] = (1 << 32) - 1
     np.testing.assert_array_equal(found, frames)
+    assert clipped(*packed(frames, values="<u8"), "<u4") == 0
 
 
 def test_pixels_may_be_in_any_order_and_twice() -> None:
@@ -95,6 +102,14 @@ def test_pixels_may_be_in_any_order_and_twice() -> None:
     start, chunk, body = packed(np.array([[[3, 4]]], "u2"))
     body[8:16] = np.zeros(2, "<u4").tobytes()
     assert dense(start, chunk, body).tolist() == [[[7, 0]]]
+    assert clipped(start, chunk, body) == 0
+
+
+def test_a_pixel_whose_parts_are_more_than_its_type_can_hold_is_clipped_and_counted() -> None:
+    start, chunk, body = packed(np.array([[[40000, 30000]], [[1, 2]], [[60000, 6000]]], "u2"))
+    body[16 : 16 + 24] = np.zeros(6, "<u4").tobytes()
+    assert dense(start, chunk, body).tolist() == [[[65535, 0]], [[3, 0]], [[65535, 0]]]
+    assert clipped(start, chunk, body) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from helpers.asi import LARGEST, fed, sparse
 from helpers.merlin import Heard
-from livestrain_daemon.intake.detectors.asi.patience import Patience
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.asi import tpx3
 from livestrain_simulator.emulators.asi.forms import Kind
 from livestrain_simulator.emulators.faults import Action

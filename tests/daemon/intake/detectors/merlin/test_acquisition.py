@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from helpers.merlin import Heard
 from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames
-from livestrain_daemon.intake.detectors.merlin.acquisition import HELD_BYTES, Acquisitions, Patience
+from livestrain_daemon.intake.detectors.merlin.acquisition import HELD_BYTES, Acquisitions
 from livestrain_daemon.intake.detectors.merlin.numbers import unwrapped
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header
 from livestrain_simulator.emulators.merlin.pixels import PixelKind
 from livestrain_simulator.emulators.merlin.settings import SETTINGS
@@ -36,8 +37,8 @@ def frame(index: int, pixels: NDArray[Any] | None = None, kind: PixelKind = KIND
 class Told:
     """Acquisitions, with what they have told so far."""
 
-    def __init__(self) -> None:
-        self.acquisitions = Acquisitions(PATIENCE)
+    def __init__(self, before: int = 0) -> None:
+        self.acquisitions = Acquisitions(PATIENCE, lambda: before)
         self.acquisitions.connected()
         self.heard = Heard()
 
@@ -155,12 +156,28 @@ def test_frames_without_a_header_are_taken_after_a_while_if_the_connection_is_ne
     assert trouble.text == "expected the header of an acquisition, found frame 6: what it says is not known"
 
 
+def test_frames_right_before_the_first_header_of_a_connection_are_those_of_the_acquisition_before() -> None:
+    heard = Told().take([frame(5), frame(6), header(), *map(frame, range(12))])
+    assert [start.beginning for start in heard.starts] == ["nameless", "seen"]
+    first, second = (start.series for start in heard.starts)
+    assert (numbers(heard, first), numbers(heard, second)) == ([5, 6], list(range(12)))
+    assert [(trouble.kind, trouble.series) for trouble in heard.troubles] == [("bad_message", first)]
+
+
+def test_frames_of_an_interrupted_acquisition_of_more_than_a_million_have_their_numbers() -> None:
+    told = Told(before=1_234_000)
+    told.take([frame(234_566), frame(234_567)])
+    heard = told.tick(1.1)
+    told.take([frame(234_568)], 1.2)
+    assert sorted(heard.frames()) == [1_234_566, 1_234_567, 1_234_568]
+
+
 def test_frames_behind_the_end_belong_to_nothing() -> None:
     told = Told()
     told.take([header(), *map(frame, range(12)), frame(11)])
     heard = told.take([header(), *map(frame, range(12))])
     (trouble,) = heard.troubles
-    assert (trouble.kind, trouble.frames) == ("unknown_scan", 1)
+    assert (trouble.kind, trouble.frames, trouble.series) == ("unknown_scan", 1, "")
     assert len(heard.ends) == 2
     assert numbers(heard, heard.starts[1].series) == list(range(12))
 
@@ -236,7 +253,7 @@ def test_a_wrong_message_is_told_and_costs_only_itself(message: bytes, kind: str
     told.take(stream)
     heard = told.tick(0.6)
     (trouble,) = heard.troubles
-    assert trouble.kind == kind
+    assert (trouble.kind, trouble.series) == (kind, "20260415-144441")
     assert trouble.text.startswith(text)
     assert "\n" not in trouble.text
     assert numbers(heard) == [0, 1, 2, *range(4, 12)]
@@ -249,6 +266,16 @@ def test_counts_beyond_32_bits_become_the_largest_of_them() -> None:
     heard = Told().take([header(1, kind), frame(0, pixels, kind)])
     assert heard.starts[0].dtype == "uint32"
     assert heard.frames()[0][0, :6].tolist() == [0, 1, *[(1 << 32) - 1] * 3, 7]
+    assert [(trouble.kind, trouble.frames) for trouble in heard.troubles] == [("clipped", 1)]
+    assert heard.troubles[0].text == "expected counts that uint32 can hold in frames 1 to 1, found larger"
+
+
+def test_counts_of_64_bits_that_32_can_hold_are_not_clipped() -> None:
+    kind = PixelKind("U64", 24)
+    pixels = np.full((1, 256), (1 << 32) - 1, np.uint64)
+    heard = Told().take([header(1, kind), frame(0, pixels, kind)])
+    np.testing.assert_array_equal(heard.frames()[0], pixels)
+    assert not heard.troubles
 
 
 def test_one_bit_frames_do_not_saturate() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from helpers.merlin import Heard
 from livestrain_daemon.intake.detectors.events import SeriesEnd
-from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions, Patience
+from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions
 from livestrain_daemon.intake.detectors.merlin.framing import Junk, Splitter
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.faults import Action
 from livestrain_simulator.emulators.merlin.actions import Damage
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header, framed

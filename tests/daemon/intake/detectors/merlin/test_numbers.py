@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from daemon.intake.detectors.merlin.test_acquisition import KIND, Told, frame, header
 from livestrain_daemon.intake.detectors.events import SeriesFrames
-from livestrain_daemon.intake.detectors.merlin.numbers import MILLION, unwrapped
+from livestrain_daemon.intake.detectors.merlin.numbers import MILLION, gone_on, unwrapped
 
 PIXELS = np.zeros((1, 256), np.uint16)
 
@@ -98,3 +98,35 @@ def test_numbers_begin_again_only_near_their_end() -> None:
     assert unwrapped(8, 700_004) == 8
     assert unwrapped(8, 1_700_004) == 1_000_008
     assert unwrapped(8, 950_000) == 1_000_008
+
+
+def test_a_jump_of_exactly_one_scan_waits_for_the_next_frame() -> None:
+    told = Told()
+    told.take([header(0), *map(numbered, [1, 2, 3, 4 + 64, 5, 6])])
+    assert places(told) == [0, 1, 2, 4, 5]
+    (trouble,) = told.heard.troubles
+    assert (trouble.kind, trouble.frames, trouble.series) == ("bad_message", 1, "20260415-144441")
+
+
+def test_frames_behind_a_lost_scan_are_all_taken() -> None:
+    told = Told()
+    told.take([header(0), *map(numbered, [1, 2, 3, 4 + 64, 5 + 64, 6 + 64])])
+    assert places(told) == [0, 1, 2, 67, 68, 69]
+    assert not told.heard.troubles
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "reached"),
+    [
+        (6, 0, 0),
+        (240_000, 1_234_567, 1_234_567),
+        (50_000, 850_000, 1_000_000),
+        (50_000, 1_850_000, 2_000_000),
+        (1_234_567, 1_200_000, 1_200_000),
+        (233_800, 1_234_567, 1_234_567),
+    ],
+)
+def test_an_acquisition_that_goes_on_is_in_the_million_behind_the_last_frame(
+    number: int, before: int, reached: int
+) -> None:
+    assert gone_on(number, before) == reached

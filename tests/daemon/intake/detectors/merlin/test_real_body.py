@@ -3,7 +3,8 @@ import pytest
 
 from helpers.rig import SHARED_DATA
 from livestrain_daemon.intake.detectors.events import SeriesFrames
-from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions, Patience
+from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions
+from livestrain_daemon.intake.detectors.patience import Patience
 
 REAL = SHARED_DATA / "merlin" / "instamatic"
 

@@ -1,0 +1,86 @@
+"""What an intake finds of a scan that an earlier one has left unfinished."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livestrain_daemon.config import SpoolConfig
+from livestrain_daemon.intake.continuing import goes_on
+from livestrain_daemon.intake.detectors.arrivals import Scans
+from livestrain_daemon.intake.detectors.events import SeriesStart, Trouble
+from livestrain_daemon.intake.folders import ScanFolders
+from livestrain_daemon.intake.gate import OpenGate
+from livestrain_daemon.intake.interrupted import Interrupted, interrupted_scan
+from livestrain_daemon.intake_config import ScanGeometry
+from livestrain_daemon.scanfolder.layout import FRAMES_FILE
+from livestrain_daemon.scanfolder.spool import Spool
+from livestrain_wire.messages import Frames, ScanStart
+
+START = ScanStart(scan_id="merlin-1.3", scan_shape=(4, 5), frame_shape=(2, 2), dtype="uint16", flyback_frames=1)
+NAMELESS = SeriesStart("now", (2, 2), "uint16", None, beginning="nameless")
+
+
+def written(folder: Path, *frames: int) -> Spool:
+    """A spool with an unfinished scan of these frames."""
+    spool = Spool.joined(folder)
+    folders = ScanFolders(SpoolConfig(folder=folder, reserve_mib=0), spool, None, 1 << 20, OpenGate(), lambda _: None)
+    scan = folders.open(*folders.lay_out(START, None), lambda _: lambda _kind, _text: None)
+    for number in frames:
+        message = Frames(scan_id="x", first_index=number, count=1, shape=(2, 2), dtype="uint16", encoding="raw")
+        scan.store(message, memoryview(np.zeros((2, 2), np.uint16).tobytes()))
+    scan.writer.close()
+    return spool
+
+
+@pytest.mark.parametrize(
+    ("geometry", "reached"),
+    [(ScanGeometry(), 12), (ScanGeometry(skip_frames=7), 19), (ScanGeometry(flyback_frames=1, repeat=True), 60)],
+)
+def test_it_is_as_far_as_the_row_of_its_last_frame(tmp_path: Path, geometry: ScanGeometry, reached: int) -> None:
+    found = interrupted_scan(written(tmp_path, 0, 1, 14), geometry, 30.0)
+    assert found is not None
+    assert (found.start.scan_shape, found.reached, found.lasts) == ((4, 5), reached, True)
+
+
+def test_a_spool_without_scans_has_none(tmp_path: Path) -> None:
+    assert interrupted_scan(Spool.joined(tmp_path), ScanGeometry(), 30.0) is None
+
+
+def test_silence_has_ended_it(tmp_path: Path) -> None:
+    spool = written(tmp_path, 0)
+    before = time.time() - 31
+    os.utime(tmp_path / START.scan_id / FRAMES_FILE, (before, before))
+    found = interrupted_scan(spool, ScanGeometry(), 30.0)
+    assert found is not None
+    assert not found.lasts
+
+
+def test_frames_without_a_header_have_the_shape_of_what_they_go_on_with_and_the_next_series_has_not() -> None:
+    scans = Scans("merlin", ScanGeometry(), Interrupted(START, 0, time.time_ns() + 10**10))
+    (arrival,) = scans.arrivals(NAMELESS)
+    assert isinstance(arrival.message, ScanStart)
+    assert arrival.message.scan_shape == (4, 5)
+    (later,) = scans.arrivals(NAMELESS)
+    assert isinstance(later.message, Trouble)
+    assert later.message.kind == "no_scan_shape"
+
+
+@pytest.mark.parametrize("interrupted", [None, Interrupted(START, 0, 0)], ids=["none", "too long ago"])
+def test_without_such_a_scan_nobody_knows_their_shape(interrupted: Interrupted | None) -> None:
+    (arrival,) = Scans("merlin", ScanGeometry(), interrupted).arrivals(NAMELESS)
+    assert isinstance(arrival.message, Trouble)
+    assert arrival.message.kind == "no_scan_shape"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [({}, True), ({"started": "100"}, True), ({"started": "200"}, False), ({"more": 1}, True)]
+)
+def test_frames_of_another_measurement_are_not_its_rest(
+    told: dict[str, str | int | float | bool], expected: bool
+) -> None:
+    scan = START.model_copy(update={"metadata": {"started": "100"}})
+    found = scan.model_copy(update={"scan_id": "merlin-2.3", "metadata": told})
+    assert goes_on(scan, found, "nameless") is expected
