@@ -9,7 +9,6 @@ from threading import Event
 from typing import Literal
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.connection import resolved
@@ -17,29 +16,16 @@ from livestrain_daemon.intake.detectors.dectris.control import Arming, Control
 from livestrain_daemon.intake.detectors.dectris.legacy import LegacyDecoder
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.series import SeriesTracker
+from livestrain_daemon.intake.detectors.dectris.stream import Stream
 from livestrain_daemon.intake.detectors.dectris.stream2 import MessageDecoder
-from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
-from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.dectris.told import Told
+from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.merging import merged
 from livestrain_daemon.intake.detectors.permission import Permission
-from livestrain_daemon.intake.receiver import BATCH_BYTES, BATCH_MESSAGES
 
 PORTS = {"v1": 9999, "v2": 31001}
-MOST_PARTS = 16
-"""Of a message; what follows is thrown away."""
-LARGEST_WHOLE = 2
-"""The parts of a message that are kept may be so many times as large, all together, as the largest of them."""
-WAITING_MESSAGES = 64
-"""Messages that the socket itself holds."""
-POLL_MS = 50
-"""How soon it is noticed that nothing comes [ms]."""
-FIRST_PAUSE_MS = 100
-LONGEST_PAUSE_MS = 10_000
-"""Between attempts to connect [ms]."""
 HASTY_SECONDS = 1.0
 """So long may the answers take, all together, that the stream waits for [s]."""
-HEARD = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
-"""What the socket tells of its connection."""
 LEAVE_SECONDS = 5.0
 """So long may disarming take in the end [s]."""
 
@@ -114,7 +100,7 @@ class Dectris:
         tracker = SeriesTracker(
             settings.channel, settings.largest_bytes, self._ask_frames, lambda: control.mask if control else None
         )
-        with zmq.Context() as context, _Stream(context, self._endpoint, self._settings) as stream:
+        with zmq.Context() as context, self._opened(context) as stream:
             if control:
                 control.start()
             try:
@@ -125,9 +111,12 @@ class Dectris:
                 if control:
                     control.stop(LEAVE_SECONDS)
 
-    def _turn(
-        self, stream: "_Stream", tracker: SeriesTracker, control: Control | None
-    ) -> Iterator[DetectorEvent | None]:
+    def _opened(self, context: zmq.Context[zmq.Socket[bytes]]) -> Stream:
+        largest = self._settings.largest_bytes
+        decoder = LegacyDecoder(largest) if self._settings.stream == "v1" else MessageDecoder(largest)
+        return Stream(context, self._endpoint, decoder, largest)
+
+    def _turn(self, stream: Stream, tracker: SeriesTracker, control: Control | None) -> Iterator[DetectorEvent | None]:
         """What the next messages say; None if there are none."""
         now = time.monotonic()
         told = stream.next()
@@ -176,90 +165,3 @@ def _aside(told: "SimpleQueue[Trouble | Unavailable]") -> Iterator[Trouble]:
         if isinstance(one, Unavailable):
             raise one
         yield one
-
-
-class _Stream:
-    """
-    The socket: messages to what they tell.
-
-    Parameters
-    ----------
-    context
-        Of ZeroMQ.
-    endpoint
-        That the detector has bound.
-    settings
-        Which stream it is, and the largest message.
-    """
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, settings: DectrisSettings) -> None:
-        self._endpoint = endpoint
-        self._largest = settings.largest_bytes
-        self._decoder = MessageDecoder(settings.largest_bytes)
-        self._legacy = LegacyDecoder(settings.largest_bytes) if settings.stream == "v1" else None
-        self._socket = context.socket(zmq.PULL)
-        self._socket.set(zmq.RCVHWM, WAITING_MESSAGES)
-        self._socket.set(zmq.MAXMSGSIZE, settings.largest_bytes)
-        self._socket.set(zmq.LINGER, 0)
-        self._socket.set(zmq.RECONNECT_IVL, FIRST_PAUSE_MS)
-        self._socket.set(zmq.RECONNECT_IVL_MAX, LONGEST_PAUSE_MS)
-        self._monitor = self._socket.get_monitor_socket(HEARD)
-        try:
-            self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise Unavailable(f"cannot connect to {endpoint}: {error}") from error
-
-    def __enter__(self) -> "_Stream":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take nothing more."""
-        self._socket.disable_monitor()
-        # an open monitor would keep its context from ending
-        self._monitor.close(linger=0)
-        self._socket.close()
-
-    def next(self) -> list[Told | Trouble] | None:
-        """What the messages tell that are there; None if none comes in a while."""
-        messages: list[list[memoryview]] = []
-        size = 0
-        try:
-            while len(messages) < BATCH_MESSAGES and size < BATCH_BYTES:
-                messages.append(self._receive())
-                size += sum(map(len, messages[-1]))
-        except zmq.Again:
-            if not messages and not self._socket.poll(POLL_MS):
-                return None
-        read = self._legacy.take_all(messages) if self._legacy else self._decoder.take_all(messages)
-        return [self._trouble(one) if isinstance(one, BadMessage) else one for one in read]
-
-    def _trouble(self, error: BadMessage) -> Trouble:
-        return Trouble("bad_message", f"{self._endpoint}: {error}", 1)
-
-    def troubles(self) -> Iterator[Trouble | Connection]:
-        """What happened to the connection."""
-        while self._monitor.poll(0):
-            event = recv_monitor_message(self._monitor)
-            up = event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            yield Connection(up)
-            if up:
-                continue
-            if event["event"] == zmq.EVENT_DISCONNECTED:
-                text = f"expected {self._endpoint} to stay, found that it closed the connection; trying again"
-            else:
-                text = f"expected a detector at {self._endpoint}, found nobody; next attempt in {event['value']} ms"
-            yield Trouble("connection", text)
-
-    def _receive(self) -> list[memoryview]:
-        part = self._socket.recv(zmq.NOBLOCK, copy=False)
-        parts, size = [part.buffer], len(part)
-        while part.more:
-            part = self._socket.recv(copy=False)
-            size += len(part)
-            if len(parts) < MOST_PARTS + 1 and size <= LARGEST_WHOLE * self._largest:
-                parts.append(part.buffer)
-        return parts

@@ -1,0 +1,228 @@
+"""What a detector must not send, to a real intake: told in a line, in little memory, and the next series is clean."""
+
+import json
+import re
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import zmq
+
+from helpers.dectris import emulated, noise, rest_of
+from helpers.intake_process import IntakeProcess
+from helpers.waiting import wait_until
+from livestrain_daemon.messages import FaultSeen, IntakeCounts
+from livestrain_simulator.emulators.dectris.cbor import Tag, encode
+
+Stream = Literal["v1", "v2"]
+HOST = "127.0.0.1"
+FRAMES = noise(6, 8, 8)
+MORE_MIB = 48
+"""Memory that messages of a few MiB may take, together with a scan of a few frames [MiB]."""
+
+
+@contextmanager
+def listening(folder: Path, stream: Stream, port: int, **table: Any) -> Iterator[IntakeProcess]:
+    """An intake that takes the stream at a port."""
+    dectris = {"host": HOST, "stream": stream, "stream_port": port, "rest_port": None, **table}
+    with IntakeProcess(folder, intake={"dectris": dectris, "scan": {"shape": [2, 3]}}) as intake:
+        yield intake
+
+
+@contextmanager
+def pushing() -> Iterator[tuple[zmq.Socket[bytes], int]]:
+    """A socket that sends anything at all, and its port."""
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.linger = 0
+        yield push, push.bind_to_random_port(f"tcp://{HOST}")
+
+
+def peak_mib(intake: IntakeProcess) -> float:
+    """The most memory that the process has had so far [MiB]."""
+    status = Path(f"/proc/{intake.process.pid}/status").read_text()
+    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kib) / 1024
+
+
+def faults(intake: IntakeProcess) -> dict[str, int]:
+    counts = [one.faults for one in intake.of(IntakeCounts) if not one.scan_id]
+    return {kind: count for kind, count in (counts[-1] if counts else {}).items() if kind != "connection"}
+
+
+def takes_a_series(intake: IntakeProcess, stream: Stream, port: int) -> None:
+    """An emulator at the port is taken frame by frame."""
+    form = "legacy" if stream == "v1" else "cbor"
+    with emulated(FRAMES, stream={"format": form}, **{f"{form}_port": port}) as server:
+        rest_of(server).arm()
+        closed = intake.closed()
+        assert (closed.reason, closed.stored, closed.missing) == ("complete", 6, 0)
+        np.testing.assert_array_equal(intake.on_disk(closed.scan_id)[1], FRAMES)
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    return {"type": "image", "series_id": 1, "image_id": 0} | changes
+
+
+def start(**changes: Any) -> dict[str, Any]:
+    fields = {"type": "start", "series_id": 1, "channels": ["a"], "image_dtype": "uint16", "number_of_images": 6}
+    return fields | {"image_size_x": 8, "image_size_y": 8} | changes
+
+
+def array(shape: list[int], tag: int, packed: object) -> Tag:
+    return Tag(40, [shape, Tag(tag, packed)])
+
+
+LONG = struct.pack(">Q", 1 << 40)
+BOMBS: list[bytes] = [
+    b"\x81" * (1 << 20),
+    b"\xc1" * (1 << 20),
+    b"\xa1" * (1 << 20),
+    b"\x9f" * (1 << 20),
+    b"\xbb" + LONG + bytes(1 << 20),
+    b"\x9b" + LONG + bytes(1 << 20),
+    b"\x5b" + LONG + bytes(1 << 20),
+    b"\x7b" + LONG,
+    b"\x9a" + struct.pack(">I", 1 << 20) + b"\x80" * (1 << 20),
+    encode(
+        image(data={"a": array([1 << 16, 1 << 16], 70, Tag(56500, ["bslz4", 4, struct.pack(">QI", 1 << 34, 8192)]))})
+    ),
+    encode(start(pixel_mask={"a": array([60_000, 60_000], 70, Tag(56500, ["lz4", 0, LONG + bytes(4)]))})),
+    encode(start(image_size_x=1 << 40)),
+    encode(start(image_dtype="float64")),
+    encode(image(data={"a": array([8, 8], 86, bytes(512))})),
+    encode(image(data={"a": array([8, 8], 69, Tag(56500, ["bszstd", 2, bytes(64)]))})),
+]
+"""Messages of stream v2, each wrong in another way."""
+
+
+def legacy(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+HEADER = legacy(htype="dheader-1.0", series=1, header_detail="all")
+DESCRIBED: dict[str, Any] = {"htype": "dimage_d-1.0", "shape": [8, 8], "type": "uint16", "encoding": "<", "size": 128}
+OF_IMAGE = legacy(htype="dimage-1.0", series=1, frame=0)
+ENDLESS: list[list[bytes]] = [
+    [HEADER, *[bytes(1 << 20)] * 40],
+    [b"[" * (1 << 20)],
+    [b"x" * (1 << 22)],
+    [HEADER, b'{"nimages": ' + b"9" * (1 << 16) + b"}", *[b"{}"] * 6],
+    [OF_IMAGE, legacy(**DESCRIBED | {"type": "float64"}), bytes(512), b"{}"],
+    [OF_IMAGE, legacy(**DESCRIBED | {"encoding": "zstd<"}), bytes(128), b"{}"],
+    [OF_IMAGE, legacy(**DESCRIBED | {"shape": [1 << 40, 8]}), bytes(128), b"{}"],
+]
+"""Messages of stream v1, likewise."""
+
+
+@pytest.mark.parametrize("stream", ["v1", "v2"])
+def test_messages_that_want_too_much_are_told_in_little_memory_and_the_next_series_is_clean(
+    tmp_path: Path, stream: Stream
+) -> None:
+    wrong = [[bomb] for bomb in BOMBS] if stream == "v2" else ENDLESS
+    with pushing() as (push, port), listening(tmp_path, stream, port) as intake:
+        before = peak_mib(intake)
+        for message in wrong:
+            push.send_multipart(message)
+        wait_until(lambda: sum(faults(intake).values()) == len(wrong), 40, "all of them")
+        # one image that could be understood is of a series that nobody has begun
+        assert set(faults(intake)) - {"unknown_scan"} == {"bad_message"}
+        push.close()
+        takes_a_series(intake, stream, port)
+        assert peak_mib(intake) - before < MORE_MIB
+        said = [one.text for one in intake.of(FaultSeen) if one.kind == "bad_message"]
+    assert all("expected" in text and "found" in text and f"{HOST}:{port}" in text for text in said)
+    assert all(len(text) < 300 and "\n" not in text for text in said)
+
+
+def test_a_header_of_parts_without_an_end_is_given_up_in_little_memory(tmp_path: Path) -> None:
+    with pushing() as (push, port), listening(tmp_path, "v1", port) as intake:
+        before = peak_mib(intake)
+        push.send(HEADER)
+        for _ in range(64):
+            push.send(bytes(1 << 20))
+        said = wait_until(lambda: [one for one in intake.of(FaultSeen) if one.kind == "bad_message"], what="a line")
+        assert "stream v1: expected" in said[0].text
+        push.close()
+        takes_a_series(intake, "v1", port)
+        assert peak_mib(intake) - before < MORE_MIB
+
+
+def endless(peer: socket.socket) -> None:
+    """Parts of one message, until the other side has had enough."""
+    part = b"\x03" + struct.pack(">Q", 1 << 20) + bytes(1 << 20)
+    with suppress(ConnectionError):
+        for _ in range(1000):
+            peer.sendall(part)
+
+
+def far_too_long(peer: socket.socket) -> None:
+    """A message of 2**40 bytes, as it says."""
+    peer.sendall(b"\x02" + LONG + bytes(100))
+
+
+@pytest.mark.parametrize("send", [endless, far_too_long])
+@pytest.mark.parametrize("stream", ["v1", "v2"])
+def test_a_message_without_an_end_is_not_kept_and_the_detector_is_connected_to_again(
+    tmp_path: Path, stream: Stream, send: Callable[[socket.socket], None]
+) -> None:
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        with listening(tmp_path, stream, port) as intake:
+            peer, _ = server.accept()
+            with peer:
+                peer.settimeout(20)
+                shake_hands(peer)
+                before = peak_mib(intake)
+                send(peer)
+                said = wait_until(
+                    lambda: [one.text for one in intake.of(FaultSeen) if one.kind == "bad_message"], 40, "a line"
+                )
+                assert f"{HOST}:{port}: expected messages of ZeroMQ of at most {16 << 20} bytes" in said[0]
+            server.close()
+            takes_a_series(intake, stream, port)
+            # two messages of the largest size, and as much as the rest of the process may need
+            assert peak_mib(intake) - before < 2 * 16 + 64 + MORE_MIB
+
+
+def shake_hands(peer: socket.socket) -> None:
+    """As ZeroMQ does at the beginning of a connection, by a PUSH socket."""
+    peer.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16 + 1 + 31))
+    left = 64
+    while left:
+        left -= len(peer.recv(left))
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 4) + b"PUSH"
+    peer.sendall(b"\x04" + bytes([len(ready)]) + ready)
+
+
+def test_a_detector_that_is_not_there_yet_is_told_of_and_taken_when_it_comes(tmp_path: Path) -> None:
+    with pushing() as (_, port):
+        pass
+    with listening(tmp_path, "v2", port) as intake:
+        said = wait_until(lambda: [one for one in intake.of(FaultSeen) if one.kind == "connection"], what="a line")
+        assert f"expected a detector at tcp://{HOST}:{port}, found nobody; next attempt in" in said[0].text
+        takes_a_series(intake, "v2", port)
+
+
+@pytest.mark.parametrize(
+    ("version", "table", "text"),
+    [
+        ("1.8.0", {"api_version": "1.6.0"}, "/detector/api/1.6.0/status/state: expected 200, found 404"),
+        ("banana", {}, "expected a SIMPLON interface of version 1, as 1.8.0, found 'banana'"),
+        ("1.8.0", {"host": "256.1.1.1"}, "expected the name or address of a host, found"),
+    ],
+)
+def test_what_can_never_work_ends_the_intake_with_a_line(
+    tmp_path: Path, version: str, table: dict[str, Any], text: str
+) -> None:
+    """The twins, of the version that is found and with one that is given, are above and in test_source."""
+    with emulated(FRAMES, api_version=version) as server:
+        port = server.emulator.outlet.port("cbor")
+        with listening(tmp_path, "v2", port, **({"rest_port": server.port} | table)) as intake:
+            assert intake.process.wait(30) == 78
+    (line,) = [one for one in intake.log.read_text().splitlines() if "the detector cannot be used" in one]
+    assert text in line
