@@ -1,5 +1,6 @@
 """The daemon's verbs on the command line; what is heavy is imported when a verb runs."""
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -55,9 +56,12 @@ def serve(config: ConfigPath = None) -> None:
 
     with _exit_codes("serve"):
         loaded = load_config(config)
+        gc.disable()
         from livestrain_daemon.daemon import Daemon
         from livestrain_daemon.logs import configure_logs
+        from livestrain_daemon.processes import keep_what_is_loaded
 
+        keep_what_is_loaded()
         configure_logs(loaded.log)
         with _naming(config):
             Daemon(loaded).run()

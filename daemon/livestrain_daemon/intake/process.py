@@ -31,7 +31,7 @@ from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.logs import configure_logs
 from livestrain_daemon.messages import IntakeReady, Released, RoomMade, SetArmed, StopIntake
-from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child
+from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child, keep_what_is_loaded
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import Message
@@ -69,6 +69,7 @@ def main(settings: IntakeSettings) -> int:
         The exit code.
     """
     become_child(settings.parent_pid)
+    keep_what_is_loaded()
     keep_freed_memory()
     configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

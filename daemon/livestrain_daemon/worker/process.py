@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from livestrain_daemon.config import LogConfig
 from livestrain_daemon.logs import configure_logs
 from livestrain_daemon.messages import TO_WORKER, StopWorker, Task, TaskDone, TaskFailed, WorkerReady
-from livestrain_daemon.processes import become_child
+from livestrain_daemon.processes import become_child, keep_what_is_loaded
 from livestrain_daemon.worker.tasks import Outcome, Tasks
 from livestrain_daemon.worker.warm import warm
 from livestrain_wire.codec import decode, encode
@@ -41,6 +41,7 @@ def main(settings: WorkerSettings) -> None:
     become_child(settings.parent_pid)
     configure_logs(settings.log)
     warm()
+    keep_what_is_loaded()
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.IDENTITY, settings.identity.encode())

@@ -32,7 +32,7 @@ def warm(dtypes: tuple[str, ...] = ("uint16",)) -> None:
             pattern += 40.0 * ((rows - 32 - 18 * h) ** 2 + (columns - 32 - 18 * k) ** 2 <= 16)
     bragg_vector_map(np.zeros((1, 1, 2)), np.zeros((1, 1)), (64, 64))
     for dtype in dtypes:
-        frames = np.repeat(pattern[None], 16, axis=0).astype(dtype)
+        frames = np.repeat(pattern[None], 4, axis=0).astype(dtype)
         calibrate(frames, None, None)
         calibrate(frames, np.ones((64, 64), np.bool_), pattern.astype(np.float32))
         hk = np.array([(0, 0), (0, 1), (1, 0), (-1, 0), (0, -1)], dtype=np.int64)
