@@ -19,41 +19,29 @@ import zmq
 from numpy.typing import NDArray
 
 from helpers.waiting import wait_until
-from helpers.wire_messages import Reason, ended_of, plan_of, progress_of, reference_of, snapshot_of, values_of
-from helpers.wire_scan import WireScan, canned_reply, scans_page
+from helpers.wire_messages import Reason, ended_of, plan_of, progress_of, values_of
+from helpers.wire_replies import reply_to
+from helpers.wire_scan import WireScan
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
     REQUESTS,
-    ArmRequest,
-    Done,
     Event,
     Heartbeat,
     MapInfo,
     MapPatch,
     MapWhole,
-    Message,
     PlanChanged,
     Progress,
     Published,
     ReferenceInfo,
-    ReferenceReply,
-    ReferenceRequest,
     RefusalReason,
-    Refused,
-    RemoveRequest,
     Request,
-    RetainRequest,
     Run,
     ScanEnded,
     ScanEntry,
-    ScansRequest,
     ScanStart,
     ScanStarted,
-    SnapshotRequest,
-    StatusReply,
-    StatusRequest,
-    StopRequest,
 )
 
 
@@ -89,7 +77,7 @@ class WireDaemon:
         self.history: list[ScanEntry] = []
         """The scans of its spool, the newest first."""
         self._heartbeat_seconds = heartbeat_seconds
-        self._largest_chunk = largest_chunk
+        self.largest_chunk = largest_chunk
         self._calls: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
         self.maps_endpoint = self.control_endpoint = "tcp://127.0.0.1:*"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -169,7 +157,7 @@ class WireDaemon:
 
     def refer_anew(self, parts: int = 3) -> None:
         """Another reference: every derived map is published again, in parts."""
-        self._call(lambda: self._republish(parts))
+        self._call(lambda: self.republish(parts))
 
     def replan(self) -> None:
         """A new plan revision, nothing acknowledged under it yet."""
@@ -290,7 +278,8 @@ class WireDaemon:
             self._publish("map", info.name, values_of(MapPatch, scan, info, runs), scan.payload(info, runs))
         self._tell_progress()
 
-    def _republish(self, parts: int) -> None:
+    def republish(self, parts: int) -> None:
+        """As `refer_anew`, from the serving thread."""
         scan = self._scan
         scan.reference_revision += 1
         step = -(-scan.known.size // parts)
@@ -329,66 +318,5 @@ class WireDaemon:
         self.payloads.append(parts[2] if len(parts) > 2 else b"")
         if self.deaf:
             return
-        reply, payload = self._reply(request)
+        reply, payload = reply_to(self, request)
         self._router.send_multipart([parts[0], encode(reply), *([] if payload is None else [payload])])
-
-    def _reply(self, request: Request) -> tuple[Message, bytes | None]:
-        if isinstance(request, StatusRequest):
-            return self._status(request), None
-        if isinstance(request, ArmRequest):
-            self.armed = request.armed
-        if isinstance(request, ArmRequest | StopRequest | RetainRequest | RemoveRequest):
-            return Done(id=request.id, epoch=self.epoch), None
-        if isinstance(request, ScansRequest):
-            return scans_page(request, self.history, self.epoch), None
-        return self._reply_about_scan(request)
-
-    def _reply_about_scan(self, request: Request) -> tuple[Message, bytes | None]:
-        if self.scan is None:
-            return Refused(id=request.id, epoch=self.epoch, reason="no_scan", text="no scan yet"), None
-        if isinstance(request, SnapshotRequest):
-            return self._snapshot(request, self.scan)
-        if isinstance(request, ReferenceRequest):
-            return self._reference(request, self.scan), None
-        return canned_reply(request, self.scan, self.epoch)
-
-    def _status(self, request: StatusRequest) -> Message:
-        scan = self.scan
-        if request.scan_id is not None and (scan is None or scan.start.scan_id != request.scan_id):
-            return Refused(id=request.id, epoch=self.epoch, reason="no_scan", text="not in memory")
-        return StatusReply(
-            id=request.id,
-            epoch=self.epoch,
-            version="0",
-            armed=self.armed,
-            spool="/spool",
-            scan=None if scan is None else scan.started,
-            progress=None if scan is None else scan.progress,
-            plan=None if scan is None else scan.plan,
-            ended=None if scan is None else scan.ended,
-            reference=self.reference,
-            topics=dict(self.sequences),
-            last_refusal=self.last_refusal,
-        )
-
-    def _snapshot(self, request: SnapshotRequest, scan: WireScan) -> tuple[Message, bytes | None]:
-        refused: RefusalReason | None = self.refusals.pop(0) if self.refusals else None
-        info = next((info for info in scan.infos if info.name == request.name), None)
-        if request.scan_id != scan.start.scan_id or request.revision not in {None, scan.revision}:
-            refused = "outdated"
-        if refused is not None or info is None:
-            return Refused(id=request.id, epoch=self.epoch, reason=refused or "no_such_map", text="not now"), None
-        count = min(request.count, self._largest_chunk, scan.known.size - request.first)
-        reply = snapshot_of(scan, info, (request.first, count), request.id).model_copy(
-            update={"epoch": self.epoch, "sequence": self.sequences.get(f"{request.scan_id}/map/{info.name}", 0)}
-        )
-        return reply, scan.payload(info, reply.runs)
-
-    def _reference(self, request: ReferenceRequest, scan: WireScan) -> ReferenceReply:
-        previous = scan.reference_revision
-        self._republish(1)
-        info = reference_of(scan, request, previous)
-        self.reference = info
-        return ReferenceReply(
-            id=request.id, epoch=self.epoch, scan_id=scan.start.scan_id, reference=info, previous=previous
-        )
