@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Literal
 
+import structlog
 import zmq
 
 from livestrain_daemon.errors import Unavailable
@@ -28,6 +29,9 @@ HASTY_SECONDS = 1.0
 """So long may the answers take, all together, that the stream waits for [s]."""
 LEAVE_SECONDS = 5.0
 """So long may disarming take in the end [s]."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,9 @@ class Dectris:
             finally:
                 if control:
                     control.stop(LEAVE_SECONDS)
+                    for left in _left(told):
+                        text = left.text if isinstance(left, Trouble) else str(left)
+                        _log.warning("there was trouble at the end", detector=self._endpoint, reason=text)
 
     def _opened(self, context: zmq.Context[zmq.Socket[bytes]]) -> Stream:
         largest = self._settings.largest_bytes
@@ -157,11 +164,13 @@ def _heard(events: list[DetectorEvent], tracker: SeriesTracker, control: Control
 
 
 def _aside(told: "SimpleQueue[Trouble | Unavailable]") -> Iterator[Trouble]:
-    while True:
-        try:
-            one = told.get_nowait()
-        except Empty:
-            return
+    for one in _left(told):
         if isinstance(one, Unavailable):
             raise one
         yield one
+
+
+def _left(told: "SimpleQueue[Trouble | Unavailable]") -> "Iterator[Trouble | Unavailable]":
+    with suppress(Empty):
+        while True:
+            yield told.get_nowait()

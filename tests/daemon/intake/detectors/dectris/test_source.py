@@ -6,6 +6,7 @@ from threading import Event
 import numpy as np
 import pytest
 import zmq
+from structlog.testing import capture_logs
 
 from helpers.dectris import Taken, emulated, noise, rest_of, source_of, take, take_series
 from livestrain_daemon.errors import Unavailable
@@ -225,6 +226,24 @@ def test_an_active_source_that_is_stopped_leaves_the_detector_idle() -> None:
         taken = take(source_of(server, arming=arming), lambda taken: len(taken.frames) == 3)
         assert server.emulator.wait_until_idle(5.0)
     assert taken.numbers(taken.starts[0].series) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_detector_that_cannot_be_disarmed_in_the_end_is_said(answers: bool) -> None:
+    arming = Arming({"nimages": 1000})
+    with emulated(noise(FRAMES, 8, 8), images_per_second=50) as server, capture_logs() as logs:
+
+        def over(taken: Taken) -> bool:
+            if len(taken.frames) < 3:
+                return False
+            if not answers:
+                server.close()
+            return True
+
+        take(source_of(server, arming=arming), over)
+    said = [str(log["reason"]) for log in logs if log["event"] == "there was trouble at the end"]
+    assert bool(said) != answers
+    assert all("refused" in text for text in said)
 
 
 def test_images_that_the_detector_drops_are_counted_and_those_of_before_are_not(
