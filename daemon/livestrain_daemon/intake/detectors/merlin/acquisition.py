@@ -80,7 +80,11 @@ class Acquisitions:
 
     def take(self, message: memoryview, now: float) -> None:
         """Do what a message says; it must last until `events` has been called."""
-        if message[: len(FRAME_HEADER)] == FRAME_HEADER:
+        current = self._open
+        if current and current.goes_on(message, now):
+            if current.complete:
+                self._close(aborted=False)
+        elif message[: len(FRAME_HEADER)] == FRAME_HEADER:
             self._take_frame(message, now)
         elif message[: len(ACQUISITION_HEADER)] == ACQUISITION_HEADER:
             self._take_header(message, now)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, Trouble
 from livestrain_daemon.intake.detectors.merlin.batch import Batch
+from livestrain_daemon.intake.detectors.merlin.following import Alike, alike
 from livestrain_daemon.intake.detectors.merlin.numbers import Reached
 from livestrain_recordings.merlin.pixels import PixelFormat
 
@@ -45,6 +46,8 @@ class Acquisition:
         self._tell = tell
         self._counted = Counted(frames)
         self._batch = Batch()
+        self._like: Alike | None = None
+        """What the last frame that was looked at has in common with the next ones."""
         self._doubted: tuple[bytes, PixelFormat] | None = None
         """The frame whose number is far from those before it."""
 
@@ -57,6 +60,27 @@ class Acquisition:
     def last_seen(self) -> bool:
         """The last frame has come."""
         return self._counted.last_seen
+
+    def goes_on(self, message: memoryview, now: float) -> bool:
+        """
+        Take the frame that follows the last and is like it in all else, as most do; false for any other message.
+
+        Parameters
+        ----------
+        message
+            Its bytes must last until `flush`.
+        now
+            When it came [s].
+        """
+        index = self._reached.latest
+        if self._doubted or self._like is None or (self._frames is not None and index >= self._frames):
+            return False
+        if not self._like.is_frame(index + 1, message):
+            return False
+        self.heard = now
+        self._reached.latest = index + 1
+        self._store(index, self._format, message)
+        return True
 
     def take(self, number: int, layout: PixelFormat, message: memoryview, now: float) -> None:
         """Take a frame; its bytes must last until `flush`."""
@@ -79,6 +103,7 @@ class Acquisition:
         else:
             return
         self._store(index, layout, message)
+        self._like = alike(message) if layout is self._format else None
 
     def trouble(self, kind: str, text: str, frames: int = 0) -> None:
         """Tell of something that is no frame."""

@@ -115,6 +115,13 @@ class Splitter:
         """
         if self._lost and not self._found():
             return None
+        first = self._start + PREFIX_BYTES
+        after = first + self._size
+        has = self._buffer.startswith
+        # most messages are as long as the one before, and the next one is behind them
+        if has(self._prefix, self._start, self._end) and has(MAGIC, after, self._end):
+            self._start = after
+            return memoryview(self._buffer)[first:after]
         if self._end - self._start < PREFIX_BYTES:
             return self._resumed("expected a message") if self._is_foreign(self._start) else None
         try:
@@ -122,7 +129,6 @@ class Splitter:
         except ValueError as error:
             return self._resumed(str(error))
         self._needed = PREFIX_BYTES + size + _LONGEST_START
-        first = self._start + PREFIX_BYTES
         if first + size > self._end:
             begun = quiet and self._search(first) is not None
             return self._cut_short(size) if begun else None
