@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.dectris.channels import Channels
+from livestrain_daemon.intake.detectors.dectris.current import CurrentSeries
 from livestrain_daemon.intake.detectors.dectris.pixels import unpack
 from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Images, Mask, Told
 from livestrain_daemon.intake.detectors.events import (
@@ -27,46 +28,6 @@ EARLY_SERIES = 4
 """So many series may wait for their headers."""
 REMEMBERED = 64
 """Series that have ended, so that what comes late of them is known as such."""
-STEPS = 8
-"""So many equal steps of more than one between the numbers of images are no accident."""
-
-
-@dataclass
-class _Open:
-    """The series in progress."""
-
-    header: Header
-    headless: bool = False
-    """Images began it, and what they do not tell is not known."""
-    channels: Channels | None = None
-    """Known once the series has been told."""
-    refused: str = ""
-    """Why it is no scan and its frames are counted only."""
-    shape: tuple[int, int] = (0, 0)
-    counted: Counted = field(default_factory=lambda: Counted(None))
-    """Its images."""
-    last: int | None = None
-    step: int = 0
-    equal_steps: int = 0
-    told_step: bool = False
-
-    def went_on(self, images: int) -> None:
-        """So many images have followed the last, one after the other."""
-        if self.last is not None:
-            for index in range(self.last + 1, self.last + images + 1):
-                self.counted.add(index)
-            self.last += images
-            self.equal_steps = images + (self.equal_steps if self.step == 1 else 0)
-            self.step = 1
-
-    @property
-    def unheard(self) -> bool:
-        """No image has come."""
-        return self.counted.latest == 0
-
-    def has(self, first: int, images: int = 1) -> bool:
-        """So many images from a number on are no more than there will be."""
-        return self.header.frames is None or first + images <= self.header.frames
 
 
 @dataclass
@@ -107,7 +68,7 @@ class SeriesTracker:
         self._largest = largest
         self._ask_frames = ask_frames
         self._ask_mask = ask_mask
-        self._open: _Open | None = None
+        self._open: CurrentSeries | None = None
         self._early: dict[str, _Early] = {}
         self._came = 0
         """Images so far, of any series."""
@@ -222,10 +183,11 @@ class SeriesTracker:
         return [*events, *self._close(aborted=cut_short)]
 
     def _begin(self, header: Header, headless: bool = False) -> list[DetectorEvent]:
-        events = self._close(aborted=True) if self._open else []
+        # its end has been lost, or has never come
+        events = self._close(aborted=not self._open.counted.last_seen) if self._open else []
         self._ended.pop(header.series, None)
         self._finished = None
-        self._open = _Open(header, headless)
+        self._open = CurrentSeries(header, headless)
         if header.frame_shape and header.dtype:
             events += self._start(self._open, header)
         return events
@@ -239,7 +201,7 @@ class SeriesTracker:
             events += self._take_image(image, now)
         return events
 
-    def _start(self, opened: _Open, header: Header) -> list[DetectorEvent]:
+    def _start(self, opened: CurrentSeries, header: Header) -> list[DetectorEvent]:
         """Tell of a series whose header is complete."""
         if not header.frame_shape or not header.dtype:
             return []
@@ -276,41 +238,16 @@ class SeriesTracker:
         mask = self._ask_mask()
         return {} if mask is None or mask.shape != header.frame_shape else dict.fromkeys(header.channels, mask)
 
-    def _frame(self, opened: _Open, image: Image) -> list[DetectorEvent]:
+    def _frame(self, opened: CurrentSeries, image: Image) -> list[DetectorEvent]:
         events: list[DetectorEvent] = []
         try:
             if opened.channels is None:
                 events += self._start(opened, _as_first(opened.header, image, self._largest))
-            if not opened.has(image.first):
-                return [*events, _beyond(opened, image)]
-            if opened.refused:
-                opened.counted.add(image.first)
-                return [*events, Trouble("unknown_scan", opened.refused, 1, image.series)]
-            frame, clipped = self._packed_frame(opened, image)
+            return [*events, *opened.frame(image, self._largest)]
         except BadMessage as error:
             return [*events, Trouble("bad_message", f"series {image.series}, image {image.first}: {error}", 1)]
         except PayloadError as error:
             return [*events, Trouble(error.kind, f"series {image.series}, image {image.first}: {error}", 1)]
-        opened.counted.add(image.first)
-        return [*events, frame, *_clipped(image, clipped), *_steps(opened, image.first)]
-
-    def _packed_frame(self, opened: _Open, image: Image) -> tuple[SeriesFrames, int]:
-        """The frame, and how many of its pixels have the largest value instead of their counts."""
-        channels = opened.channels
-        if channels is None:
-            raise BadMessage("expected an image that tells its shape, found none")
-        pixels = channels.frame(image.channels, opened.shape, self._largest)
-        frame = SeriesFrames(
-            image.series,
-            image.first,
-            1,
-            opened.shape,
-            channels.frame_dtype,
-            pixels.encoding,
-            pixels.payload,
-            image.size,
-        )
-        return frame, pixels.clipped
 
     def _close(self, aborted: bool) -> list[DetectorEvent]:
         opened, self._open = self._open, None
@@ -353,33 +290,3 @@ def _as_first(header: Header, image: Image, largest: int) -> Header:
     first = next(iter(image.channels.values()))
     channels = header.channels or tuple(image.channels)
     return replace(header, frame_shape=first.shape, dtype=first.dtype, channels=channels)
-
-
-def _beyond(opened: _Open, image: Image) -> Trouble:
-    text = f"series {image.series}: expected images 0 to {(opened.header.frames or 0) - 1}, found {image.first}"
-    return Trouble("wrong_index", text, 1)
-
-
-def _clipped(image: Image, pixels: int) -> list[DetectorEvent]:
-    if not pixels:
-        return []
-    text = (
-        f"series {image.series}, image {image.first}: expected sums of its channels below {2**32 - 1}, found {pixels} "
-        "pixels above, which are stored as saturated"
-    )
-    return [Trouble("clipped", text, 1, image.series)]
-
-
-def _steps(opened: _Open, first: int) -> list[DetectorEvent]:
-    """Images that come in equal steps: somebody else takes the rest."""
-    step = 0 if opened.last is None else first - opened.last
-    opened.equal_steps = opened.equal_steps + 1 if step == opened.step else 1
-    opened.last, opened.step = first, step
-    if step < 2 or opened.equal_steps < STEPS or opened.told_step:
-        return []
-    opened.told_step = True
-    text = (
-        f"series {opened.header.series}: expected every image, found every {step}th only: the detector deals its images"
-        " out to all that are connected, and another program is; end it"
-    )
-    return [Trouble("lost", text)]

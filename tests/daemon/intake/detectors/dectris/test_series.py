@@ -145,6 +145,12 @@ def test_a_new_start_ends_the_series_before_and_its_late_images_are_strays() -> 
     assert short(events) == ["start 1-x", 0, "aborted 1-x", "start 2-x", ("unknown_scan", 1), 0, 1]
 
 
+@pytest.mark.parametrize(("images", "word"), [(3, "end"), (2, "aborted")])
+def test_a_series_whose_end_is_lost_is_aborted_only_if_its_last_image_has_not_come(images: int, word: str) -> None:
+    events = told(tracker(), header(frames=3), *map(image, range(images)), header(2))
+    assert short(events)[-2:] == [f"{word} 1-x", "start 2-x"]
+
+
 def test_images_wait_for_a_late_header() -> None:
     follower = tracker()
     assert told(follower, image(0), image(1)) == []
