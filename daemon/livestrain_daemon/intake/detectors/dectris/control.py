@@ -1,19 +1,16 @@
 """What runs beside the stream: commands to the detector, and questions after what it could not send."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from types import MappingProxyType
-from typing import TypeAlias
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.counts import dectris_counts
-from livestrain_daemon.intake.detectors.dectris.drops import Drops
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError, Value
 from livestrain_daemon.intake.detectors.dectris.told import Mask
-from livestrain_daemon.intake.detectors.dectris.unarmed import Unarmed
-from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesFrames, SeriesStart, Trouble
+from livestrain_daemon.intake.detectors.dectris.watch import Tell, Watch
+from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.permission import Permission
 
 POLL_SECONDS = 1.0
@@ -24,13 +21,9 @@ IDLE_POLLS = 3
 """A detector that says so often that it is idle has ended its series, whether its end came or not."""
 STILL_POLLS = 3
 """So often may no image have come behind a trigger that failed."""
-SAMPLES = 3
-"""So often is the count read, if the state changes meanwhile."""
 ARMING_SECONDS = 30.0
 """So long is waited in the end for a detector that is being armed [s]."""
 SELF_TRIGGERED = ("ints", "inte")
-
-Tell: TypeAlias = Callable[[Trouble | Unavailable], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +71,11 @@ class Control:
         self._stop = Event()
         self._news = Event()
         self._finished: int | None = None
-        self._series = 0
-        """Series heard of so far."""
-        self._frames = 0
-        """Images heard of so far."""
-        self._announced: int | None = None
-        """Images that the series heard of last shall have."""
-        self._came = 0
-        """Of them, those that have come."""
-        self._drops = Drops(tell)
-        self._unarmed = Unarmed(rest.url)
+        self._watch = Watch(rest, tell)
         self._ours = Event()
         """The detector has been armed here and not been disarmed."""
         self.mask: Mask | None = None
         """Pixels that the detector marks, (rows, columns); None if it is not known."""
-        self._reachable = True
-        self._counts = True
-        """The interface says how many images were dropped."""
         self._pause = FIRST_PAUSE_SECONDS
         self._thread = Thread(target=self._run, name="dectris-control", daemon=True)
 
@@ -124,15 +105,7 @@ class Control:
 
     def hear(self, event: DetectorEvent, number: int | None) -> None:
         """Something that came in the stream, while the series of a number is in progress."""
-        match event:
-            case SeriesStart():
-                missing = None if self._announced is None else max(self._announced - self._came, 0)
-                self._series += 1
-                self._announced, self._came = event.frames, 0
-                self._drops.heard(event.series, number, missing)
-            case SeriesFrames():
-                self._frames += event.count
-                self._came += event.count
+        self._watch.hear(event, number)
 
     def finished(self, number: int) -> None:
         """All images of a series have come, or its end."""
@@ -179,11 +152,10 @@ class Control:
             if self._arming is not None and self._wanted(self._arming):
                 self._arm(self._arming)
                 continue
-            state = self._ask()
-            if state is not None and self._arming is None:
-                trouble = self._unarmed.seen(state, self._series, time.monotonic())
-                if trouble:
-                    self._tell(trouble)
+            if self._arming is None:
+                self._watch.wait_for_others()
+            else:
+                self._watch.ask()
             self._stop.wait(POLL_SECONDS)
 
     def _wanted(self, arming: Arming) -> bool:
@@ -208,7 +180,7 @@ class Control:
         self._ours.set()
         try:
             series = _Series(self._rest.arm())
-            self._drops.armed(series.number)
+            self._watch.armed(series.number)
             self._acquire(series, triggers)
             ended = True
             self._pause = FIRST_PAUSE_SECONDS
@@ -246,18 +218,18 @@ class Control:
             # what came between the two lines is seen here
             if self._is_over(series) or self._news.wait(POLL_SECONDS):
                 continue
-            frames, series.frames = series.frames, self._frames
+            frames, series.frames = series.frames, self._watch.frames
             # an answer may be lost while the images come
             still = still + 1 if series.failure and frames == series.frames else 0
             if series.failure and still >= STILL_POLLS:
                 text = f"{self._rest.url}: expected images behind a trigger, found none and no answer; beginning again"
                 raise RestError(text, series.failure.final)
-            state = self._ask()
+            state = self._watch.ask()
             if state is not None:
                 idle = idle + 1 if state == "idle" else 0
         if not self._stop.is_set():
             # the counter is gone when the next series begins
-            self._ask()
+            self._watch.ask()
 
     def _is_over(self, series: "_Series") -> bool:
         return self._stop.is_set() or self._finished == series.number
@@ -287,40 +259,6 @@ class Control:
             self._tell(Trouble("connection", str(error)))
             return False
         return True
-
-    def _ask(self) -> str | None:
-        """The state, if there is an answer; what has been dropped is told."""
-        try:
-            state = self._asked()
-        except RestError as error:
-            if self._reachable:
-                self._tell(Trouble("connection", str(error)))
-            self._reachable = False
-            return None
-        self._reachable = True
-        return state
-
-    def _asked(self) -> str:
-        state = self._rest.state()
-        for _ in range(SAMPLES):
-            mark = self._drops.mark
-            dropped = self._dropped()
-            before, state = state, self._rest.state()
-            # a count that was read while a series began may be of either
-            if dropped is None or (before == state and self._drops.seen(mark, state, dropped)):
-                break
-        return state
-
-    def _dropped(self) -> int | None:
-        try:
-            return self._rest.dropped()
-        except RestError as error:
-            if not error.final:
-                raise
-            if self._counts:
-                self._tell(Trouble("connection", str(error)))
-            self._counts = False
-            return None
 
 
 @dataclass
