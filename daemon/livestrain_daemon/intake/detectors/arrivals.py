@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import isqrt, prod
+from math import prod
 from threading import Event
 
 import numpy as np
 
-from livestrain_daemon.intake.detectors.division import Division, Part, Place, division_of
+from livestrain_daemon.intake.detectors.division import Part, Place, division_of
 from livestrain_daemon.intake.detectors.events import (
     Connection,
     Detector,
@@ -18,7 +17,9 @@ from livestrain_daemon.intake.detectors.events import (
     SeriesStart,
     Trouble,
 )
+from livestrain_daemon.intake.detectors.geometry import scan_shape, wrong_count
 from livestrain_daemon.intake.detectors.positions import read_positions
+from livestrain_daemon.intake.detectors.series import Series
 from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.intake.interrupted import Interrupted
 from livestrain_daemon.intake.receiver import OVERHEAD_BYTES, Arrival, ArrivalQueue
@@ -27,54 +28,6 @@ from livestrain_wire.messages import Frames, ScanEnd, ScanStart
 
 LONGEST_ID = 58
 """Characters of a scan's id, so that a number fits behind one that is used again."""
-
-
-@dataclass
-class _Series:
-    """The series in progress."""
-
-    start: SeriesStart
-    shape: tuple[int, int]
-    division: Division
-    scan: int | None = None
-    """The scan in progress, from 0; None before the first frame of one."""
-    scan_id: str = ""
-    """Its id."""
-    first: int = 0
-    """Number of its first frame."""
-    before: int = -1
-    """The scan before it; -1 if there was none."""
-    doubted: int | None = None
-    """The scan of the last message, by its number, where more than one before it would have been lost, or it has gone
-    back."""
-    over: bool = False
-    """The scan of an endless series has been ended."""
-
-    @property
-    def outlasts_its_scan(self) -> bool:
-        """Nobody knows when it ends, or that is far away."""
-        frames = self.start.frames
-        return frames is None or frames >= 2 * self.division.expected
-
-    def begins(self, scan: int, doubted: int | None) -> bool:
-        """
-        Whether a frame of another scan begins it.
-
-        Parameters
-        ----------
-        scan
-            By the number of the frame.
-        doubted
-            The scan of the message before, if it was doubted.
-        """
-        expected = 0 if self.scan is None else self.scan + 1
-        if scan == expected:
-            return True
-        is_confirmed = doubted is not None and scan in {doubted, doubted + 1}
-        if self.scan is None or scan > expected:
-            return is_confirmed
-        # frames may come late of a scan that the next has followed; where some were left out, wrong numbers did that
-        return is_confirmed and self.before <= scan and self.before + 1 < self.scan
 
 
 class Scans:
@@ -101,7 +54,7 @@ class Scans:
         self._geometry = geometry
         self._interrupted = interrupted
         self._positions = read_positions(geometry)
-        self._series: _Series | None = None
+        self._series: Series | None = None
         self._ignored: str | None = None
         """A series whose scan shape nobody knows: its frames are counted only."""
 
@@ -134,7 +87,7 @@ class Scans:
         return series.scan_id if series and series.start.series == trouble.series else ""
 
     def _begun(self, start: SeriesStart) -> Iterator[Arrival]:
-        shape = self._shape(start)
+        shape = scan_shape(self._geometry, start)
         self._interrupted = None
         before = self._series
         if before and before.scan is not None and not before.over and before.start.series != start.series:
@@ -147,15 +100,15 @@ class Scans:
             yield _trouble("no_scan_shape", text)
             return
         listed = None if self._positions is None else len(self._positions)
-        series = self._series = _Series(start, shape, division_of(self._geometry, shape, listed))
+        series = self._series = Series(start, shape, division_of(self._geometry, shape, listed))
         # which scan of many is the first to come, its first frame tells
         if not self._geometry.repeat:
             yield from self._scan(series, 0)
-        text = self._wrong_count(series)
+        text = wrong_count(self._geometry, start, shape, series.division)
         if text:
             yield _trouble("wrong_count", f"series {start.series}: {text}")
 
-    def _scan(self, series: _Series, scan: int) -> Iterator[Arrival]:
+    def _scan(self, series: Series, scan: int) -> Iterator[Arrival]:
         """The start of a scan, and the end of the one before."""
         if series.scan is not None:
             yield self._end(series)
@@ -182,7 +135,7 @@ class Scans:
         size = OVERHEAD_BYTES + (len(payload) if payload else 0)
         yield Arrival(message, payload, size, unusable=start.unusable, beginning=start.beginning)
 
-    def _end(self, series: _Series, aborted: bool = False) -> Arrival:
+    def _end(self, series: Series, aborted: bool = False) -> Arrival:
         end = ScanEnd(scan_id=series.scan_id, reason="aborted" if aborted else "complete")
         return Arrival(end, size=OVERHEAD_BYTES)
 
@@ -196,47 +149,6 @@ class Scans:
         self._series = None
         if series.scan is not None and not series.over:
             yield self._end(series, end.aborted)
-
-    def _wrong_count(self, series: _Series) -> str:
-        """What is wrong with the number of frames that is announced."""
-        geometry, division, (rows, columns) = self._geometry, series.division, series.shape
-        announced = series.start.frames
-        if announced is None:
-            return ""
-        guessed = not (geometry.shape or series.start.scan_shape)
-        if guessed and rows != columns:
-            return (
-                f"expected frames for a square scan, found {announced}: taken for {rows} x {columns} positions; "
-                "intake.scan.shape says it better"
-            )
-        if division.fits(announced, spare=geometry.flyback_frames):
-            return ""
-        before = f"{division.skip} at the start" if division.skip else ""
-        flyback = f"{geometry.flyback_frames} flyback frames a row" if geometry.flyback_frames else ""
-        after = f"{division.after} flyback frames a scan" if division.after else ""
-        extra = " and ".join(part for part in (flyback, after, before) if part)
-        skipped = f"{division.skip} and " if division.skip else ""
-        many = f"{skipped}whole scans of {division.period}" if division.repeat else str(division.expected)
-        return (
-            f"expected {many} frames for {rows} x {columns} positions{' with ' if extra else ''}{extra}, "
-            f"found {announced} announced"
-        )
-
-    def _shape(self, start: SeriesStart) -> tuple[int, int] | None:
-        geometry = self._geometry
-        if geometry.shape or start.scan_shape:
-            return geometry.shape or start.scan_shape
-        before = self._interrupted
-        if before and before.lasts and start.beginning == "nameless":
-            return before.start.scan_shape
-        flyback = geometry.flyback_frames
-        frames = (start.frames or 0) - geometry.skip_frames - geometry.flyback_frames_per_scan
-        # how many scans there are, nobody knows
-        if frames < 1 or geometry.repeat:
-            return None
-        # side (side + flyback) = frames; what does not come out even gets rows enough for all, and is said
-        side = max((isqrt(flyback * flyback + 4 * frames) - flyback) // 2, 1)
-        return -(-frames // (side + flyback)), side
 
     def _frames(self, frames: SeriesFrames) -> Iterator[Arrival]:
         series = self._series
@@ -262,7 +174,7 @@ class Scans:
             else:
                 yield from self._beyond(series, frames, part)
 
-    def _into_scan(self, series: _Series, frames: SeriesFrames, part: Part, doubted: int | None) -> Iterator[Arrival]:
+    def _into_scan(self, series: Series, frames: SeriesFrames, part: Part, doubted: int | None) -> Iterator[Arrival]:
         scan_id = series.scan_id
         if part.scan != series.scan:
             if series.begins(part.scan, doubted):
@@ -276,7 +188,7 @@ class Scans:
                 scan_id = self._id(frames.series, part.scan)
         yield self._message(frames, part, scan_id)
 
-    def _doubt(self, series: _Series, frames: SeriesFrames, part: Part) -> Arrival:
+    def _doubt(self, series: Series, frames: SeriesFrames, part: Part) -> Arrival:
         expected = "its first scan" if series.scan is None else f"its scan {series.scan + 1} or the next"
         text = (
             f"series {frames.series}: expected frames of {expected}, found frame {frames.first + part.begin} of scan "
@@ -284,7 +196,7 @@ class Scans:
         )
         return _trouble("wrong_index", text, part.frames, frames.size)
 
-    def _beyond(self, series: _Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
+    def _beyond(self, series: Series, frames: SeriesFrames, part: Part) -> Iterator[Arrival]:
         rows, columns = series.shape
         text = (
             f"series {frames.series}: expected {series.division.expected} frames for {rows} x {columns} positions, "
