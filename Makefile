@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 COMPILE := @$(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
 
+KERNELS := $(VENV)/.uint16 $(VENV)/.uint8
+
 # the tests start processes by the hundred; without bytecode each would compile every source again
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -13,7 +15,10 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/livestrain demo
 
-test: lint types imports tests
+# what is new is compiled beside the checks of the source; one processor each
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(VENV)/.uint16 types lint imports $(VENV)/.uint8
+	@$(MAKE) --no-print-directory tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -25,10 +30,12 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-tests: $(VENV)/.dev
+# the threads of a linear algebra library would only wait for the other process's
+tests: export OPENBLAS_NUM_THREADS := 1
+tests: $(KERNELS)
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-install: $(VENV)/.dev
+install: $(KERNELS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,9 +49,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing ..."
-	$(PIP) -e '.[dev]'
-	@echo "compiling the kernels ..."
-	$(COMPILE) uint8 uint16
+	$(PIP) --no-compile -e '.[dev]'
+	@touch $@
+
+$(KERNELS): $(VENV)/.dev
+	@echo "compiling the kernels for frames of $(@:$(VENV)/.%=%) ..."
+	$(COMPILE) $(@:$(VENV)/.%=%)
 	@touch $@
 
 clean:
