@@ -7,9 +7,9 @@ from docs.pages import read, rows, section
 PATTERNS = (
     r'faults\.add\(\s*"(\w+)"',
     r'PayloadError\(\s*"(\w+)"',
-    r'_remember\([^,]+, "(\w+)"\)',
+    r'strays\.remember\([^,]+, "(\w+)"\)',
     r'FaultSeen\([^)]*kind="(\w+)"',
-    r'_others\.get\([^,]+, "(\w+)"\)',
+    r'_fates\.get\([^,]+, "(\w+)"\)',
     r'[tT]rouble\(\s*"(\w+)"',
 )
 

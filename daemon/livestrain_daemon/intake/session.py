@@ -1,7 +1,6 @@
 """The state machine of the scan in progress: what opens it, what closes it, and whose frames are whose."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from livestrain_daemon.intake.folders import ScanFolders, Table
 from livestrain_daemon.intake.openscan import OpenScan
 from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.receiver import Arrival
+from livestrain_daemon.intake.strays import Strays
 from livestrain_daemon.intake.unpacking import Payload
 from livestrain_daemon.messages import (
     CloseScan,
@@ -32,8 +32,6 @@ from livestrain_wire.messages import Frames, Message, ScanEnd, ScanStart
 
 COMPLETE_SECONDS = 2.0
 """A scan with all its frames, and no more of them for so long, has ended, whether anybody says so or not [s]."""
-REMEMBERED = 64
-"""Scan ids that are remembered as ended or refused."""
 
 _log = structlog.get_logger(__name__)
 
@@ -69,7 +67,7 @@ class Session:
         self._retire = retire
         self._silence_seconds = silence_seconds
         self._armed = armed
-        self._others: OrderedDict[str, str] = OrderedDict()
+        self._strays = Strays()
         self._interrupted = folders.unfinished()
         self._unusable: Block | None = None
         """What the detector said of its pixels at the latest start of a scan."""
@@ -137,7 +135,7 @@ class Session:
         self.tell_stored()
         self.scan = None
         for sender_id in scan.sender_ids:
-            self._remember(sender_id, "late")
+            self._strays.remember(sender_id, "late")
         self.idle_faults.tell_again()
         missing = scan.missing_count
         closed = {
@@ -227,7 +225,7 @@ class Session:
         if scan:
             scan.compare(message.frames_sent)
             self.close(message.reason)
-        elif message.scan_id not in self._others:
+        elif message.scan_id not in self._strays:
             in_progress = f"of scan {self.scan.start.scan_id}" if self.scan else "of no scan"
             text = f"expected the end {in_progress}, found that of scan {message.scan_id}, which has not been started"
             # no frame is lost with it
@@ -258,20 +256,13 @@ class Session:
             self._resume(interrupted[1], asked=False)
 
     def _count_stray(self, sender_id: str, frames: int) -> None:
-        kind = self._others.get(sender_id, "unknown_scan")
-        in_progress = f"scan {self.scan.start.scan_id}" if self.scan else "no scan"
-        text = {
-            "late": f"expected nothing more of scan {sender_id}, which has ended, found frames",
-            "refused": f"scan {sender_id} was refused; its frames are thrown away",
-            "not_armed": f"scan {sender_id} is ignored, because the daemon is not armed",
-            "unknown_scan": f"expected frames of {in_progress}, found scan {sender_id}, which has not been started",
-        }[kind]
+        kind, text = self._strays.fault(sender_id, self.scan.start.scan_id if self.scan else None)
         self.faults.add(kind, text, frames)
 
     def _open(self, start: ScanStart, table: Table | None, unusable: Block | None) -> None:
         """Open a new scan, and close the one in progress if that succeeds."""
         if not self._armed:
-            self._remember(start.scan_id, "not_armed")
+            self._strays.remember(start.scan_id, "not_armed")
             self.faults.add("not_armed", f"scan {start.scan_id} is ignored, because the daemon is not armed", 0)
             return
         try:
@@ -292,7 +283,7 @@ class Session:
             return
         if scan.complete and not asked:
             # it had been closed; main waits for its results only
-            self._remember(scan.start.scan_id, "late")
+            self._strays.remember(scan.start.scan_id, "late")
             self._retire(scan)
             return
         self._adopt(scan, resumed=True)
@@ -300,7 +291,7 @@ class Session:
             self.close("complete")
 
     def _adopt(self, scan: OpenScan, resumed: bool) -> None:
-        self._others.pop(scan.start.scan_id, None)
+        self._strays.forget(scan.start.scan_id)
         self._interrupted = None
         self.scan = scan
         self._tell_opened(scan, resumed)
@@ -318,15 +309,9 @@ class Session:
         _log.debug("scan opened", scan_id=scan.scan_id, folder=str(scan.folder), resumed=resumed)
 
     def _refuse(self, sender_id: str, text: str, resuming: bool = False) -> None:
-        self._remember(sender_id, "refused")
+        self._strays.remember(sender_id, "refused")
         self._tell(ScanRefused(scan_id=sender_id, text=text, resuming=resuming))
         _log.debug("scan refused", scan_id=sender_id, reason=text)
-
-    def _remember(self, sender_id: str, kind: str) -> None:
-        self._others.pop(sender_id, None)
-        self._others[sender_id] = kind
-        while len(self._others) > REMEMBERED:
-            self._others.popitem(last=False)
 
     def _teller(self, scan_id: str) -> Callable[[str, str], None]:
         def tell(kind: str, text: str) -> None:
