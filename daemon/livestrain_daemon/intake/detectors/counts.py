@@ -9,6 +9,20 @@ EACH_BY_A_TRIGGER = ("exte", "inte")
 """Trigger modes of a DECTRIS detector in which each image has a trigger."""
 
 
+def dectris_frames(images: int, triggers: int, mode: object) -> int:
+    """
+    Of a series.
+
+    Parameters
+    ----------
+    images, triggers
+        As configured, nimages and ntrigger.
+    mode
+        The trigger mode.
+    """
+    return triggers if mode in EACH_BY_A_TRIGGER else images * triggers
+
+
 def dectris_counts(frames: int, mode: Value, given: Mapping[str, Value]) -> dict[str, Value]:
     """
     What of nimages and ntrigger nobody has given.

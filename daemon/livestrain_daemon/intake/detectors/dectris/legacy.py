@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from livestrain_daemon.intake.detectors.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing
 from livestrain_daemon.intake.detectors.dectris.told import (
     BadMessage,
@@ -169,7 +170,7 @@ def _frames(config: Mapping[str, object]) -> int | None:
         return None
     of_image = whole_number(1 if images is None else images, "nimages", 1 << 31)
     of_trigger = whole_number(1 if triggers is None else triggers, "ntrigger", 1 << 31)
-    return of_trigger if config.get("trigger_mode") in ("exte", "inte") else of_image * of_trigger
+    return dectris_frames(of_image, of_trigger, config.get("trigger_mode"))
 
 
 def _masks(parts: Sequence[memoryview]) -> dict[str, Mask]:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from livestrain_daemon.errors import DaemonError
-from livestrain_daemon.intake.detectors.counts import EACH_BY_A_TRIGGER
+from livestrain_daemon.intake.detectors.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
 from livestrain_daemon.intake.detectors.http import Request, exchange
 
@@ -150,7 +150,7 @@ class Rest:
         images, triggers, mode = values
         if not isinstance(images, int) or not isinstance(triggers, int):
             raise RestError(f"{self.url}: expected whole numbers of images and triggers, found {images}, {triggers}")
-        return triggers if mode in EACH_BY_A_TRIGGER else images * triggers
+        return dectris_frames(images, triggers, mode)
 
     def pixel_mask(self) -> Mask | None:
         """Pixels that the detector marks, (rows, columns); None where it has no such value."""
