@@ -1,18 +1,21 @@
-"""Campaigns of faults: mixtures by chance, each followed by a scan without any, into a real intake process."""
+"""Campaigns of faults: scans in which something goes wrong, each followed by one without, into a real intake."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.cases import RUNS_ALONE, Case, Fault, alone, mixture
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
-from livestrain_daemon.messages import ScanClosed
+from livestrain_daemon.messages import ScanClosed, Stored
 from livestrain_daemon.scanfolder.layout import open_frames
 from livestrain_daemon.scanfolder.reader import FrameReader
-from livestrain_simulator.emulators.faults import EXCLUSIVE, Among, FaultPlan, Faults, Kind, no_faults
+from livestrain_simulator.emulators.faults import EXCLUSIVE, FaultPlan, Kind, no_faults
 from livestrain_simulator.emulators.record import ScanRecord
 
 MIXTURES = int(os.environ.get("LIVESTRAIN_CAMPAIGN", "200"))
@@ -36,78 +39,108 @@ def pixels(scan: int, frames: int) -> Pixels:
     return counts.reshape(frames, SIDE, SIDE).astype(np.uint16)
 
 
-def mixture(seed: int, frames: int, possible: Iterable[str], whole_scans: tuple[Kind, ...] = EXCLUSIVE) -> Faults:
-    """Faults by chance, of those that a detector can make."""
-    random = np.random.default_rng((seed, 77))
-    kinds: list[Kind] = [*EXCLUSIVE, "second_series", "stall"]
-    rates = {kind: float(random.uniform(0.0, 0.19)) * bool(random.random() < 0.5) for kind in kinds}
-    rates["stall"] *= 0.1
-    if random.random() < 0.1:
-        # whole scans may be lost, too
-        rates |= dict.fromkeys(EXCLUSIVE, 0.0) | {whole_scans[random.integers(len(whole_scans))]: 1.0}
-    end = random.random()
-    ends: dict[str, int] = {}
-    if end < 0.15:
-        ends["abort_at"] = int(random.integers(frames))
-    elif end < 0.35:
-        ends["rearm"] = int(random.integers(frames))
-    elif end < 0.5:
-        ends["short_by"] = int(random.integers(1, 6))
-    if random.random() < 0.2:
-        ends["late_header"] = int(random.integers(1, 8))
-    if random.random() < 0.03:
-        ends["late_header"] = frames
-    allowed = set(possible)
-    among = {kind: Among(rate) for kind, rate in rates.items() if kind in allowed and rate}
-    return Faults(among, seed=seed, **{name: value for name, value in ends.items() if name in allowed})
+def second_copy(frame: NDArray[Any]) -> NDArray[Any]:
+    """What comes when a frame is sent again: it tells the same scan and number, and all else is different."""
+    changed = MOST - frame
+    changed[..., 0, :2] = frame[..., 0, :2]
+    return changed
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How frames run over the positions of a scan."""
+
+    order: Literal["raster", "serpentine"] = "raster"
+    flyback_frames: int = 0
+
+    def frames(self, shape: tuple[int, int]) -> int:
+        """Of a scan."""
+        return shape[0] * (shape[1] + self.flyback_frames)
+
+    def positions(self, shape: tuple[int, int]) -> dict[int, int]:
+        """Of each frame that has one."""
+        found = {}
+        for row in range(shape[0]):
+            for column in range(shape[1]):
+                number = row * (shape[1] + self.flyback_frames) + column
+                is_backwards = self.order == "serpentine" and row % 2
+                found[number] = row * shape[1] + (shape[1] - 1 - column if is_backwards else column)
+        return found
 
 
 @dataclass
 class Campaign:
     """
-    Scans in pairs: one with a mixture of faults, and its twin without.
+    Scans in pairs: one with faults, and its twin without.
 
     An emulator asks for its plan of each scan when that begins, and then for its frames.
     """
 
-    possible: tuple[str, ...]
+    possible: tuple[Fault, ...]
     """Faults that the detector can make."""
     fixed: tuple[int, int] | None = None
     """The shape of all scans, where the detector does not tell it."""
+    geometries: tuple[Geometry, ...] = (Geometry(),)
+    """Of the pairs, by turns."""
     headless: bool = True
     """Frames of a scan whose start never came can be taken, too."""
     shapes: list[tuple[int, int]] = field(default_factory=list)
     """Of each scan (rows, columns)."""
-    faults: list[Faults] = field(default_factory=list)
-    """Of each scan."""
+    cases: list[Case] = field(default_factory=list)
+    """What goes wrong in each scan."""
     places: Callable[[int], Mapping[int, int]] | None = None
-    """Which frame belongs to a position of a scan, where frames have no numbers; None: that of its number."""
+    """Which frame comes at which place of a scan, where frames have no numbers; None: that of its number."""
     whole_scans: tuple[Kind, ...] = EXCLUSIVE
     """What may happen to every frame of a scan."""
     mixtures: int = MIXTURES
+    first: int = FIRST
+    """The seed of the first pair."""
     current: Pixels = field(default_factory=lambda: pixels(0, 1))
     found: list["Found"] = field(default_factory=list)
     """Scan folders, in the order in which they were closed."""
 
-    def shape(self, pair: int) -> tuple[int, int]:
-        random = np.random.default_rng((FIRST + pair, 5))
+    @property
+    def scans(self) -> int:
+        """How many there are."""
+        return 2 * (RUNS_ALONE * len(self.possible) + self.mixtures)
+
+    def geometry(self, scan: int) -> Geometry:
+        """How frames run over the positions of a scan."""
+        return self.geometries[scan // 2 % len(self.geometries)]
+
+    def shape(self, scan: int) -> tuple[int, int]:
+        """Of a scan (rows, columns)."""
+        random = np.random.default_rng((self.first + scan // 2, 5))
         rows, columns = (int(side) for side in random.integers(4, 9, 2))
         return self.fixed or (rows, columns)
 
+    def case(self, scan: int, frames: int) -> Case:
+        """What goes wrong in a scan."""
+        pair, is_twin = divmod(scan, 2)
+        if is_twin:
+            return Case()
+        seed, by_itself = self.first + pair, RUNS_ALONE * len(self.possible)
+        if pair < by_itself:
+            return alone(seed, frames, self.possible[pair // RUNS_ALONE], pair % RUNS_ALONE)
+        return mixture(seed - by_itself, frames, self.possible, self.whole_scans)
+
     def plan(self, scan: int, frames: int) -> FaultPlan:
         """What goes wrong in a scan; its frames are shown from now on."""
-        pair, is_twin = divmod(scan, 2)
-        shape = self.shape(pair)
-        assert shape[0] * shape[1] == frames
+        shape = self.shape(scan)
+        assert self.geometry(scan).frames(shape) == frames
         self.shapes.append(shape)
-        self.faults.append(Faults() if is_twin else mixture(FIRST + pair, frames, self.possible, self.whole_scans))
+        self.cases.append(self.case(scan, frames))
         self.current = pixels(scan, frames)
-        return no_faults if is_twin else self.faults[-1].plan(0, frames)
+        return no_faults if scan % 2 else self.cases[-1].plan(frames)
 
     def frame(self, number: int) -> Pixels:
         """A frame of the scan in progress."""
         frame: Pixels = self.current[number % len(self.current)]
         return frame
+
+    def positions(self, scan: int) -> dict[int, int]:
+        """Of the frames of a scan."""
+        return self.geometry(scan).positions(self.shapes[scan])
 
 
 def run(
@@ -125,9 +158,9 @@ def run(
     records
         Of the scans so far.
     """
-    for scan in range(2 * campaign.mixtures):
+    for scan in range(campaign.scans):
         if len(records()) == scan:
-            begin(scan, campaign.shape(scan // 2))
+            begin(scan, campaign.shape(scan))
 
 
 @dataclass
@@ -136,7 +169,8 @@ class Found:
 
     scan: int | None
     """The scan that its frames are of; None if there are none."""
-    numbers: set[int]
+    stored: set[int]
+    """Positions."""
     closed: ScanClosed
 
 
@@ -144,7 +178,7 @@ def wait_for_the_last(campaign: Campaign, intake: IntakeProcess) -> None:
     """Return when the last scan has come, all folders looked at."""
 
     def is_over() -> bool:
-        return any(one.scan == 2 * campaign.mixtures - 1 for one in look(campaign, intake))
+        return any(one.scan == campaign.scans - 1 for one in look(campaign, intake))
 
     wait_until(is_over, 60, "the last scan")
 
@@ -169,35 +203,83 @@ def found(campaign: Campaign, intake: IntakeProcess, closed: ScanClosed) -> Foun
         return Found(None, set(), closed)
     scan = int(frames[stored[0], 0, 0])
     assert layout.start.scan_shape == campaign.shapes[scan], f"{closed.scan_id}: scan {scan}"
-    places = campaign.places(scan) if campaign.places else None
-    numbers = [places.get(place, -1) for place in stored.tolist()] if places is not None else stored.tolist()
-    assert frames[stored, 0, 1].tolist() == numbers, (
-        f"{closed.scan_id}: scan {scan}: {frames[stored, 0, 1].tolist()} for {numbers}"
-    )
-    np.testing.assert_array_equal(frames[stored], pixels(scan, layout.positions)[numbers])
+    expected = right_frames(campaign, scan)
+    assert set(stored.tolist()) <= set(expected), f"{closed.scan_id}: scan {scan}"
+    right = np.stack([expected[position] for position in stored.tolist()])
+    np.testing.assert_array_equal(frames[stored], right, err_msg=f"{closed.scan_id}: scan {scan}")
     return Found(scan, set(stored.tolist()), closed)
 
 
-def check(campaign: Campaign, intake: IntakeProcess, records: list[ScanRecord]) -> None:
-    """Every frame that survived is at its place, and no other."""
+def right_frames(campaign: Campaign, scan: int) -> dict[int, Pixels]:
+    """The frame that belongs to a position of a scan, where one may be."""
+    positions = campaign.positions(scan)
+    frames = pixels(scan, campaign.geometry(scan).frames(campaign.shapes[scan]))
+    if campaign.places is None:
+        return {position: frames[number] for number, position in positions.items()}
+    right, seen = {}, set()
+    for place, number in sorted(campaign.places(scan).items()):
+        if place in positions:
+            right[positions[place]] = second_copy(frames[number]) if number in seen else frames[number]
+        seen.add(number)
+    return right
+
+
+def check(
+    campaign: Campaign,
+    intake: IntakeProcess,
+    records: list[ScanRecord],
+    reasons: Callable[[ScanRecord], set[str]],
+) -> None:
+    """
+    Every frame that survived is at its place, and no other; main has heard of each, and how the scan ended.
+
+    Parameters
+    ----------
+    campaign, intake, records
+        What was done.
+    reasons
+        With what a scan may end of which this is the record, if it lacks frames.
+    """
     assert intake.process.poll() is None, intake.log.read_text()
-    assert [record.scan for record in records] == list(range(2 * campaign.mixtures))
+    assert [record.scan for record in records] == list(range(campaign.scans))
+    by_scan = folders(campaign, records)
+    hinted = hints(intake)
+    for folder in campaign.found:
+        assert hinted[folder.closed.scan_id] == Counter(folder.stored)
+    for scan, record in enumerate(records):
+        positions = campaign.positions(scan)
+        there = by_scan.get(scan)
+        stored = there.stored if there else set()
+        numbers = {number for number, position in positions.items() if position in stored}
+        may = [one & set(positions) for one in may_have(campaign, record, numbers)]
+        assert numbers in may, f"scan {scan}: has {sorted(numbers)}, not {may}: " + story(campaign, records, scan)
+        if there is None:
+            continue
+        # who ends a scan that has all its frames matters to nobody
+        right = {"complete"} if len(stored) == len(positions) else reasons(record)
+        text = f"scan {scan}: {right}, {there.closed}: {story(campaign, records, scan)}"
+        assert there.closed.reason in right, text
+        assert len(stored) == len(positions) or scan % 2 == 0, text
+
+
+def folders(campaign: Campaign, records: list[ScanRecord]) -> dict[int, Found]:
+    """The folder of each scan that has frames."""
     by_scan: dict[int, Found] = {}
     for folder in campaign.found:
         if folder.scan is not None:
-            assert folder.scan not in by_scan, (
-                f"scan {folder.scan} is in two folders: {story(campaign, records, folder.scan)}"
-            )
+            text = f"scan {folder.scan} is in two folders: {story(campaign, records, folder.scan)}"
+            assert folder.scan not in by_scan, text
             by_scan[folder.scan] = folder
-    for scan, record in enumerate(records):
-        numbers = by_scan[scan].numbers if scan in by_scan else set()
-        assert numbers in may_have(campaign, record, numbers), (
-            f"scan {scan}: lacks {sorted(record.whole - numbers)}, has {sorted(numbers - record.whole)}: "
-            + story(campaign, records, scan)
-        )
-        if scan % 2:
-            assert by_scan[scan].closed.reason == "complete"
-            assert numbers == set(range(record.frames))
+    return by_scan
+
+
+def hints(intake: IntakeProcess) -> dict[str, Counter[int]]:
+    """How often main was told of each position that it is stored."""
+    hinted: dict[str, Counter[int]] = {closed.scan_id: Counter() for closed in intake.of(ScanClosed)}
+    for message in intake.of(Stored):
+        for first, count in message.runs:
+            hinted[message.scan_id].update(range(first, first + count))
+    return hinted
 
 
 def may_have(campaign: Campaign, record: ScanRecord, numbers: set[int]) -> list[set[int]]:
@@ -214,5 +296,5 @@ def may_have(campaign: Campaign, record: ScanRecord, numbers: set[int]) -> list[
 
 def story(campaign: Campaign, records: list[ScanRecord], scan: int) -> str:
     """How a scan came to be as it is."""
-    parts = [f"{campaign.faults[at]} {campaign.shapes[at]} {records[at]}" for at in (scan - 1, scan) if at >= 0]
-    return f"seed {FIRST + scan // 2}\n" + "\n".join(parts)
+    parts = [f"{campaign.cases[at]} {campaign.shapes[at]} {records[at]}" for at in (scan - 1, scan) if at >= 0]
+    return f"seed {campaign.first + scan // 2}\n" + "\n".join(parts)

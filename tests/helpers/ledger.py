@@ -1,32 +1,27 @@
 """What an intake must have counted, from what an emulator has done."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeAlias
 
+from helpers.campaign import Campaign, folders, story
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanClosed
-from livestrain_simulator.emulators.faults import Faults
-from livestrain_simulator.emulators.native_faults import Corruption
 from livestrain_simulator.emulators.record import ScanRecord
 
 Expected: TypeAlias = dict[tuple[str, ...], tuple[int, int]]
 """By kinds, which together: the least and the most."""
+Positions: TypeAlias = Callable[[int], Mapping[int, int]]
+"""Of the frames of a scan that have one."""
+OfScan: TypeAlias = Callable[[ScanRecord, Positions], Expected]
+"""What must be counted with a scan, of what belongs to it without doubt."""
 
 DAMAGE = ("bad_message", "bad_encoding", "wrong_size")
-PACKED = ("bad_encoding", "wrong_size")
-"""Of what cannot be unpacked, by what is noticed first."""
-STRAY = ("unknown_scan", "late")
-NATIVE: dict[Corruption, tuple[str, ...]] = {
-    "header": ("bad_message",),
-    "dtype": ("wrong_dtype",),
-    "shape": PACKED,
-    "index": ("wrong_index",),
-    "scan_id": STRAY,
-    "encoding": PACKED,
-}
-"""What the intake calls a header that is wrong."""
+ANY = 1 << 40
+"""Nobody knows how many."""
+TWICE = ("duplicate", "flyback")
+"""Of whole frames that have no position to fill."""
 
 
 def counted(intake: IntakeProcess) -> dict[str, int]:
@@ -47,42 +42,31 @@ def check_counts(intake: IntakeProcess, expected: Expected) -> None:
     assert not found, f"{found}: " + "; ".join(f"{seen.kind}: {seen.text}" for seen in intake.of(FaultSeen))[-4000:]
 
 
-def wrong(seen: Mapping[str, int], expected: Expected) -> dict[str, str]:
-    """Kinds of faults that were counted too often or not often enough."""
+def check_scans(campaign: Campaign, records: list[ScanRecord], of_scan: OfScan) -> None:
+    """What belongs to a scan has been told with it; with one in which nothing went wrong, that and nothing else."""
+    by_scan = folders(campaign, records)
+    for scan, folder in by_scan.items():
+        expected = of_scan(records[scan], campaign.positions)
+        found = wrong(folder.closed.faults, expected, is_all=bool(scan % 2))
+        assert not found, f"scan {scan}: {found} in {folder.closed}: {story(campaign, records, scan)}"
+
+
+def wrong(seen: Mapping[str, int], expected: Expected, is_all: bool = True) -> dict[str, str]:
+    """Kinds of faults that were counted too often or not often enough; others are none, if that is all."""
     rest, found = dict(seen), {}
     for kinds, (least, most) in expected.items():
         count = sum(rest.pop(kind, 0) for kind in kinds)
         if not least <= count <= most:
             found[" + ".join(kinds)] = f"expected {least} to {most}, found {count}"
-    return found | {kind: f"expected none, found {count}" for kind, count in rest.items()}
+    return found | {kind: f"expected none, found {count}" for kind, count in rest.items() if is_all}
 
 
-def of_native(
-    records: list[ScanRecord], faults: list[Faults], corrupted: list[list[tuple[int, Corruption]]]
-) -> Expected:
-    """Every message says of which scan it is, so that all is known."""
-    found: Expected = {(kind,): (0, 0) for kind in ("duplicate", "bad_message", "wrong_dtype", "wrong_index", "lost")}
-    found |= {PACKED: (0, 0), STRAY: (0, 0)}
-    for record, asked, damaged in zip(records, faults, corrupted, strict=True):
-        early = set(record.numbers("late_header"))
-        received = record.copies.total()
-        for number, how in damaged:
-            is_stray = how != "header" and number in early
-            _add(found, STRAY if is_stray else NATIVE[how])
-            received += not is_stray and how not in ("header", "scan_id")
-        for number in record.numbers("truncate"):
-            _add(found, STRAY if number in early else PACKED)
-            received += number not in early
-        _add(found, STRAY, record.astray + len(record.numbers("second_series")))
-        _add(found, ("duplicate",), record.duplicates)
-        if record.started and not record.numbers("rearm"):
-            # the end of the scan says how many there should have been
-            given = record.frames if asked.abort_at is None else min(asked.abort_at, record.frames)
-            _add(found, ("lost",), max(given - received, 0))
-    return found
+def not_stored(record: ScanRecord, positions: Positions) -> int:
+    """Whole copies that came and were not stored: of a frame that was there already, or that has no position."""
+    return record.copies.total() - len(record.whole & set(positions(record.scan)))
 
 
-def of_dectris(records: list[ScanRecord], stream: str) -> Expected:
+def of_dectris(records: list[ScanRecord], positions: Positions, stream: str) -> Expected:
     """
     Every image says of which series it is, so that all is known of a series that has begun.
 
@@ -94,20 +78,33 @@ def of_dectris(records: list[ScanRecord], stream: str) -> Expected:
     sure = [record for record in headless if record.whole and (record.ended or record.copies.total() > 1)]
     unsure = [record for record in headless if record not in sure]
     shapeless = sum(record.started and not record.whole for record in records) if stream == "v1" else 0
-    damaged = _made(records, "corrupt", "truncate")
-    cut = _made(unsure, "truncate")
+    spoiled = made(records, "corrupt", "truncate")
+    cut = made(unsure, "truncate")
     strays = sum(record.astray + _foreign(record) for record in records)
     certain = strays - sum(record.astray for record in unsure)
     open_ended = sum(record.copies.total() + 1 for record in unsure) + cut
+    twice = sum(not_stored(record, positions) for record in records)
     return {
-        ("duplicate",): _exactly(sum(record.duplicates for record in records)),
-        DAMAGE: (damaged - cut + len(sure), damaged + len(headless)),
+        TWICE: (twice - sum(not_stored(record, positions) for record in unsure), twice),
+        DAMAGE: (spoiled - cut + len(sure), spoiled + len(headless)),
         ("unknown_scan",): (certain, strays + open_ended),
         ("lost",): (shapeless, shapeless + len(unsure)),
     }
 
 
-def of_merlin(records: list[ScanRecord]) -> Expected:
+def of_series(record: ScanRecord, positions: Positions) -> Expected:
+    """
+    Of a series of a DECTRIS detector whose start came first.
+
+    Images of a series that nobody has begun wait for their start, and are told of at any time.
+    """
+    found: Expected = {("unknown_scan",): (0, ANY)}
+    if not record.started or record.numbers("late_header"):
+        return found | {DAMAGE: (0, ANY), TWICE: (0, ANY)}
+    return found | {DAMAGE: damaged(record), TWICE: exactly(not_stored(record, positions))}
+
+
+def of_merlin(records: list[ScanRecord], positions: Positions) -> Expected:
     """
     Frames say their number, not their acquisition: behind one that has all its frames, or before one whose header
     never comes, they are of none.
@@ -115,19 +112,24 @@ def of_merlin(records: list[ScanRecord]) -> Expected:
     begun, lost = _parted(records)
     surplus = sum(record.surplus for record in begun)
     return {
-        ("duplicate",): _exactly(sum(record.duplicates for record in begun) - surplus),
-        ("bad_message",): _exactly(_made(records, "corrupt", "truncate")),
-        ("unknown_scan",): _exactly(surplus + sum(record.copies.total() for record in lost)),
+        TWICE: exactly(sum(not_stored(record, positions) for record in begun) - surplus),
+        ("bad_message",): exactly(made(records, "corrupt", "truncate")),
+        ("unknown_scan",): exactly(surplus + sum(record.copies.total() for record in lost)),
     }
 
 
-def of_images(records: list[ScanRecord]) -> Expected:
+def of_acquisition(record: ScanRecord, positions: Positions) -> Expected:
+    """Of an acquisition of a Merlin, or a measurement of numbered images."""
+    return {TWICE: exactly(not_stored(record, positions) - record.surplus), DAMAGE: damaged(record)}
+
+
+def of_images(records: list[ScanRecord], positions: Positions) -> Expected:
     """Images say their number and their measurement: one more of a measurement that has all is counted as such."""
     surplus = sum(record.surplus for record in records)
     return {
-        ("duplicate",): _exactly(sum(record.duplicates for record in records) - surplus),
-        ("bad_message",): _exactly(_made(records, "corrupt", "truncate")),
-        ("wrong_count",): _exactly(surplus),
+        TWICE: exactly(sum(not_stored(record, positions) for record in records) - surplus),
+        ("bad_message",): exactly(made(records, "corrupt", "truncate")),
+        ("wrong_count",): exactly(surplus),
     }
 
 
@@ -139,9 +141,19 @@ def of_plain_images(records: list[ScanRecord]) -> Expected:
     """
     short = sum(bool(record.whole) and passed(record) < record.frames for record in records)
     return {
-        ("bad_message",): _exactly(_made(records, "corrupt", "truncate")),
-        ("wrong_count",): _exactly(short + sum(record.astray for record in records)),
-        ("connection",): _exactly(short),
+        ("bad_message",): exactly(made(records, "corrupt", "truncate")),
+        ("wrong_count",): exactly(short + sum(record.astray for record in records)),
+        ("connection",): exactly(short),
+    }
+
+
+def of_plain_measurement(record: ScanRecord, positions: Positions) -> Expected:
+    """Of a measurement of images without numbers, which is over when as many have come as it has."""
+    del positions
+    least, most = damaged(record)
+    return {
+        DAMAGE: (least if passed(record) <= record.frames else 0, most),
+        ("wrong_count",): exactly(int(passed(record) < record.frames)),
     }
 
 
@@ -151,38 +163,58 @@ def of_chunks(records: list[ScanRecord]) -> Expected:
     its last position are counted. Before a scan whose start never comes nobody looks into them.
     """
     begun, lost = _parted(records)
-    unopened = sum(record.copies.total() + record.astray + _made([record], "corrupt") for record in lost)
+    unopened = sum(record.copies.total() + record.astray + made([record], "corrupt") for record in lost)
     return {
-        ("bad_message",): _exactly(_made(records, "truncate")),
-        ("bad_encoding",): _exactly(_made(begun, "corrupt")),
-        ("wrong_index",): _exactly(sum(record.astray for record in begun)),
-        ("wrong_count",): _exactly(sum(passed(record) != record.frames for record in begun)),
-        ("unknown_scan",): _exactly(unopened),
+        ("bad_message",): exactly(made(records, "truncate")),
+        ("bad_encoding",): exactly(made(begun, "corrupt")),
+        ("wrong_index",): exactly(sum(record.astray for record in begun)),
+        ("wrong_count",): exactly(sum(passed(record) != record.frames for record in begun)),
+        ("unknown_scan",): exactly(unopened),
     }
 
 
-def _exactly(count: int) -> tuple[int, int]:
+def of_chunk_scan(record: ScanRecord, positions: Positions) -> Expected:
+    """Of a scan of a TPX3: whatever comes between its start and its end."""
+    del positions
+    return {
+        ("bad_encoding",): exactly(made([record], "corrupt")),
+        ("wrong_index",): exactly(record.astray),
+        ("wrong_count",): exactly(int(passed(record) != record.frames)),
+    }
+
+
+def damaged(record: ScanRecord) -> tuple[int, int]:
+    """Damaged frames of a scan: those before its first one that is whole may be told of with no scan."""
+    numbers = record.numbers("corrupt", "truncate", "bad_length")
+    early, late = set(record.numbers("late_header")), set(record.numbers("reorder"))
+    first = min(record.whole - early - late, default=record.frames)
+    return sum(number > first for number in numbers if number not in early), len(numbers)
+
+
+def exactly(count: int) -> tuple[int, int]:
+    """No more and no less."""
     return count, count
 
 
-def _add(found: Expected, kinds: tuple[str, ...], count: int = 1) -> None:
-    least, most = found[kinds]
+def add(found: Expected, kinds: tuple[str, ...], count: int = 1) -> None:
+    """So many more are expected."""
+    least, most = found.get(kinds, (0, 0))
     found[kinds] = least + count, most + count
 
 
-def _parted(records: Iterable[ScanRecord]) -> tuple[list[ScanRecord], list[ScanRecord]]:
-    """Scans whose start has left, and the others."""
-    return [one for one in records if one.started], [one for one in records if not one.started]
-
-
-def _made(records: Iterable[ScanRecord], *actions: str) -> int:
+def made(records: Iterable[ScanRecord], *actions: str) -> int:
     """How many frames something was done to, in all scans."""
     return sum(action in actions for record in records for _, action in record.done)
 
 
 def passed(record: ScanRecord) -> int:
     """Frames that have taken up a place, damaged or beyond the last position."""
-    return record.copies.total() + record.astray + _made([record], "corrupt", "truncate")
+    return record.copies.total() + record.astray + made([record], "corrupt", "truncate")
+
+
+def _parted(records: Iterable[ScanRecord]) -> tuple[list[ScanRecord], list[ScanRecord]]:
+    """Scans whose start has left, and the others."""
+    return [one for one in records if one.started], [one for one in records if not one.started]
 
 
 def _foreign(record: ScanRecord) -> int:

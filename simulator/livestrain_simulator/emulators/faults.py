@@ -31,6 +31,9 @@ FaultPlan: TypeAlias = Callable[[int], Sequence[Action]]
 Plans: TypeAlias = Callable[[int, int], FaultPlan]
 """The plan of a scan, by its number from 0 and the frames that it announces (0: without end)."""
 
+SecondCopy: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+"""Pixels of the second copy of a frame that is sent twice, from those of the first; without it they are the same."""
+
 HEADER = -1
 """Stands for the start of a scan where a plan is asked; the number of frames stands for its end."""
 UNSENT = frozenset({"drop", "short", "absent"})

@@ -7,7 +7,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_simulator.emulators.faults import SPOILED, STALE_FRAMES, UNSENT, Action, FaultPlan
+from livestrain_simulator.emulators.faults import (
+    SPOILED,
+    STALE_FRAMES,
+    UNSENT,
+    Action,
+    FaultPlan,
+    SecondCopy,
+)
 from livestrain_simulator.emulators.record import ScanRecord
 from livestrain_simulator.send import Block
 from livestrain_simulator.sender import FrameSender, frames_message, pack
@@ -42,6 +49,8 @@ class FaultySender:
         How long a stall lasts [s].
     stale
         Messages of an earlier scan, sent when this one has begun.
+    second_copy
+        Changes the pixels of the second copy of a frame.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class FaultySender:
         seed: int = 0,
         stall_seconds: float = 0.5,
         stale: Sequence[Message] = (),
+        second_copy: SecondCopy | None = None,
     ) -> None:
         self.record = record
         self.corrupted: list[tuple[int, Corruption]] = []
@@ -67,6 +77,7 @@ class FaultySender:
         self._random = np.random.default_rng((seed, record.scan, 1))
         self._stall_seconds = stall_seconds
         self._stale = list(stale)
+        self._second_copy = second_copy
         self._scan_id = ""
         self._start: tuple[ScanStart, NDArray[Any] | None] | None = None
         self._held: list[tuple[int, Message]] = []
@@ -155,8 +166,10 @@ class FaultySender:
             self._held.append((first, message))
             return
         whole = () if SPOILED.intersection(actions) else (first,)
-        for _ in range(1 + ("duplicate" in actions)):
-            self._send(message, whole)
+        self._send(message, whole)
+        if "duplicate" in actions:
+            again = frame if self._second_copy is None else self._second_copy(frame)
+            self._send(list(frames_message(self._scan_id, first, again, encoding)), whole)
 
     def _post(self, message: Message) -> None:
         self._sender.send_parts(message)

@@ -13,7 +13,7 @@ from livestrain_simulator.emulators.asi.forms import Form, Frame, Kind
 from livestrain_simulator.emulators.asi.places import Places
 from livestrain_simulator.emulators.asi.script import FrameSource, Script, Step
 from livestrain_simulator.emulators.asi.tpx3 import acquisition_end, acquisition_start, scan_end, scan_start
-from livestrain_simulator.emulators.faults import Action, Plans, no_plans
+from livestrain_simulator.emulators.faults import Action, Plans, SecondCopy, no_plans
 from livestrain_simulator.emulators.record import ScanRecord
 from livestrain_simulator.emulators.serving import Audience, Listener
 from livestrain_simulator.emulators.streaming import SourceFailed
@@ -41,6 +41,8 @@ class AsiSettings:
     """So many frames leave at once, and then a pause keeps the rate."""
     stall_seconds: float = 0.3
     """How long a stall lasts [s]."""
+    second_copy: SecondCopy | None = None
+    """Changes the pixels of the second copy of a frame."""
     keeps_places: bool = True
     """Remember which frame belongs where."""
     hang_up: bool = False
@@ -210,7 +212,8 @@ class AsiEmulator:
         if self.settings.keeps_places:
             self.places.append(places.frames)
         plan = self._plans(record.scan, frames)
-        script = Script(self._kind, self._seen, plan, str(self.started_ms), self.settings.chunk_frames)
+        how = self.settings
+        script = Script(self._kind, self._seen, plan, str(self.started_ms), how.chunk_frames, how.second_copy)
         pacer = Pacer(self.settings.frames_per_second, sleep=self._pause, burst=self.settings.burst)
         cut: Action | None = None
         for step in script.steps(frames):

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from livestrain_simulator.emulators.asi.forms import POSSIBLE, Frame, Kind, image
 from livestrain_simulator.emulators.asi.tpx3 import chunk
-from livestrain_simulator.emulators.faults import UNSENT, Action, FaultPlan
+from livestrain_simulator.emulators.faults import UNSENT, Action, FaultPlan, SecondCopy
 
 FrameSource: TypeAlias = Callable[[int], Frame | None]
 """The frame of a number, counted from 0 in each scan; None if there is none any more."""
@@ -49,13 +49,24 @@ class Script:
         What the scan is called.
     chunk_frames
         So many frames go into one chunk; one to which something happens has a chunk of its own.
+    second_copy
+        Changes the pixels of the second copy of a frame.
     """
 
-    def __init__(self, kind: Kind, source: FrameSource, plan: FaultPlan, measurement: str, chunk_frames: int) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        source: FrameSource,
+        plan: FaultPlan,
+        measurement: str,
+        chunk_frames: int,
+        second_copy: SecondCopy | None = None,
+    ) -> None:
         self._kind = kind
         self._source = source
         self._plan = plan
         self._measurement = measurement
+        self._second_copy = second_copy
         self._chunk_frames = chunk_frames if kind.form == "tpx3" else 1
         self._run: list[Frame] = []
         self._held: list[Piece] = []
@@ -95,7 +106,10 @@ class Script:
         if UNSENT.intersection(actions):
             return ()
         piece = Piece(self._data(number, [frame], actions), (number,), actions)
-        pieces = (piece, piece) if "duplicate" in actions else (piece,)
+        pieces = [piece]
+        if "duplicate" in actions:
+            again = frame if self._second_copy is None else self._second_copy(frame)
+            pieces.append(Piece(self._data(number, [again], actions), (number,), actions))
         if "reorder" in actions:
             self._held += pieces
             return ()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from livestrain_simulator.emulators.dectris.outlet import Outlet
 from livestrain_simulator.emulators.dectris.sending import Form, Message, Outgoing, Script
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series, Setting
-from livestrain_simulator.emulators.faults import Plans, no_plans
+from livestrain_simulator.emulators.faults import Plans, SecondCopy, no_plans
 from livestrain_simulator.emulators.record import ScanRecord
 from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
@@ -64,6 +64,8 @@ class EmulatorSettings:
     """How long an image that stalls takes [s]."""
     when_full: Literal["wait", "drop"] = "wait"
     """What happens to messages that nobody takes."""
+    second_copy: SecondCopy | None = None
+    """Changes the pixels of the second copy of an image."""
     config: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
     """Configuration of the detector in the beginning, by its REST keys."""
     stream: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
@@ -239,7 +241,16 @@ class DectrisEmulator:
         plan = self._plans(series.number - 1, series.frames)
         record = ScanRecord(series.number - 1, series.frames)
         self.record.append(record)
-        script = Script(series, self._source, self.form, plan, settings.split_header, settings.period, self._kept)
+        script = Script(
+            series,
+            self._source,
+            self.form,
+            plan,
+            settings.split_header,
+            settings.period,
+            self._kept,
+            settings.second_copy,
+        )
         pacer = Pacer(settings.images_per_second, sleep=self._pause, burst=settings.burst)
         for out in script.outgoing(self._finish.is_set):
             if 0 <= out.number < series.frames:

@@ -7,7 +7,16 @@ from typing import Any, Literal, TypeAlias
 
 from livestrain_simulator.emulators.dectris import legacy, stream2
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series
-from livestrain_simulator.emulators.faults import HEADER, STALE_FRAMES, UNSENT, Action, FaultPlan, is_whole, no_faults
+from livestrain_simulator.emulators.faults import (
+    HEADER,
+    STALE_FRAMES,
+    UNSENT,
+    Action,
+    FaultPlan,
+    SecondCopy,
+    is_whole,
+    no_faults,
+)
 
 Form: TypeAlias = Literal["legacy", "cbor"]
 Message: TypeAlias = list[bytes]
@@ -62,6 +71,8 @@ class Script:
     """After so many images the source begins again, and what is packed is kept; 0 if it never does."""
     kept: dict[Hashable, Any] = field(default_factory=dict)
     """Packed images; may be handed from one series to the next."""
+    second_copy: SecondCopy | None = None
+    """Changes the pixels of the second copy of an image."""
 
     def outgoing(self, finished: Callable[[], bool]) -> Iterator[Outgoing]:
         """All in order, until `finished`: then the end. What is reordered goes with what follows it."""
@@ -109,12 +120,21 @@ class Script:
             messages = [[b"\xff" * 16 + parts[0][16:], *parts[1:]] for parts in messages]
         if "truncate" in actions:
             messages = [_truncated(parts) for parts in messages]
-        messages = messages * 2 if "duplicate" in actions else messages
+        if "duplicate" in actions:
+            second = self.second_copy if 0 <= number < self.series.frames else None
+            messages = [*messages, *(messages if second is None else [self._again(number, second)])]
         if "second_series" in actions:
             # an image of a series that nobody began, beside the right one
             other = replace(self.series, number=self.series.number + WRONG_SERIES, unique_id="nobody-knows-it")
             messages.append(self._message(other, number))
         return messages
+
+    def _again(self, number: int, second_copy: SecondCopy) -> Message:
+        """The second copy of an image."""
+        made = _FORMS[self.form]
+        images = {channel: second_copy(image) for channel, image in self.source(number).items()}
+        message: Message = made.image_message(self.series, number, made.packed(self.series, images))
+        return message
 
     def _message(self, series: Series, number: int) -> list[bytes]:
         made = _FORMS[self.form]

@@ -14,8 +14,19 @@ class Damage:
     def __init__(self) -> None:
         self._delayed: list[tuple[int, bytes]] = []
 
-    def sent(self, number: int, message: bytes, actions: Sequence[Action]) -> Iterator[tuple[int, bytes]]:
-        """What goes over the wire for a frame, and for those that were delayed before it, with their numbers."""
+    def sent(
+        self, number: int, message: bytes, actions: Sequence[Action], again: bytes | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """
+        What goes over the wire for a frame, and for those that were delayed before it, with their numbers.
+
+        Parameters
+        ----------
+        number, message, actions
+            The frame, and what happens to it.
+        again
+            Its second copy, if that is another.
+        """
         if UNSENT.intersection(actions):
             return
         damaged = _damaged(message, actions)
@@ -24,7 +35,7 @@ class Damage:
             return
         yield number, damaged
         if "duplicate" in actions:
-            yield number, damaged
+            yield number, damaged if again is None else again
         yield from self.rest()
 
     def rest(self) -> Iterator[tuple[int, bytes]]:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans, is_whole, no_plans
+from livestrain_simulator.emulators.faults import Action, FaultPlan, Plans, SecondCopy, is_whole, no_plans
 from livestrain_simulator.emulators.merlin.actions import Damage
 from livestrain_simulator.emulators.merlin.answering import answering
 from livestrain_simulator.emulators.merlin.headers import acquisition_header, frame_header, framed
@@ -44,6 +44,8 @@ class MerlinEmulator:
         How long a stall lasts [s].
     short_replies
         Announce one byte too few in replies.
+    second_copy
+        Changes the pixels of the second copy of a frame.
     host, control_port, data_port
         Where it listens; port 0 takes any that is free.
     """
@@ -58,6 +60,7 @@ class MerlinEmulator:
         burst: int = 1,
         stall_seconds: float = 0.3,
         short_replies: bool = False,
+        second_copy: SecondCopy | None = None,
         host: str = LOOPBACK,
         control_port: int = 0,
         data_port: int = 0,
@@ -66,6 +69,7 @@ class MerlinEmulator:
         self._plans = plans
         self._pace = (frames_per_second, burst)
         self._stall_seconds = stall_seconds
+        self._second_copy = second_copy
         self._next: Frame | None = frames(0)
         shape = (0, 0) if self._next is None else (int(self._next.shape[0]), int(self._next.shape[1]))
         self._state = State(kind, shape)
@@ -178,7 +182,10 @@ class MerlinEmulator:
             text = frame_header(
                 number + 1, kind, kind.sent_shape(frame.shape), datetime.now(UTC), settings["ACQUISITIONTIME"]
             )
-            self._send_all(damage.sent(number, framed(text + kind.encoded(frame)), actions), plan, record)
+            again = None
+            if self._second_copy and "duplicate" in actions:
+                again = framed(text + kind.encoded(self._second_copy(frame)))
+            self._send_all(damage.sent(number, framed(text + kind.encoded(frame)), actions, again), plan, record)
         self._send_all(damage.rest(), plan, record)
         # who stops one without end ends it as it must be ended
         is_stopped = self._is_over() if record.frames else self._is_closed()
