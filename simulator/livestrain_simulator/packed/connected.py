@@ -53,6 +53,9 @@ class ConnectedSender:
         """Where it is bound."""
         self._connection: socket.socket | None = None
 
+    def prepare(self) -> None:
+        """Nothing: what is sent is put together as it is sent."""
+
     def send(self) -> None:
         """Send a scan."""
         if self._connection is None:

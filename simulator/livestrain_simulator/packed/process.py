@@ -67,6 +67,7 @@ def serve(stream: Stream, lines: TextIO, answers: TextIO) -> None:
             if line.strip() == "unpack":
                 _say(answers, Said("unpacked", bytes_per_second=unpacking_rate(frames, stream.encoding)))
                 continue
+            sender.prepare()
             begun, worked = time.perf_counter(), time.process_time()
             sender.send()
             _say(answers, Said("sent", 0, time.perf_counter() - begun, time.process_time() - worked))

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -54,12 +55,17 @@ class QueuedSender:
         self._socket = socket
         self._scan = scan
         self._number = 0
+        self._prepared: Iterable[Parts] = ()
         self.port = port
+
+    def prepare(self) -> None:
+        """Make what is sent next, before the time is taken."""
+        self._number += 1
+        self._prepared = self._scan(self._number)
 
     def send(self) -> None:
         """Send a scan."""
-        self._number += 1
-        for parts in self._scan(self._number):
+        for parts in self._prepared:
             if len(parts) == 1:
                 self._socket.send(parts[0], copy=False)
             else:
@@ -134,15 +140,14 @@ def dectris_sender(stream: Stream, frames: NDArray[Any]) -> QueuedSender:
     contents = [made.packed(series(0), {"threshold_1": frame}) for frame in frames]
     slots = _Slots(contents) if made is stream2 else None
 
-    def scan(number: int) -> Iterator[Parts]:
+    def scan(number: int) -> Iterable[Parts]:
         told = series(number)
-        yield made.start_message(told)
-        for image in range(stream.frames):
-            if slots is None:
-                yield made.image_message(told, image, contents[image % len(contents)])
-            else:
-                yield [slots.message(told, image)]
-        yield made.end_message(told)
+        images: Iterable[Parts]
+        if slots is not None:
+            images = slots.messages(told)
+        else:
+            images = [made.image_message(told, image, contents[image % len(contents)]) for image in range(told.frames)]
+        return chain([made.start_message(told)], images, [made.end_message(told)])
 
     socket = _socket()
     socket.bind(f"tcp://127.0.0.1:{stream.port or '*'}")
@@ -167,12 +172,15 @@ class _Slots:
         self._messages: list[zmq.Frame] = []
         self._head_bytes = 0
 
-    def message(self, series: Series, number: int) -> zmq.Frame:
-        """The message of an image."""
-        (head,) = stream2.image_message(series, number, _NOTHING)
+    def messages(self, series: Series) -> Iterator[Parts]:
+        """The messages of all images, made now but for being put together."""
+        heads = [stream2.image_message(series, image, _NOTHING)[0] for image in range(series.frames)]
+        return ([self._message(head, image)] for image, head in enumerate(heads))
+
+    def _message(self, head: bytes, image: int) -> zmq.Frame:
         if len(head) != self._head_bytes:
             self._lay_out(len(head))
-        slot = number % len(self._buffers)
+        slot = image % len(self._buffers)
         self._buffers[slot][: len(head)] = head
         return self._messages[slot]
 

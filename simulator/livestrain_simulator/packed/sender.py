@@ -9,6 +9,10 @@ class Sender(Protocol):
         """Where it is bound, or what it is connected to."""
         ...
 
+    def prepare(self) -> None:
+        """Make what is sent next, before the time is taken."""
+        ...
+
     def send(self) -> None:
         """Send a scan; returns when the last message has been handed to the system."""
         ...
