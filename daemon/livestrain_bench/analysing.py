@@ -1,26 +1,88 @@
-"""A file analysed by the daemon's pipeline, against the worker's own work on the same frames."""
+"""A file analysed by the daemon's pipeline, against its workers alone on the same frames."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from livestrain_bench.case import read_case
 from livestrain_bench.errors import NoCases
 from livestrain_bench.ours import EstimatorName
-from livestrain_bench.workers import Crew
 
 COLUMNS = 256
 """Scan columns of the file that is analysed."""
 RUN_SECONDS = 600.0
 """An analysis may take so long [s]."""
+AGAIN = "livestrain_daemon.analyse.again"
+"""Run by itself, as the verb is."""
 VERB = "from livestrain_client.cli import main; main()"
+
+
+class Alone:
+    """
+    Processes that do again what a daemon's workers did with a scan, with nobody beside them; for a ``with`` block.
+
+    Parameters
+    ----------
+    folder
+        Of the scan.
+    revision
+        Of the plan that they follow.
+    size
+        Number of processes, which share the scan.
+
+    Raises
+    ------
+    NoCases
+        If one cannot do it.
+    """
+
+    def __init__(self, folder: Path, revision: int, size: int) -> None:
+        self._members: list[subprocess.Popen[str]] = []
+        with ExitStack() as stack:
+            for part in range(size):
+                command = [sys.executable, "-m", AGAIN, str(folder), str(revision), str(part), str(size)]
+                member = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                self._members.append(stack.enter_context(member))
+                stack.callback(member.kill)
+            for member in self._members:
+                self._heard(member)
+            self.rate()
+            self._closing = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def rate(self) -> float:
+        """Positions per second of all of them, which start together."""
+        start = time.perf_counter()
+        for member in self._members:
+            if member.stdin is not None:
+                member.stdin.write("once\n")
+                member.stdin.flush()
+        positions = sum(self._heard(member) for member in self._members)
+        return positions / (time.perf_counter() - start)
+
+    def _heard(self, member: "subprocess.Popen[str]") -> int:
+        line = member.stdout.readline() if member.stdout is not None else ""
+        if not line:
+            raise NoCases(f"a worker alone has ended with code {member.wait()}")
+        return int(line)
 
 
 @dataclass(frozen=True)
@@ -30,13 +92,19 @@ class Analysing:
     workers: int
     frames: int
     fps_own: float
-    """The worker's own work in as many processes alone: disks, lattice, strain, virtual detectors; frames in memory."""
+    """The best of as many workers alone: what they do with the frames that a scan folder holds already."""
     fps_file: float
-    """The whole of it: read, stored, analysed, reduced, written; under a given plan."""
+    """The best of the whole: read, stored, analysed, reduced, written; under a given plan."""
     ratio: float
-    """The median over rounds of the file's rate over that of the worker's own work just before [1]."""
+    """The median over rounds of the file's rate over that of the workers alone just before [1]."""
     busy: float
     """The median part of the time in which the workers were busy [1]."""
+    slowed: float
+    """
+    The median of their rate while they were busy over that alone [1].
+
+    Below one because the intake and the main process take memory and processor time from them.
+    """
 
     def facts(self) -> dict[str, object]:
         """Everything, as plain values."""
@@ -71,10 +139,8 @@ def analysing(
     """
     given = read_case(path).given
     rows = -(-frames // COLUMNS)
-    with (
-        tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=folder) as name,
-        Crew(path, estimator, workers) as crew,
-    ):
+    turns = []
+    with tempfile.TemporaryDirectory(prefix="livestrain-bench-", dir=folder) as name:
         scratch = Path(name)
         scan = scratch / "scan.npy"
         np.save(scan, np.resize(given.frames, (rows, COLUMNS, *given.frames.shape[1:])))
@@ -82,16 +148,18 @@ def analysing(
         if given.usable is not None:
             np.save(scratch / "usable.npy", given.usable)
             environment["LIVESTRAIN_ANALYSIS__USABLE_PIXELS"] = str(scratch / "usable.npy")
-        first = _run(scan, scratch / "first", environment, "--workers", str(workers))
+        first = Path(_run(scan, scratch / "first", environment, "--workers", str(workers))["folder"])
         plan = scratch / "plan.json"
-        plan.write_text(json.dumps(_plan_of(Path(first["folder"]))))
-        turns = []
-        for turn in range(rounds):
-            own = crew.rate(workers)
-            spool = scratch / f"turn-{turn}"
-            said = _run(scan, spool, environment, "--workers", str(workers), "--plan", str(plan))
-            turns.append((own, said["frames_per_second"], said["worker_seconds"] / (workers * said["seconds"])))
-    own, of_file, busy = np.array(turns).T
+        plan.write_text(json.dumps(found := _plan_of(first)))
+        with Alone(first, found["revision"], workers) as alone:
+            for turn in range(rounds):
+                own = alone.rate()
+                spool = scratch / f"turn-{turn}"
+                said = _run(scan, spool, environment, "--workers", str(workers), "--plan", str(plan))
+                shutil.rmtree(spool)
+                at_work = said["worker_seconds"] / workers
+                turns.append((own, said["frames_per_second"], at_work / said["seconds"], said["positions"] / at_work))
+    own, of_file, busy, rate_at_work = np.array(turns).T
     return Analysing(
         workers,
         rows * COLUMNS,
@@ -99,6 +167,7 @@ def analysing(
         float(of_file.max()),
         float(np.median(of_file / own)),
         float(np.median(busy)),
+        float(np.median(rate_at_work / own)),
     )
 
 
@@ -110,7 +179,6 @@ def _run(scan: Path, spool: Path, environment: dict[str, str], *options: str) ->
     said: dict[str, Any] = json.loads(outcome.stdout)
     if said["analysed"] != said["positions"]:
         raise NoCases(f"{scan.name}: expected {said['positions']} positions analysed, found {said['analysed']}")
-    (spool / Path(said["folder"]).name / "frames.h5").unlink()
     return said
 
 

@@ -110,7 +110,7 @@ def analyse_verb(
     repeats: Repeats = 5,
     json: Json = False,
 ) -> None:
-    """A file analysed by `livestrain analyse`, against the worker's own work on the same frames."""
+    """A file analysed by `livestrain analyse`, against its workers alone on frames that are stored already."""
     from livestrain_bench.analysing import analysing
     from livestrain_bench.case import case_files
     from livestrain_bench.tables import as_json
@@ -124,8 +124,8 @@ def analyse_verb(
         return
     for path, one in found:
         typer.echo(
-            f"{path.stem:28} own: {one.fps_own:,.0f} frames/s   file, {one.workers} workers: {one.fps_file:,.0f} "
-            f"frames/s   {one.ratio:.2f} x   workers busy {100 * one.busy:.0f} %"
+            f"{path.stem:28} {one.workers} workers alone: {one.fps_own:,.0f} frames/s   file: {one.fps_file:,.0f} "
+            f"frames/s   {one.ratio:.2f} x = busy {one.busy:.2f} x slowed to {one.slowed:.2f}"
         )
 
 

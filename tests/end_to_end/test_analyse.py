@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from helpers.rig import RenderedScan, follow, running
 from helpers.waiting import wait_until
 from livestrain_client.rig.processes import livestrain
+from livestrain_daemon.analyse.again import once
+from livestrain_daemon.worker.revision import OpenRevision
 
 SHAPE = (16, 16)
 
@@ -94,6 +96,15 @@ def test_without_a_plan_it_is_calibrated_as_a_live_scan_is(
     assert results(tmp_path / "spool" / "small") == results(live[0])
 
 
+def test_workers_alone_do_the_same_work_again(live: tuple[Path, dict[str, Any]]) -> None:
+    folder, plan = live
+    expected = results(folder)
+    opened = OpenRevision(folder, plan["revision"])
+    assert [once(opened, part, 2) for part in range(2)] == [256, 0]
+    opened.close()
+    assert results(folder) == expected
+
+
 def test_an_interrupted_analysis_leaves_an_ended_scan(tmp_path: Path, file: Path) -> None:
     frames = np.load(file)
     long = tmp_path / "long.npy"
@@ -116,7 +127,7 @@ def test_an_interrupted_analysis_leaves_an_ended_scan(tmp_path: Path, file: Path
         (np.zeros((4, 4, 8, 8), np.complex64), (), 2, "complex64"),
         (np.zeros((4, 4), np.uint16), (), 3, "expected (scan_rows, scan_columns, rows, columns)"),
         (np.zeros((5, 8, 8), np.uint16), (), 69, "give --scan-shape"),
-        (np.zeros((4, 4, 8, 8), np.uint16), ("--scan-shape", "4"), 2, "--scan-shape"),
+        (np.zeros((4, 4, 8, 8), np.uint16), ("--scan-shape", "4x"), 2, "--scan-shape"),
         (np.zeros((4, 4, 8, 8), np.uint16), ("--plan", "/nowhere.json"), 78, "/nowhere.json"),
     ],
 )
