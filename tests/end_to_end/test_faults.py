@@ -266,7 +266,7 @@ def test_positions_that_kill_or_raise_fail_with_the_reason_and_cost_no_other(
     fields["stages"]["diffraction"].append("poison")
     poisoned = tmp_path / "plan.json"
     poisoned.write_text(json.dumps(fields))
-    settings = {"analysis__plan": str(poisoned), "workers__attempts": "1", "workers__largest_range": "16"}
+    settings = {"analysis__plan": str(poisoned), "workers__attempts": "1", "workers__largest_range": "4"}
     with running(tmp_path, **settings, workers__spares="2") as rig, rig.live() as live:
         scan.send(rig, "scan")
         follow(live, "scan", 90)
