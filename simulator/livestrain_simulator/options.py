@@ -1,7 +1,6 @@
 """Options of the verbs that send scans; nothing heavy is imported here."""
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
@@ -11,9 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from livestrain_simulator import limits
+from livestrain_wire import written
 
-SIDES = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?", re.ASCII)
-MOST_SIDE = 1 << 16
 INTAKE, CONTROL = "tcp://127.0.0.1:5550", "tcp://127.0.0.1:5552"
 """Where a daemon without a configuration is."""
 
@@ -87,10 +85,7 @@ class ArmName(StrEnum):
 
 
 def _connectable(endpoint: str | None) -> str | None:
-    """A daemon's setting may say "every interface"; a sender on its host then uses loopback."""
-    for any_host in ("//*:", "//0.0.0.0:"):
-        endpoint = endpoint.replace(any_host, "//127.0.0.1:") if endpoint else None
-    return endpoint
+    return written.connectable(endpoint) if endpoint else None
 
 
 Endpoint = Annotated[
@@ -262,26 +257,16 @@ def spread(verb: Callable[..., None]) -> Callable[..., None]:
 
 def sides_of(text: str, option: str) -> tuple[int, int]:
     """Rows and columns from ``ROWSxCOLUMNS`` or one side."""
-    match = SIDES.fullmatch(text.lower())
-    rows, columns = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not 1 <= rows <= MOST_SIDE or not 1 <= columns <= MOST_SIDE:
-        expected = f"expected ROWSxCOLUMNS of 1 to {MOST_SIDE} each"
-        raise typer.BadParameter(f"{expected}, found {text:.60}", param_hint=option)
-    most = {"--shape": limits.MOST_PIXELS, "--scan": limits.MOST_POSITIONS}.get(option)
-    if most is not None and rows * columns > most:
-        raise typer.BadParameter(f"expected at most {most} in all, found {rows * columns}", param_hint=option)
-    return rows, columns
+    most = {"--shape": written.MOST_PIXELS, "--scan": written.MOST_POSITIONS}.get(option)
+    try:
+        return written.sides_of(text, most)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def rate_of(text: str) -> float | None:
     """Frames per second, or None: as fast as accepted."""
-    if text == "max":
-        return None
     try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not limits.LOWEST_RATE <= rate < float("inf"):
-        expected = f"expected frames per second of at least {limits.LOWEST_RATE:g}, or max"
-        raise typer.BadParameter(f"{expected}, found {text:.60}", param_hint="--rate")
-    return rate
+        return written.rate_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--rate") from error

@@ -6,15 +6,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from livestrain_wire.messages import ScanId
-
-ANY_HOST = ("//*:", "//0.0.0.0:")
-
-
-def _connectable(endpoint: str) -> str:
-    """A daemon's setting may say "every interface"; a client on its host then uses loopback."""
-    for any_host in ANY_HOST:
-        endpoint = endpoint.replace(any_host, "//127.0.0.1:")
-    return endpoint
+from livestrain_wire.written import connectable
 
 
 def scan_id(text: str) -> str:
@@ -30,7 +22,7 @@ MapsEndpoint = Annotated[
     typer.Option(
         "--maps-endpoint",
         envvar="LIVESTRAIN_PUBLISH__MAPS_ENDPOINT",
-        callback=_connectable,
+        callback=connectable,
         help="Where the daemon publishes its maps.",
     ),
 ]
@@ -39,7 +31,7 @@ ControlEndpoint = Annotated[
     typer.Option(
         "--control",
         envvar="LIVESTRAIN_PUBLISH__CONTROL_ENDPOINT",
-        callback=_connectable,
+        callback=connectable,
         help="Where the daemon takes requests.",
     ),
 ]

@@ -18,14 +18,7 @@ from livestrain_client.errors import RequestRefused, Unavailable
 from livestrain_client.figure import strain_figure
 from livestrain_client.live import Live
 from livestrain_client.requests import Control
-from livestrain_client.rig.asked import (
-    MOST_ELECTRONS,
-    MOST_PIXELS,
-    MOST_POSITIONS,
-    check_rate,
-    check_sides,
-    new_folder,
-)
+from livestrain_client.rig.asked import MOST_ELECTRONS, check_rate, check_sides, new_folder
 from livestrain_client.rig.processes import (
     READY_SECONDS,
     DaemonProcess,
@@ -40,6 +33,7 @@ from livestrain_client.saving import save_maps
 from livestrain_client.view import LiveView, Screen, measured_values
 from livestrain_client.writable import check_writable
 from livestrain_wire.messages import StageCounts
+from livestrain_wire.written import MOST_PIXELS, MOST_POSITIONS
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 

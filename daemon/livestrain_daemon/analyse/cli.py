@@ -1,7 +1,6 @@
 """The verb ``analyse``; what is heavy is imported when it runs."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from livestrain_wire.written import sides_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from livestrain_wire.messages import Progress
 
 USAGE, NO_DATA, UNAVAILABLE, IO, CONFIG, INTERRUPTED = 2, 3, 69, 74, 78, 130
-SIDES = re.compile(r"(\d{1,5})x(\d{1,5})", re.ASCII)
 
 analyse_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
 
@@ -91,11 +91,10 @@ def _asked(shape: str | None, order: OrderName | None, flyback: int | None) -> d
     """What options say of how the frames run."""
     asked: dict[str, object] = {}
     if shape is not None:
-        match = SIDES.fullmatch(shape.lower())
-        if match is None or not all(1 <= int(side) <= 1 << 16 for side in match.groups()):
-            text = f"expected ROWSxCOLUMNS of 1 to {1 << 16} each, found {shape:.60}"
-            raise typer.BadParameter(text, param_hint="--scan-shape")
-        asked["shape"] = (int(match[1]), int(match[2]))
+        try:
+            asked["shape"] = sides_of(shape)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--scan-shape") from error
     if order is not None:
         asked["order"] = order.value
     if flyback is not None:
