@@ -288,5 +288,7 @@ def _as_first(header: Header, image: Image, largest: int) -> Header:
     for packed in image.channels.values():
         unpack(packed, largest)
     first = next(iter(image.channels.values()))
+    if header.frame_shape not in (None, first.shape):
+        raise BadMessage(f"data: expected {header.frame_shape} pixels as the start says, found {first.shape}")
     channels = header.channels or tuple(image.channels)
     return replace(header, frame_shape=first.shape, dtype=first.dtype, channels=channels)

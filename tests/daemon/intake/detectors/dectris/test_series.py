@@ -214,6 +214,14 @@ def test_the_first_image_decides_only_if_it_can_be_unpacked() -> None:
     assert short(events) == [("bad_encoding", 1), "start 1-x", 1]
 
 
+def test_a_start_without_a_type_takes_that_of_the_first_image_of_its_shape() -> None:
+    wrong = {"a": packed(shape=(3, 2))}
+    events = told(tracker(), header(dtype=None), image(0, channels=wrong), image(1))
+    assert short(events) == [("bad_message", 1), "start 1-x", 1]
+    assert isinstance(events[1], SeriesStart)
+    assert (events[1].frame_shape, events[1].dtype) == ((2, 3), "uint16")
+
+
 def test_a_series_that_ends_without_an_image_is_said() -> None:
     assert short(told(tracker(), header(frame_shape=None, dtype=None), end())) == [("lost", 0)]
 

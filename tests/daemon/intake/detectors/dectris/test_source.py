@@ -69,11 +69,16 @@ def test_every_detail_of_a_header_will_do(form: str, split: bool, detail: str) -
     assert taken.kinds() == {}
 
 
-def test_several_channels_come_as_one_by_choice() -> None:
+@pytest.mark.parametrize("channel", ["", "threshold_2", "sum"])
+def test_several_channels_come_as_one_by_choice(channel: str) -> None:
     channels = {"threshold_1": noise(FRAMES, 8, 8, seed=1), "threshold_2": noise(FRAMES, 8, 8, seed=2)}
     with emulated(channels) as server:
-        taken = take_series(server, channel="threshold_2")
-    np.testing.assert_array_equal(taken.pixels(taken.starts[0].series), channels["threshold_2"])
+        taken = take_series(server, channel=channel)
+    expected = channels.get(channel or "threshold_1", np.sum(list(channels.values()), axis=0, dtype=np.uint32))
+    if channel == "sum":
+        # the last pixel is masked in both
+        expected[:, -1, -1] = 2**32 - 1
+    np.testing.assert_array_equal(taken.pixels(taken.starts[0].series), expected)
 
 
 @pytest.mark.parametrize("form", FORMS)

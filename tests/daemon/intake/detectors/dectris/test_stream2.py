@@ -102,6 +102,26 @@ def test_the_self_description_may_be_missing() -> None:
     assert bare.channels == described.channels
 
 
+@pytest.mark.parametrize(
+    ("tag", "dtype"),
+    [
+        (64, "u1"),
+        (68, "u1"),
+        (65, ">u2"),
+        (69, "<u2"),
+        (66, ">u4"),
+        (70, "<u4"),
+        (81, ">f4"),
+        (85, "<f4"),
+    ],
+)
+def test_every_typed_array_that_frames_can_be_made_of_is_read(tag: int, dtype: str) -> None:
+    expected = np.array([[0, 1, 2], [3, 200, 255]], dtype)
+    found = told(image(data={"threshold_1": array(expected.tobytes(), tag=tag)}))
+    assert isinstance(found, Image)
+    np.testing.assert_array_equal(unpack(found.channels["threshold_1"], LARGEST), expected)
+
+
 REFUSED = [
     ([1, 2], "expected a CBOR map, found list"),
     ({"type": "picture"}, "the type start, image or end, found 'picture'"),
