@@ -20,10 +20,15 @@ def rate(bytes_per_second: float, processor_us: float = 10.0) -> Rate:
 
 def test_ratios_are_taken_round_by_round() -> None:
     found = Comparison(
-        STREAM, (rate(6e8, 20.0), rate(8e8, 30.0), rate(4e8, 25.0)), (rate(1e9), rate(2e9), rate(5e8)), (8e8, 8e8, 5e8)
+        STREAM,
+        (rate(6e8, 20.0), rate(8e8, 30.0), rate(4e8, 25.0)),
+        (rate(1e9), rate(2e9), rate(5e8)),
+        (8e8, 8e8, 5e8),
+        (6e8, 4e8, 4e8),
     )
     assert found.of_native == pytest.approx((0.6, 0.4, 0.8))
     assert found.of_unpacking == pytest.approx((0.75, 1.0, 0.8))
+    assert found.of_unpacking_beside == pytest.approx((1.0, 2.0, 1.0))
     assert found.cores_for_arina == pytest.approx(120_000 * 25e-6)
 
 
@@ -49,7 +54,7 @@ def test_every_frame_of_a_small_scan_is_stored_in_every_round(
     found = compare(stream, 1, "ring", tmp_path)
     assert len(found.detector) == len(found.native) == 1
     assert all(one.frames_per_second > 0 for one in (*found.detector, *found.native))
-    assert len(found.unpacking) == (encoding == "bslz4")
+    assert len(found.unpacking) == len(found.unpacking_beside) == (encoding == "bslz4")
     show(found, as_json=False)
     assert form in capsys.readouterr().out
     show(found, as_json=True)

@@ -45,7 +45,11 @@ class Comparison:
     detector: tuple[Rate, ...]
     native: tuple[Rate, ...]
     unpacking: tuple[float, ...]
-    """What the library alone unpacks on one core in each round, the frames one by one [bytes/s]."""
+    """What the library alone unpacks in each round, the frames one by one, in one thread of a process that nothing of
+    the benchmark runs beside [bytes/s]."""
+    unpacking_beside: tuple[float, ...] = ()
+    """The same while a second process does likewise, so that no core is idle, as when frames are sent and taken
+    [bytes/s]."""
 
     @property
     def of_native(self) -> tuple[float, ...]:
@@ -57,7 +61,15 @@ class Comparison:
     @property
     def of_unpacking(self) -> tuple[float, ...]:
         """Rate in bytes over that of unpacking alone in the same round [1]."""
-        return tuple(one.bytes_per_second / alone for one, alone in zip(self.detector, self.unpacking, strict=False))
+        return self._over(self.unpacking)
+
+    @property
+    def of_unpacking_beside(self) -> tuple[float, ...]:
+        """Rate in bytes over that of unpacking beside a second process in the same round [1]."""
+        return self._over(self.unpacking_beside)
+
+    def _over(self, alone: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(one.bytes_per_second / other for one, other in zip(self.detector, alone, strict=False))
 
     @property
     def cores_for_arina(self) -> float:
@@ -71,8 +83,10 @@ class Comparison:
             "detector": [asdict(rate) for rate in self.detector],
             "native": [asdict(rate) for rate in self.native],
             "unpacking": self.unpacking,
+            "unpacking_beside": self.unpacking_beside,
             "of_native": self.of_native,
             "of_unpacking": self.of_unpacking,
+            "of_unpacking_beside": self.of_unpacking_beside,
             "cores_for_arina": round(self.cores_for_arina, 2),
         }
 
@@ -135,17 +149,17 @@ def compare(stream: PackedStream, repeats: int, storage: Literal["disk", "ring"]
             for form, name in ((stream.form, "detector"), ("native", "native"))
         ]
         turns: list[list[Rate]] = [[], []]
-        unpacking: list[float] = []
+        unpacking: list[list[float]] = [[], []]
         for side in sides:
             # what is touched for the first time takes longer, and is not what is measured
             side.scan()
         for _ in range(repeats):
             for side, rates in zip(sides, turns, strict=True):
                 rates.append(side.scan())
-            alone = sides[0].unpack()
-            if alone is not None:
-                unpacking.append(alone)
-    return Comparison(stream, tuple(turns[0]), tuple(turns[1]), tuple(unpacking))
+            if stream.encoding != "none":
+                unpacking[0].append(_unpacked(sides[:1]))
+                unpacking[1].append(_unpacked(sides))
+    return Comparison(stream, tuple(turns[0]), tuple(turns[1]), tuple(unpacking[0]), tuple(unpacking[1]))
 
 
 @dataclass(frozen=True)
@@ -170,11 +184,13 @@ class _Side:
             round(1e6 * float(sent["processor_seconds"]) / count, 2),
         )
 
-    def unpack(self) -> float | None:
-        """What the library alone does with these frames [bytes/s]."""
-        self.sender.tell("unpack")
-        rate: float | None = self.sender.answer()["bytes_per_second"]
-        return rate
+
+def _unpacked(sides: list[_Side]) -> float:
+    """What the library alone does with the frames of the first, while the senders of all do the same [bytes/s]."""
+    for side in sides:
+        side.sender.tell("unpack")
+    rates: list[float] = [side.sender.answer()["bytes_per_second"] for side in sides]
+    return rates[0]
 
 
 @contextmanager
@@ -224,10 +240,14 @@ def show(found: Comparison, as_json: bool) -> None:
     console.print(table)
     same = float
     console.print(f"{stream.form} / native, in bytes: {_spread(found.of_native, same, '{:.2f}')}", highlight=False)
-    if found.unpacking:
-        alone = _spread(found.unpacking, lambda rate: rate / 1e6, "{:,.0f}")
-        share = _spread(found.of_unpacking, same, "{:.2f}")
-        console.print(f"unpacking alone, one core: {alone} MB/s; {stream.form} / that: {share}", highlight=False)
+    for beside, alone, shares in (
+        ("nothing", found.unpacking, found.of_unpacking),
+        ("a second one like it", found.unpacking_beside, found.of_unpacking_beside),
+    ):
+        if alone:
+            rate, share = _spread(alone, lambda one: one / 1e6, "{:,.0f}"), _spread(shares, same, "{:.2f}")
+            text = f"the library alone, one thread, {beside} beside it: {rate} MB/s; {stream.form} / that: {share}"
+            console.print(text, highlight=False)
     console.print(f"cores for {ARINA_RATE:,} of these frames a second: {found.cores_for_arina:.1f}", highlight=False)
 
 
