@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from daemon.control.window import Window
+from daemon.desk import only
 from daemon.small_scan import CAMERA, POSITIONS
+from livestrain_client.cli.status import status_fields
+from livestrain_daemon.messages import FaultSeen, IntakeCounts
 from livestrain_daemon.scan.calibration import MOST_FRAMES
 from livestrain_simulator.patterns import vacuum_probe
 from livestrain_wire.messages import (
@@ -13,6 +16,7 @@ from livestrain_wire.messages import (
     CalibrateReply,
     CalibrateRequest,
     Done,
+    Event,
     FrameRequest,
     PatternRequest,
     PlanRequest,
@@ -76,6 +80,17 @@ def test_arming_is_passed_on_and_told(window: Window) -> None:
     assert window.get(Done, ArmRequest(id="1", armed=False)).id == "1"
     assert window.armed == [False]
     assert not window.get(StatusReply, StatusRequest(id="2")).armed
+
+
+def test_a_scan_that_came_while_nobody_was_armed_is_an_event_and_its_frames_are_counted(window: Window) -> None:
+    text = "scan a is ignored, because the daemon is not armed"
+    window.desk.scans.take(FaultSeen(scan_id="", kind="not_armed", text=text))
+    window.desk.scans.take(IntakeCounts(scan_id="", stored=0, queued=0, faults={"not_armed": 12}))
+    (event,) = only(window.desk.heard(), Event)
+    assert (event.name, event.text, event.scan_id) == ("not_armed", text, "")
+    status = window.get(StatusReply, StatusRequest(id="1"))
+    assert status.stray_faults == {"not_armed": 12}
+    assert status_fields(status)["no scan's"] == "not_armed 12"
 
 
 def test_stopping_the_daemon_is_passed_on(window: Window) -> None:
