@@ -13,7 +13,8 @@ import zmq
 from numpy.typing import NDArray
 
 from helpers.waiting import wait_until
-from livestrain_daemon.messages import FROM_INTAKE, IntakeReady, ScanClosed, ScanOpened, StopIntake
+from livestrain_daemon.intake.placement import joined
+from livestrain_daemon.messages import FROM_INTAKE, IntakeReady, ScanClosed, ScanOpened, StopIntake, Stored
 from livestrain_daemon.scanfolder.layout import open_frames
 from livestrain_daemon.scanfolder.reader import FrameReader
 from livestrain_wire.codec import decode, encode
@@ -96,6 +97,10 @@ class IntakeProcess:
     def closed(self) -> ScanClosed:
         """The end of the scan."""
         return self.next(ScanClosed)
+
+    def positions_told(self, scan_id: str) -> tuple[tuple[int, int], ...]:
+        """Runs of positions that main has been told are stored."""
+        return joined(run for message in self.of(Stored) if message.scan_id == scan_id for run in message.runs)
 
     def on_disk(self, scan_id: str) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         """Ledger (positions,) and frames (positions, rows, columns) of a recorded scan, as they are in its file."""

@@ -4,7 +4,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,16 @@ from helpers.frames_out import FramesOut
 from helpers.hostile import hostile_multiparts
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
-from livestrain_daemon.intake.gate import PATIENCE_SECONDS
 from livestrain_daemon.intake.placement import joined
 from livestrain_daemon.messages import (
     FaultSeen,
     IntakeCounts,
-    Recycled,
-    Released,
     RoomWanted,
     ScanClosed,
     ScanRefused,
     SetArmed,
-    Stored,
     Synced,
 )
-from livestrain_daemon.scanfolder.layout import open_frames
-from livestrain_daemon.scanfolder.reader import FrameReader
 
 Pixels = NDArray[Any]
 EXPECTED, STORED, MISSING, RECYCLED = range(4)
@@ -42,10 +35,6 @@ EXPECTED, STORED, MISSING, RECYCLED = range(4)
 
 def pixels(count: int, dtype: str = "uint16", shape: tuple[int, int] = (5, 7)) -> Pixels:
     return np.random.default_rng(count).integers(0, 200, (count, *shape)).astype(dtype)
-
-
-def positions_told(intake: IntakeProcess, scan: str) -> tuple[tuple[int, int], ...]:
-    return joined(run for message in intake.of(Stored) if message.scan_id == scan for run in message.runs)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "float32"])
@@ -62,7 +51,7 @@ def test_a_raster_scan_is_stored_and_main_hears_of_every_position(
     closed = shared.closed()
     assert (opened.scan_id, opened.recording, opened.resumed) == (scan, True, False)
     assert (closed.reason, closed.stored, closed.missing, closed.faults) == ("complete", 24, 0, {})
-    assert positions_told(shared, scan) == ((0, 24),)
+    assert shared.positions_told(scan) == ((0, 24),)
     ledger, stored = shared.on_disk(scan)
     assert ledger.tolist() == [STORED] * 24
     np.testing.assert_array_equal(stored, frames)
@@ -108,7 +97,7 @@ def test_explicit_positions_outside_the_scan_are_refused(shared: IntakeProcess, 
 def test_frames_are_told_of_at_once_when_nothing_else_comes(shared: IntakeProcess, out: FramesOut) -> None:
     out.start("alone", (2, 2), pixels(4))
     out.frames("alone", 2, pixels(4)[2:3])
-    wait_until(lambda: positions_told(shared, "alone") == ((2, 1),))
+    wait_until(lambda: shared.positions_told("alone") == ((2, 1),))
     out.end("alone")
     shared.closed()
 
@@ -176,7 +165,7 @@ def test_a_disk_error_is_counted_with_its_numbers_and_costs_only_its_frames(inta
     with FramesOut(intake.endpoint) as out:
         out.start("full", (8, 8), frames)
         out.frames("full", 0, frames[:8])
-        wait_until(lambda: positions_told(intake, "full") == ((0, 8),))
+        wait_until(lambda: intake.positions_told("full") == ((0, 8),))
         # writing beyond this limit fails like a disk that is full: with an error, not a signal
         resource.prlimit(intake.process.pid, resource.RLIMIT_FSIZE, (1 << 16, 1 << 20))
         out.frames("full", 8, frames[8:24])
@@ -195,83 +184,6 @@ def test_a_disk_error_is_counted_with_its_numbers_and_costs_only_its_frames(inta
 def re_numbers(text: str) -> bool:
     """The line names the file and how much could not be written."""
     return "frames.h5" in text and any(word.isdigit() for word in text.split())
-
-
-def test_a_ring_keeps_the_newest_frames_and_tells_which_are_gone(tmp_path: Path) -> None:
-    frames = pixels(40, "uint8", (256, 256))
-    spool = {"record": False, "ring_mib": 1}
-    with IntakeProcess(tmp_path, spool=spool) as intake, FramesOut(intake.endpoint) as out:
-        out.start("ring", (5, 8), frames)
-        for first in range(0, 40, 4):
-            out.frames("ring", first, frames[first : first + 4])
-        out.frames("ring", 0, frames[:1])
-        out.end("ring")
-        assert not intake.opened().recording
-        closed = intake.closed()
-        assert (closed.stored, closed.missing, closed.faults) == (40, 0, {"duplicate": 1})
-        told = joined(run for message in intake.of(Recycled) for run in message.runs)
-        assert told == ((0, 24),)
-        layout = open_frames(intake.spool / "ring")
-        with FrameReader(layout) as reader:
-            assert reader.ledger().tolist() == [RECYCLED] * 24 + [STORED] * 16
-            np.testing.assert_array_equal(reader.read(24, 16), frames[24:])
-
-
-def test_a_new_scan_in_the_ring_takes_the_place_of_the_oldest_frames(tmp_path: Path) -> None:
-    frames = pixels(16, "uint8", (256, 256))
-    spool = {"record": False, "ring_mib": 1}
-    with IntakeProcess(tmp_path, spool=spool) as intake, FramesOut(intake.endpoint) as out:
-        out.start("first", (4, 5), frames)
-        out.frames("first", 0, frames[:3])
-        out.frames("first", 9, frames[3:14])
-        out.start("second", (2, 3), frames)
-        assert intake.closed().missing == 6
-        out.frames("second", 0, frames[:6])
-        out.end("second")
-        assert (intake.closed().stored, intake.of(Recycled)[0].scan_id) == (6, "first")
-        ledger = FrameReader(open_frames(intake.spool / "first")).ledger().tolist()
-        slots_taken = {position for position in range(20) if position % 16 < 6}
-        for position, state in enumerate(ledger):
-            stored = position < 3 or position >= 9
-            assert state == (MISSING if not stored else RECYCLED if position in slots_taken else STORED), position
-
-
-WAITING = {"record": False, "ring_mib": 1, "when_full": "wait"}
-"""A ring of 16 frames of 256 x 256 bytes that holds the sender back."""
-
-
-def fill_ring(intake: IntakeProcess, out: FramesOut, scan: str) -> None:
-    """As many frames as the ring holds, four in a message."""
-    frames = pixels(16, "uint8", (256, 256))
-    out.start(scan, (4, 4), frames)
-    for first in range(0, 16, 4):
-        out.frames(scan, first, frames[first : first + 4])
-    out.end(scan)
-
-
-def test_a_ring_that_is_full_of_frames_from_before_a_restart_holds_nobody_back(tmp_path: Path) -> None:
-    with IntakeProcess(tmp_path, spool=WAITING) as intake, FramesOut(intake.endpoint) as out:
-        fill_ring(intake, out, "before")
-        assert intake.closed().stored == 16
-    with IntakeProcess(tmp_path, spool=WAITING) as intake, FramesOut(intake.endpoint) as out:
-        started = time.monotonic()
-        fill_ring(intake, out, "after")
-        assert intake.closed().stored == 16
-        assert time.monotonic() - started < PATIENCE_SECONDS / 2
-        assert {message.scan_id for message in intake.of(Recycled)} == {"before"}
-
-
-def test_a_ring_that_is_full_holds_the_sender_back_until_released_or_stopped(tmp_path: Path) -> None:
-    with IntakeProcess(tmp_path, spool=WAITING) as intake, FramesOut(intake.endpoint) as out:
-        fill_ring(intake, out, "first")
-        assert intake.closed().stored == 16
-        intake.command(Released(scan_id="first", runs=((0, 4),)))
-        fill_ring(intake, out, "second")
-        wait_until(lambda: positions_told(intake, "second") == ((0, 4),))
-        started = time.monotonic()
-        assert intake.stop() == 0
-        assert time.monotonic() - started < PATIENCE_SECONDS / 2
-        assert intake.closed().scan_id == "second"
 
 
 def test_commands_arm_and_disarm(intake: IntakeProcess) -> None:
@@ -300,7 +212,7 @@ def test_commands_arm_and_disarm(intake: IntakeProcess) -> None:
         wait_until(accepted)
         out.frames("wanted", 0, frames)
         out.end("wanted")
-        wait_until(lambda: positions_told(intake, "wanted") == ((0, 4),))
+        wait_until(lambda: intake.positions_told("wanted") == ((0, 4),))
 
 
 def test_it_ends_when_main_says_so_and_not_by_a_signal(intake: IntakeProcess) -> None:
@@ -309,7 +221,7 @@ def test_it_ends_when_main_says_so_and_not_by_a_signal(intake: IntakeProcess) ->
     with FramesOut(intake.endpoint) as out:
         out.start("cut", (2, 3), pixels(6))
         out.frames("cut", 0, pixels(6)[:2])
-        wait_until(lambda: positions_told(intake, "cut"))
+        wait_until(lambda: intake.positions_told("cut"))
     assert intake.stop() == 0
     # the scan is left as it is: the next intake goes on with it
     assert not intake.of(ScanClosed)
