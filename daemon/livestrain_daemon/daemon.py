@@ -164,7 +164,7 @@ class Daemon:
         self._publish()
         if self._stops and not self._draining:
             self._begin_to_drain()
-        if self._draining and self._intake.ended and not self._suspended:
+        if self._draining and self._intake.ended and not self._suspended and not self._waits_for_last_ranges:
             self._suspended = True
             if self._recorded is None:
                 self._scans.suspend()
@@ -172,7 +172,13 @@ class Daemon:
                 self._scans.finish()
 
     def _sources(self) -> Iterable[Source]:
-        return self._scans.sources()
+        # a file can be analysed again: who stops does not wait for the rest of it
+        return () if self._draining and self._recorded is not None else self._scans.sources()
+
+    @property
+    def _waits_for_last_ranges(self) -> bool:
+        """The scan of a file ends with what workers have in hand."""
+        return self._recorded is not None and self._pool.outstanding > 0
 
     def _publish(self) -> None:
         now = time.monotonic()

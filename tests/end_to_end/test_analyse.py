@@ -109,15 +109,22 @@ def test_an_interrupted_analysis_leaves_an_ended_scan(tmp_path: Path, file: Path
     frames = np.load(file)
     long = tmp_path / "long.npy"
     np.save(long, np.concatenate([frames] * 16))
-    command = livestrain("analyse", str(long), "--spool", str(tmp_path / "spool"), "--workers", "1")
+    command = livestrain("analyse", str(long), "--spool", str(tmp_path / "spool"), "--workers", "1", "--json")
     journal = tmp_path / "spool" / "long" / "journal.jsonl"
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        wait_until(journal.exists, 60, "the scan")
+        wait_until(lambda: journal.exists() and '"kind": "plan"' in journal.read_text(), 60, "the plan")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    kinds = [json.loads(line)["kind"] for line in journal.read_text().splitlines()]
-    assert "scan_ended" in kinds
+    outcome = json.loads(out)
+    assert outcome["pending"] > 0
+    assert outcome["analysed"] + outcome["pending"] == outcome["positions"] - outcome["missing"]
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    (ended,) = [entry for entry in entries if entry["kind"] == "scan_ended"]
+    assert ended["stages"]["diffraction"]["analysed"] == outcome["analysed"]
+    (file_of_results,) = journal.parent.glob("results-*.h5")
+    with h5py.File(file_of_results) as opened:
+        assert np.isfinite(opened["maps/g1"][...]).reshape(-1, 2).all(axis=1).sum() == outcome["analysed"]
 
 
 @pytest.mark.parametrize(
