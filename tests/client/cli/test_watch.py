@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 
 from client.cli.scan import SHAPE
+from helpers.waiting import wait_until
 from helpers.wire_daemon import WireDaemon
 from livestrain_client.cli import exits
 from livestrain_client.cli.command import run
@@ -45,6 +47,25 @@ def test_watch_ends_when_a_condition_is_met(daemon: WireDaemon, capsys: pytest.C
     assert run(["watch", "--when", "e_xx > 1.25", "--json"]) == exits.CONDITION_MET
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["column"] == 5
     assert run(["watch", "--when", "e_xx", "--json"]) == exits.USAGE
+
+
+@pytest.mark.parametrize(("options", "code"), [([], exits.CONDITION_MET), (["--until-end"], exits.OK)])
+def test_watch_goes_on_with_the_next_scan_unless_it_waits_for_the_end_of_one(
+    daemon: WireDaemon, options: list[str], code: int
+) -> None:
+    def measure_on() -> None:
+        wait_until(lambda: daemon.requests, 20, "somebody who watches")
+        daemon.acknowledge((30, 50))
+        daemon.end()
+        daemon.begin({"e_xx": np.zeros(SHAPE, np.float32), "total": np.full(SHAPE, 7, np.uint32)}, "scan-2", derived=())
+        daemon.acknowledge((0, 80))
+
+    measuring = Thread(target=measure_on)
+    measuring.start()
+    # only the second scan has such counts
+    found = run(["watch", "--when", "total>6", "--timeout", "20", *options])
+    measuring.join(20)
+    assert found == code
 
 
 def test_watch_ends_where_a_map_will_never_come(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
