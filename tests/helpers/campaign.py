@@ -245,7 +245,8 @@ def check(
     by_scan = folders(campaign, records)
     hinted = hints(intake)
     for folder in campaign.found:
-        assert hinted[folder.closed.scan_id] == Counter(folder.stored)
+        told = hinted[folder.closed.scan_id]
+        assert told == Counter(folder.stored), f"main was told of {sorted(told.elements())}: {folder}"
     for scan, record in enumerate(records):
         positions = campaign.positions(scan)
         there = by_scan.get(scan)
