@@ -11,6 +11,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_simulator.emulators.dectris.configuration import (
+    INTERNAL,
+    MODE,
+    NotAccepted,
+    change,
+    defaults,
+    images_per_trigger,
+)
 from livestrain_simulator.emulators.dectris.outlet import Outlet
 from livestrain_simulator.emulators.dectris.sending import Form, Message, Outgoing, Script
 from livestrain_simulator.emulators.dectris.series import FrameSource, Series, Setting
@@ -20,25 +28,8 @@ from livestrain_simulator.emulators.streaming import SourceFailed
 from livestrain_simulator.pacing import Pacer
 
 State: TypeAlias = Literal["idle", "ready", "acquire"]
-INTERNAL = ("ints", "inte")
-BY_IMAGE = ("exte", "inte")
-"""Trigger modes in which each image has its own trigger."""
 LEAVE_SECONDS = 10.0
 """So long may a series take to stop [s]."""
-
-_CHOICES: dict[str, tuple[Setting, ...]] = {
-    "trigger_mode": ("exts", "exte", "ints", "inte"),
-    "compression": ("none", "lz4", "bslz4"),
-    "roi_mode": ("disabled",),
-    "mode": ("enabled", "disabled"),
-    "format": ("legacy", "cbor"),
-    "header_detail": ("all", "basic", "none"),
-}
-_MODE: dict[str, Setting] = {"mode": "enabled", "format": "cbor", "header_detail": "all"}
-
-
-class NotAccepted(ValueError):
-    """A command or a value that the detector does not take now."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +82,9 @@ class DectrisEmulator:
     def __init__(self, source: FrameSource, settings: EmulatorSettings, plans: Plans = no_plans) -> None:
         self.settings = settings
         first = next(iter(source(0).values()))
-        self.detector: dict[str, Setting] = {**_defaults(first), **settings.config}
+        self.detector: dict[str, Setting] = {**defaults(first), **settings.config}
         """Configuration by REST keys."""
-        self.stream: dict[str, Setting] = {**_MODE, **settings.stream}
+        self.stream: dict[str, Setting] = {**MODE, **settings.stream}
         self.state: State = "idle"
         self.record: list[ScanRecord] = []
         """What has been sent of each series."""
@@ -121,16 +112,7 @@ class DectrisEmulator:
         NotAccepted
             If there is no such key, or the value is none of its values.
         """
-        if isinstance(values.get(key), float) and type(value) is int:
-            value = float(value)
-        if key not in values or type(value) is not type(values[key]):
-            raise NotAccepted(f"{key}: no such key, or not a value of it: {value!r:.40}")
-        if key in _CHOICES and value not in _CHOICES[key]:
-            raise NotAccepted(f"{key}: expected one of {_CHOICES[key]}, found {value!r:.40}")
-        if key in ("nimages", "ntrigger") and isinstance(value, int) and value < 1:
-            raise NotAccepted(f"{key}: expected 1 or more, found {value}")
-        values[key] = value
-        return [key]
+        return change(values, key, value)
 
     def arm(self) -> int:
         """Begin a series; its number. With an external trigger the images follow at once."""
@@ -207,9 +189,8 @@ class DectrisEmulator:
 
     def _next_series(self) -> Series:
         self._number += 1
-        images, triggers = int(self.detector["nimages"]), int(self.detector["ntrigger"])
         values: dict[str, Any] = {
-            "frames": triggers if self.detector["trigger_mode"] in BY_IMAGE else images * triggers,
+            "frames": int(self.detector["ntrigger"]) * images_per_trigger(self.detector),
             "compression": self.detector["compression"],
             "detail": self.stream["header_detail"],
         }
@@ -292,7 +273,7 @@ class DectrisEmulator:
         self.state = "acquire"
         if self.detector["trigger_mode"] not in INTERNAL:
             return True
-        per_trigger = self._images_per_trigger()
+        per_trigger = images_per_trigger(self.detector)
         with self._changed:
             self._changed.wait_for(
                 lambda: self._triggers * per_trigger > number or self._leave.is_set() or self._finish.is_set()
@@ -306,38 +287,9 @@ class DectrisEmulator:
 
     def _count(self, images: int) -> None:
         with self._changed:
-            self._served = images // self._images_per_trigger()
+            self._served = images // images_per_trigger(self.detector)
             self._changed.notify_all()
-
-    def _images_per_trigger(self) -> int:
-        return 1 if self.detector["trigger_mode"] in BY_IMAGE else int(self.detector["nimages"])
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def _defaults(first: NDArray[Any]) -> dict[str, Setting]:
-    rows, columns = first.shape
-    return {
-        "bit_depth_image": 8 * first.dtype.itemsize,
-        "bit_depth_readout": 8 * first.dtype.itemsize,
-        "compression": "bslz4",
-        "count_time": 0.0009,
-        "countrate_correction_applied": False,
-        "countrate_correction_count_cutoff": int(np.iinfo(first.dtype).max) - 1,
-        "description": "livestrain emulator",
-        "detector_number": "E-00-0000",
-        "frame_time": 0.001,
-        "incident_energy": 200_000.0,
-        "nimages": 1,
-        "ntrigger": 1,
-        "photon_energy": 200_000.0,
-        "pixel_mask_applied": True,
-        "roi_bit_depth": 8 * first.dtype.itemsize,
-        "roi_mode": "disabled",
-        "roi_y_size": rows,
-        "trigger_mode": "exts",
-        "x_pixels_in_detector": columns,
-        "y_pixels_in_detector": rows,
-    }

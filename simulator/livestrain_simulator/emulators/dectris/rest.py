@@ -12,7 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, NotAccepted
+from livestrain_simulator.emulators.dectris.configuration import NotAccepted
+from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator
 from livestrain_simulator.emulators.dectris.packing import little_endian
 from livestrain_simulator.emulators.dectris.series import Setting
 
