@@ -6,6 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SHORTEST, LONGEST = 0.005, 0.05
+"""Between two questions: a tenth of the time waited so far, so that long waits leave the processor to others [s]."""
+
 
 def wait_until(condition: Callable[[], T], seconds: float = 20.0, what: str = "the condition") -> T:
     """
@@ -25,11 +28,12 @@ def wait_until(condition: Callable[[], T], seconds: float = 20.0, what: str = "t
     AssertionError
         If the deadline passes first.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"{what} did not come within {seconds} s")
-        time.sleep(0.01)
+        time.sleep(min(max(waited / 10, SHORTEST), LONGEST))
