@@ -108,6 +108,9 @@ class MerlinConfig(Section):
     """Name or address of the computer that runs its software."""
     data_port: Port = 6342
     """Where it sends frames."""
+    control_port: Port | None = None
+    """Where it takes commands, usually 6341, to be asked while no frames come whether anybody has started it; else it
+    is not asked."""
     arm: MerlinArmConfig | None = None
     """Start acquisitions by itself: a table of control_port, settings, soft_trigger and repeat; else the daemon waits
     for somebody else to."""
@@ -144,7 +147,8 @@ class IntakeConfig(Section):
     """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel, ports
     and arm."""
     merlin: MerlinConfig | None = None
-    """A Merlin to take frames from, instead of the endpoint: a table of host, data_port and arm."""
+    """A Merlin to take frames from, instead of the endpoint: a table of host, data_port, control_port and
+    arm."""
     asi: AsiConfig | None = None
     """A detector of Amsterdam Scientific Instruments to take frames from, instead of the endpoint: a table of host,
     form, data_port, listen and rest_port."""

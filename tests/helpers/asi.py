@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
-from livestrain_daemon.intake.detectors.asi.frames import Measurement
-from livestrain_daemon.intake.detectors.asi.source import AsiDetector, Reading
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading, Measurement
+from livestrain_daemon.intake.detectors.asi.scans import ScanReading
+from livestrain_daemon.intake.detectors.asi.source import AsiDetector
 from livestrain_daemon.intake.detectors.asi.source import AsiSettings as SourceSettings
 from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.asi import AsiEmulator, AsiSettings, Form, ServalServer
@@ -31,7 +32,9 @@ def sparse(count: int, rows: int = 24, columns: int = 32, dtype: str = "uint16",
     return frames
 
 
-def fed(reading: Reading, data: bytes, now: float = 0.0, at_once: int = 1 << 20, quiet: bool = False) -> Heard:
+def fed(
+    reading: FrameReading | ScanReading, data: bytes, now: float = 0.0, at_once: int = 1 << 20, quiet: bool = False
+) -> Heard:
     """What is made of bytes that come in pieces."""
     heard = Heard()
     for first in range(0, len(data), at_once):

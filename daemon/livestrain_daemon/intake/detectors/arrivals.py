@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from threading import Event
 
@@ -87,8 +88,11 @@ class Scans:
         return series.scan_id if series and series.start.series == trouble.series else ""
 
     def _begun(self, start: SeriesStart) -> Iterator[Arrival]:
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted and interrupted.lasts and start.beginning == "nameless" and start.scan_shape is None:
+            # the header that told it is not heard again
+            start = replace(start, scan_shape=interrupted.start.scan_shape)
         shape = scan_shape(self._geometry, start)
-        self._interrupted = None
         before = self._series
         if before and before.scan is not None and not before.over and before.start.series != start.series:
             yield self._end(before, aborted=True)

@@ -89,7 +89,7 @@ def _merlin(
         settings = tuple({**given, **counts}.items())
         arming = merlin_arming.Arming(table.arm.control_port, settings, table.arm.repeat, table.arm.soft_trigger)
     address = Address(table.host, table.data_port)
-    return MerlinDetector(address, arming=arming, permission=permission, interrupted=interrupted)
+    return MerlinDetector(address, None, arming, permission, interrupted, table.control_port)
 
 
 def _frames(scan: ScanGeometry) -> int | None:

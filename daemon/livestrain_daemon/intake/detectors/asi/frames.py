@@ -127,9 +127,15 @@ class FrameReading:
         return self._inbox
 
     @property
-    def cut_by_closing(self) -> bool:
-        """A series is in progress that needs its connection."""
-        return self._open is not None and self._open.frames is not None
+    def idle(self) -> bool:
+        """No series is in progress."""
+        return self._open is None
+
+    @property
+    def cut(self) -> str:
+        """What the connection would be closed in the middle of: a series that needs it."""
+        needed = self._open is not None and self._open.frames is not None
+        return "before the end" if needed else ""
 
     def events(self, now: float, quiet: bool) -> Iterator[DetectorEvent]:
         """What has come in says; ``quiet`` if nothing has come for a while."""

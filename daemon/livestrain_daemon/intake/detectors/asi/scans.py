@@ -82,9 +82,15 @@ class ScanReading:
         return self._inbox
 
     @property
-    def cut_by_closing(self) -> bool:
-        """A scan is in progress that needs its connection."""
-        return self._scan is not None and self._scan.short
+    def idle(self) -> bool:
+        """No scan is in progress."""
+        return self._scan is None
+
+    @property
+    def cut(self) -> str:
+        """What the connection would be closed in the middle of: a scan that needs it."""
+        needed = self._scan is not None and self._scan.short
+        return "before the end" if needed else ""
 
     def events(self, now: float, quiet: bool) -> Iterator[DetectorEvent]:
         """What has come in says; ``quiet`` if nothing has come for a while."""

@@ -71,6 +71,20 @@ class Serval:
             dropped=_whole(values.get("DroppedFrames")) or 0,
         )
 
+    def idle(self) -> bool:
+        """
+        Whether it says that no measurement goes on; no answer is no.
+
+        Raises
+        ------
+        Unavailable
+            If there is no such host.
+        """
+        told = self._asked("/dashboard", self._seconds).get("Measurement", "")
+        # there is none before the first
+        status = told.get("Status") if isinstance(told, dict) else None
+        return told is None or (isinstance(status, str) and status not in RECORDING)
+
     def _asked(self, path: str, seconds: float) -> Mapping[str, object]:
         """The object at a path; empty if there is none within so long [s]."""
         try:

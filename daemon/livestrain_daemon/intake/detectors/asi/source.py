@@ -1,23 +1,22 @@
 """An ASI detector as a source of frames: one TCP connection, and Serval's REST interface beside it."""
 
 import socket
-import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
-from typing import Literal, Protocol
+from typing import Literal
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.asi.frames import STARTED, FrameReading
-from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
 from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected, keep_alive
-from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.idling import Idling
 from livestrain_daemon.intake.detectors.patience import Patience
-from livestrain_daemon.intake.detectors.pauses import Pauses
+from livestrain_daemon.intake.detectors.streaming import Line, Reading, streamed
 from livestrain_daemon.intake.interrupted import Interrupted
 
 DATA_PORTS = {"frames": 8088, "tpx3": 8283}
@@ -47,28 +46,6 @@ class AsiSettings:
     def port(self) -> int:
         """Where frames come from, or are taken."""
         return DATA_PORTS[self.form] if self.data_port is None else self.data_port
-
-
-class Reading(Protocol):
-    """What makes events of bytes."""
-
-    @property
-    def inbox(self) -> Inbox:
-        """Where bytes are to be put."""
-        ...
-
-    @property
-    def cut_by_closing(self) -> bool:
-        """A series is in progress that needs its connection."""
-        ...
-
-    def events(self, now: float, quiet: bool) -> Iterator[DetectorEvent]:
-        """What has come in says; ``quiet`` if nothing has come for a while."""
-        ...
-
-    def closed(self, now: float) -> Iterator[DetectorEvent]:
-        """The connection has ended."""
-        ...
 
 
 class AsiDetector:
@@ -104,27 +81,28 @@ class AsiDetector:
         Unavailable
             If there is no such host, or nobody can listen at that address.
         """
-        reading, pauses = self._reading(), Pauses()
+        reading = self._reading()
+        host, port = self.settings.host, self.settings.rest_port
+        idling = None if port is None else Idling(Serval(host, port).url, self._is_idle)
+
+        def aside(now: float) -> Iterator[Trouble]:
+            yield from self._silence_of_serval()
+            trouble = idling.step(reading.idle, now) if idling else None
+            if trouble:
+                yield trouble
+
         with closing(self._server()) as server:
-            while not stop.is_set():
-                try:
-                    connection = yield from self._connected(server, stop)
-                except OSError as error:
-                    reason = str(error)
-                else:
-                    pauses.reset()
-                    yield Connection(up=True)
-                    with connection:
-                        reason = yield from self._received(connection, reading, stop)
-                    if not stop.is_set():
-                        yield Connection(up=False)
-                if stop.is_set():
-                    return
-                pause = pauses.next()
-                if reason:
-                    text = f"expected frames from {self.endpoint}, found: {reason}; trying again in {pause:g} s"
-                    yield Trouble("connection", text)
-                yield from _waited(pause, reading, stop)
+            line = Line(self.endpoint, lambda stop: self._connected(server, stop), aside, hangs_up=True)
+            yield from streamed(line, reading, stop)
+
+    def _is_idle(self) -> bool:
+        """It says that no measurement goes on."""
+        settings = self.settings
+        # its own, because the other one is asked by another thread
+        serval = Serval(settings.host, settings.rest_port or 0)
+        with suppress(Unavailable):
+            return serval.idle()
+        return False
 
     def _reading(self) -> Reading:
         settings = self.settings
@@ -160,49 +138,12 @@ class AsiDetector:
             connection.settimeout(POLL_SECONDS)
             return connection
 
-    def _received(
-        self, connection: socket.socket, reading: Reading, stop: Event
-    ) -> Generator[DetectorEvent | None, None, str]:
-        """Events of one connection; why it has ended, empty if it ended as it should."""
-        while not stop.is_set():
-            quiet, reason = False, None
-            try:
-                count = connection.recv_into(reading.inbox.space())
-                reading.inbox.filled(count)
-                reason = None if count else ""
-            except OSError as error:
-                # a connection that has gone is a time-out, too, but of the kernel's
-                quiet = isinstance(error, TimeoutError) and error.errno is None
-                reason = None if quiet else str(error)
-            now = time.monotonic()
-            for event in reading.events(now, quiet=quiet or reason is not None):
-                yield event
-                # few bytes may be many frames
-                if stop.is_set():
-                    return ""
-            yield from self._silence_of_serval()
-            if reason is not None:
-                cut = "the connection was closed before the end" if reading.cut_by_closing else ""
-                yield from reading.closed(now)
-                return reason or cut
-            if quiet:
-                yield None
-        return ""
-
     def _silence_of_serval(self) -> Iterator[Trouble]:
         """Say so when Serval does not answer any more."""
         trouble = self._serval.trouble if self._serval else ""
         if trouble and not self._told:
             yield Trouble("connection", trouble)
         self._told = trouble
-
-
-def _waited(seconds: float, reading: Reading, stop: Event) -> Iterator[DetectorEvent | None]:
-    """What happens while nobody is connected: series may end by silence."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, POLL_SECONDS)):
-        yield from reading.events(time.monotonic(), quiet=True)
-        yield None
 
 
 def _stamp() -> str:

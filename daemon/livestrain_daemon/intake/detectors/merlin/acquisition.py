@@ -39,7 +39,7 @@ class _Held:
     since: float = 0.0
     """When the first of them came [s]."""
     of_before: bool = False
-    """No header has come in their connection: their acquisition has begun before it."""
+    """No header that can be read has come before them in their connection: it may have come before that."""
     size: int = 0
     frames: list[bytes] = field(default_factory=list)
 
@@ -193,10 +193,10 @@ class Acquisitions:
             first = memoryview(held.frames[0])
             self._start(self._header, first, _layout(first), now)
             self._take_held(held, now)
-        elif self._seen_header:
-            self._give_up(held)
-        else:
+        elif held.of_before:
             self._take_headless(held, now)
+        else:
+            self._give_up(held)
 
     def _take_headless(self, held: _Held, now: float) -> None:
         """An acquisition of which no header tells."""

@@ -127,7 +127,7 @@ class Starter:
             self._over = False
             self.ended()
             text = f"expected frames of the acquisition that was started at {where}, found that it is over"
-            return Trouble("lost", text)
+            return Trouble("lost", text, series="")
         if error is None:
             self._pauses.reset()
             return None
@@ -153,9 +153,12 @@ class Starter:
             self._found = error
 
     def _ask(self) -> None:
-        """Whether an acquisition without frames is over, or waits for its trigger; no answer is no."""
-        with (
-            suppress(OSError, ControlRefused, WrongMessage),
-            Control(self._host, self._arming.port, TIMEOUT_SECONDS) as control,
-        ):
-            self._over = control.get("DETECTORSTATUS") == IDLE_STATUS
+        """Whether an acquisition without frames is over, or waits for its trigger."""
+        self._over = is_idle(self._host, self._arming.port)
+
+
+def is_idle(host: str, port: int) -> bool:
+    """Whether a detector says that it does not acquire; no answer is no."""
+    with suppress(OSError, ControlRefused, WrongMessage), Control(host, port, TIMEOUT_SECONDS) as control:
+        return control.get("DETECTORSTATUS") == IDLE_STATUS
+    return False

@@ -96,13 +96,16 @@ class Splitter:
         """So many bytes have come."""
         self._end += count
 
-    def reset(self) -> int:
-        """Forget what has not become a message; how many bytes that were."""
-        forgotten = self._end - self._start
+    @property
+    def waiting(self) -> int:
+        """Bytes that have not become a message."""
+        return self._end - self._start
+
+    def reset(self) -> None:
+        """Forget what has not become a message."""
         self._start = self._end = 0
         self._needed = PREFIX_BYTES
         self._lost = False
-        return forgotten
 
     def next(self, quiet: bool = False) -> memoryview | Junk | None:
         """

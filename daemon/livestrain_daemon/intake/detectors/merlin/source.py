@@ -1,19 +1,18 @@
 """Frames from the data connection of a Merlin."""
 
-import socket
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
 
-from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected
-from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesEnd, Trouble
+from livestrain_daemon.intake.detectors.connection import connected
+from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.idling import Idling
 from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions
-from livestrain_daemon.intake.detectors.merlin.arming import Arming, Starter
-from livestrain_daemon.intake.detectors.merlin.framing import Junk, Splitter
+from livestrain_daemon.intake.detectors.merlin.arming import TIMEOUT_SECONDS, Arming, Starter, is_idle
+from livestrain_daemon.intake.detectors.merlin.reading import MerlinReading
 from livestrain_daemon.intake.detectors.patience import Patience
-from livestrain_daemon.intake.detectors.pauses import Pauses
 from livestrain_daemon.intake.detectors.permission import Permission
+from livestrain_daemon.intake.detectors.streaming import Line, streamed
 from livestrain_daemon.intake.interrupted import Interrupted
 
 DATA_PORT = 6342
@@ -43,6 +42,8 @@ class MerlinDetector:
         Whether they may be; None: always.
     interrupted
         The scan that an earlier intake has left unfinished.
+    control_port
+        Where it is asked whether it acquires, while nothing comes; None: it is not.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class MerlinDetector:
         arming: Arming | None = None,
         permission: Permission | None = None,
         interrupted: Interrupted | None = None,
+        control_port: int | None = None,
     ) -> None:
         self._address = address
         self._patience = patience or Patience()
         self._arming = arming
         self._permission = permission
         self._interrupted = interrupted
+        self._control_port = control_port
 
     @property
     def endpoint(self) -> str:
@@ -79,86 +82,26 @@ class MerlinDetector:
             If there is no such host, or it refuses a setting.
         """
         acquisitions = Acquisitions(self._patience, self._before)
-        silence = self._patience.silence_seconds
-        starter = Starter(self._address.host, self._arming, self._permission, silence) if self._arming else None
-        pauses = Pauses()
+        address, silence = self._address, self._patience.silence_seconds
+        starter = Starter(address.host, self._arming, self._permission, silence) if self._arming else None
+        idling = Idling(f"{address.host}:{self._control_port}", self._is_idle) if self._control_port else None
+        reading = MerlinReading(acquisitions, starter.ended if starter else lambda: None)
+
+        def aside(now: float) -> Iterator[Trouble]:
+            trouble = starter.step(now, reading.idle) if starter else None
+            if idling and not trouble:
+                trouble = idling.step(reading.idle, now)
+            if trouble:
+                yield trouble
+
+        line = Line(self.endpoint, lambda stop: connected(address.host, address.port, stop), aside)
         try:
-            while not stop.is_set():
-                try:
-                    connection = yield from connected(self._address.host, self._address.port, stop)
-                except OSError as error:
-                    reason = str(error)
-                else:
-                    pauses.reset()
-                    acquisitions.connected()
-                    with connection:
-                        yield Connection(up=True)
-                        reason = yield from _received(connection, acquisitions, starter, stop)
-                if stop.is_set():
-                    return
-                pause = pauses.next()
-                text = f"expected frames from {self.endpoint}, found: {reason}; trying again in {pause:g} s"
-                yield Connection(up=False)
-                yield Trouble("connection", text)
-                yield from _waited(pause, acquisitions, starter, stop)
+            yield from streamed(line, reading, stop)
         finally:
             if starter:
                 starter.close()
+            if idling:
+                idling.close(2 * TIMEOUT_SECONDS)
 
-
-def _received(
-    connection: socket.socket, acquisitions: Acquisitions, starter: Starter | None, stop: Event
-) -> Generator[DetectorEvent | None, None, str]:
-    """Events of one connection; why it has ended."""
-    splitter = Splitter()
-    reason = ""
-    while not stop.is_set() and not reason:
-        quiet = False
-        try:
-            count = connection.recv_into(splitter.space())
-            splitter.filled(count)
-            reason = "" if count else "the connection was closed"
-        except OSError as error:
-            # a connection that has gone is a time-out, too, but of the kernel's
-            quiet = isinstance(error, TimeoutError) and error.errno is None
-            reason = "" if quiet else str(error)
-        yield from _told(splitter, acquisitions, starter, quiet=quiet or bool(reason))
-        if quiet:
-            yield None
-    waiting = splitter.reset()
-    return f"{reason} in the middle of a message ({waiting} bytes)" if waiting else reason
-
-
-def _told(
-    splitter: Splitter, acquisitions: Acquisitions, starter: Starter | None, quiet: bool
-) -> Iterator[DetectorEvent]:
-    """Events of what has come in."""
-    now = time.monotonic()
-    while (message := splitter.next(quiet)) is not None:
-        if isinstance(message, Junk):
-            acquisitions.trouble("bad_message", message.text, frames=message.messages)
-        else:
-            acquisitions.take(message, now)
-    yield from _happened(acquisitions, starter, now)
-    trouble = starter.step(now, acquisitions.idle) if starter else None
-    if trouble:
-        yield trouble
-
-
-def _happened(acquisitions: Acquisitions, starter: Starter | None, now: float) -> Iterator[DetectorEvent]:
-    """Events up to now; whoever starts acquisitions is told when one has ended."""
-    acquisitions.tick(now)
-    for event in acquisitions.events():
-        if starter and isinstance(event, SeriesEnd):
-            starter.ended()
-        yield event
-
-
-def _waited(
-    seconds: float, acquisitions: Acquisitions, starter: Starter | None, stop: Event
-) -> Iterator[DetectorEvent | None]:
-    """What happens while nobody is connected: acquisitions may end by silence."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, POLL_SECONDS)):
-        yield from _happened(acquisitions, starter, time.monotonic())
-        yield None
+    def _is_idle(self) -> bool:
+        return is_idle(self._address.host, self._control_port or 0)

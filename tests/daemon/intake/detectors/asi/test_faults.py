@@ -10,7 +10,6 @@ from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
 from livestrain_daemon.intake.detectors.asi.frames import FrameReading, Measurement
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
-from livestrain_daemon.intake.detectors.asi.source import Reading
 from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.asi import POSSIBLE, AsiEmulator, AsiSettings, Form, ServalServer, tpx3
 from livestrain_simulator.emulators.asi.forms import Kind
@@ -118,7 +117,7 @@ def stream(form: Form, plan: FaultPlan, sequence: int) -> tuple[bytes, ScanRecor
     return bytes(data), record, places.frames
 
 
-def reading_of(form: Form, measurement: Measurement) -> Reading:
+def reading_of(form: Form, measurement: Measurement) -> FrameReading | ScanReading:
     if form == "tpx3":
         return ScanReading(Patience(), LARGEST)
     return FrameReading(Told(measurement), Patience(), None, str, LARGEST)

@@ -150,7 +150,7 @@ def test_images_of_another_form_are_counted_and_take_up_their_place() -> None:
 def test_with_numbers_a_series_goes_on_in_the_next_connection() -> None:
     told = reading(RUNNING)
     heard = fed(told, sent("jsonimage", *range(5)))
-    assert told.cut_by_closing
+    assert told.cut
     heard.events += told.closed(0.0)
     heard.events += fed(told, sent("jsonimage", *range(7, 12)), quiet=True).events
     heard.events += told.events(1.5, quiet=True)

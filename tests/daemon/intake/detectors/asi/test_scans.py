@@ -215,7 +215,7 @@ def test_who_connects_in_the_middle_of_a_scan_waits_for_the_next_acquisition() -
 def test_after_a_lost_connection_the_next_scan_is_taken() -> None:
     told = reading()
     heard = fed(told, ACQUISITION + START + CHUNKS[0])
-    assert told.cut_by_closing
+    assert told.cut
     heard.events += told.closed(0.0)
     rest = [CHUNKS[2], CHUNKS[3], END, tpx3.scan_start(2, {}), *CHUNKS, tpx3.scan_end(2)]
     heard.events += fed(told, b"".join(rest), quiet=True).events

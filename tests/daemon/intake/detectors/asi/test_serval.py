@@ -43,7 +43,9 @@ def test_serval_says_which_measurement_it_is_how_long_and_whether_it_goes_on() -
     with emulated(sparse(6), frames_per_second=20.0) as server:
         serval = Serval("127.0.0.1", server.port)
         assert serval.measurement() == Measurement(frames=6)
+        assert serval.idle()
         server.emulator.start()
+        assert not serval.idle()
         found = serval.measurement()
         assert (found.name, found.frames, found.recording) == (str(server.emulator.started_ms), 6, True)
         server.emulator.stop()
@@ -97,3 +99,20 @@ def test_nobody_to_ask_knows_nothing() -> None:
 def test_a_host_that_there_is_not_is_no_detector() -> None:
     with pytest.raises(Unavailable, match="expected the name or address of a host"):
         Serval("no such host", 80).measurement()
+
+
+@pytest.mark.parametrize(
+    ("body", "idle"),
+    [
+        (b'{"Measurement": null}', True),
+        (b'{"Measurement": {"Status": "DA_IDLE"}}', True),
+        (b'{"Measurement": {"Status": "DA_PREPARING"}}', False),
+        (b'{"Measurement": {}}', False),
+        (b'{"Measurement": 3}', False),
+        (b"{}", False),
+        (b"<html>", False),
+    ],
+)
+def test_serval_is_idle_only_if_it_says_so(body: bytes, idle: bool) -> None:
+    with answering(body) as serval:
+        assert serval.idle() is idle

@@ -9,7 +9,7 @@ import pytest
 from helpers.merlin import Heard
 from livestrain_daemon.intake.detectors.events import SeriesEnd
 from livestrain_daemon.intake.detectors.merlin.acquisition import Acquisitions
-from livestrain_daemon.intake.detectors.merlin.framing import Junk, Splitter
+from livestrain_daemon.intake.detectors.merlin.reading import MerlinReading
 from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.faults import Action
 from livestrain_simulator.emulators.merlin.actions import Damage
@@ -52,19 +52,17 @@ def cut(data: bytes, random: np.random.Generator) -> Iterator[bytes]:
 
 
 class Receiver:
-    """A splitter and acquisitions, as the source has them."""
+    """A reading, with time given by hand."""
 
     def __init__(self) -> None:
         self.heard = Heard()
         self.now = 0.0
-        self._splitter = Splitter()
-        self._acquisitions = Acquisitions(Patience(silence_seconds=10, settle_seconds=0.5, header_seconds=1))
-        self._acquisitions.connected()
+        patience = Patience(silence_seconds=10, settle_seconds=0.5, header_seconds=1)
+        self._reading = MerlinReading(Acquisitions(patience))
 
     def take(self, part: bytes) -> None:
-        space = self._splitter.space()
-        space[: len(part)] = part
-        self._splitter.filled(len(part))
+        self._reading.inbox.space()[: len(part)] = part
+        self._reading.inbox.filled(len(part))
         self._drain(quiet=False)
 
     def pause(self, seconds: float) -> None:
@@ -73,13 +71,7 @@ class Receiver:
             self._drain(quiet=True)
 
     def _drain(self, quiet: bool) -> None:
-        while (message := self._splitter.next(quiet)) is not None:
-            if isinstance(message, Junk):
-                self._acquisitions.trouble("bad_message", message.text, message.messages)
-            else:
-                self._acquisitions.take(message, self.now)
-        self._acquisitions.tick(self.now)
-        self.heard.events += self._acquisitions.events()
+        self.heard.events += self._reading.events(self.now, quiet)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.3, 0.8])
