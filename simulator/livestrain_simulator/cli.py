@@ -90,7 +90,12 @@ def replay_verb(
     sending: SendingOptions,
     detector: DetectorOptions,
     faults: FaultOptions,
-    file: Annotated[Path, typer.Argument(help="A recorded scan: HDF5, .npy, .mib, and what the extra formats reads.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A recorded scan: HDF5, .npy, .mib, .blo, EMPAD .xml; with the extra formats .dm4 and more."
+        ),
+    ],
     dataset: Annotated[str | None, typer.Option(help="Dataset in an HDF5 file; default: the largest.")] = None,
     scan_shape: Annotated[str | None, typer.Option(help="Scan positions, ROWSxCOLUMNS.")] = None,
     order: Annotated[StoredOrder, typer.Option(help="How the stored frames run.")] = StoredOrder.raster,

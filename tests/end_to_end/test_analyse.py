@@ -133,7 +133,7 @@ def test_an_interrupted_analysis_leaves_an_ended_scan(tmp_path: Path, file: Path
         (None, (), 74, "No such file"),
         (np.zeros((4, 4, 8, 8), np.complex64), (), 2, "complex64"),
         (np.zeros((4, 4), np.uint16), (), 3, "expected (scan_rows, scan_columns, rows, columns)"),
-        (np.zeros((5, 8, 8), np.uint16), (), 69, "give --scan-shape"),
+        (np.zeros((5, 8, 8), np.uint16), (), 2, "give --scan-shape"),
         (np.zeros((4, 4, 8, 8), np.uint16), ("--scan-shape", "4x"), 2, "--scan-shape"),
         (np.zeros((4, 4, 8, 8), np.uint16), ("--plan", "/nowhere.json"), 78, "/nowhere.json"),
     ],

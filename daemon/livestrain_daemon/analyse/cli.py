@@ -36,7 +36,12 @@ class OrderName(StrEnum):
 
 @analyse_app.command()
 def analyse(
-    file: Annotated[Path, typer.Argument(help="A recorded scan: HDF5, .npy, .mib, and what the extra formats reads.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A recorded scan: HDF5, .npy, .mib, .blo, EMPAD .xml; with the extra formats .dm4 and more."
+        ),
+    ],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file, as for serve.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset in an HDF5 file; default: the largest.")] = None,
     scan_shape: Annotated[
@@ -104,12 +109,18 @@ def _asked(shape: str | None, order: OrderName | None, flyback: int | None) -> d
 
 def _checked(recorded: "RecordedFile", configured: "ScanGeometry", asked: dict[str, object]) -> "ScanGeometry":
     """How the frames of a file run; complains of the file before anything is started for it."""
+    from livestrain_daemon.errors import Unavailable
     from livestrain_daemon.intake.detectors.recorded import geometry_of, start_of
+    from livestrain_recordings.errors import UnusableRecording
     from livestrain_recordings.opening import open_recording
 
     with open_recording(recorded.path, recorded.dataset) as recording:
         geometry = geometry_of(recording, configured, asked)
-        start_of(recording, recorded.scan_id, geometry)
+        try:
+            start_of(recording, recorded.scan_id, geometry)
+        except Unavailable as error:
+            # what a detector may still tell, a file never will
+            raise UnusableRecording(str(error)) from error
     return geometry
 
 

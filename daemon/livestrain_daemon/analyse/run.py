@@ -122,7 +122,10 @@ def analyse(
         watch = _Watch(tell, lambda: daemon.workers_warm)
         daemon.run(watch.done)
     if watch.end is None:
-        raise Unavailable(f"{file.path}: stopped before its analysis had begun")
+        left = (
+            f"in the middle; what there is lies in {watch.folder}" if watch.folder else "before its analysis had begun"
+        )
+        raise Unavailable(f"{file.path}: stopped {left}")
     return _outcome(watch.end, watch, daemon.worker_seconds)
 
 
