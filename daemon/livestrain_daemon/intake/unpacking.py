@@ -3,9 +3,10 @@
 import ctypes
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from itertools import chain
 from typing import Any, TypeAlias
 
 import bitshuffle
@@ -21,7 +22,9 @@ HEADER_BYTES = 12
 """Of bslz4: sizes, before the blocks."""
 _LENGTH_BYTES = 4
 WORTH_SHARING_BYTES = 1 << 18
-"""Less than this is unpacked before another thread has begun with its half of it [bytes]."""
+"""Less than this is unpacked before another thread has begun with its part of it [bytes]."""
+GROUP_FRAMES = 4
+"""Unpacked by one thread before it looks what is left."""
 
 Payload: TypeAlias = memoryview | tuple[memoryview, ...]
 """All frames of a message packed together; or each frame by itself."""
@@ -98,26 +101,30 @@ class Unpacker:
         source, into = joined.ctypes.data, block.ctypes.data
         bounds = [0, *ends.tolist()]
 
-        def unpack_frames(first: int, end: int) -> None:
-            for at in range(first, end):
+        def unpack_some(groups: Iterable[range]) -> None:
+            for at in chain.from_iterable(groups):
                 start, size = bounds[at] + HEADER_BYTES, bounds[at + 1] - bounds[at] - HEADER_BYTES
                 to = into + at * self._frame_bytes
                 used = unpack(source + start, to, self._pixels, self._pixel.itemsize, block_pixels)
                 if used != size:
                     raise PayloadError("bad_encoding", f"expected bitshuffle-LZ4 blocks, found other bytes ({used})")
 
-        helper = _helper()
-        middle = len(payloads) // 2
+        count, helper = len(payloads), _helper()
         if helper is None or block.nbytes < WORTH_SHARING_BYTES:
-            unpack_frames(0, len(payloads))
+            unpack_some([range(count)])
             return
-        half = helper.submit(unpack_frames, middle, len(payloads))
+        # whoever is sooner done takes more: the other core may be busy with something else
+        groups = iter([range(first, min(first + GROUP_FRAMES, count)) for first in range(0, count, GROUP_FRAMES)])
+        others = helper.submit(unpack_some, groups)
         try:
-            unpack_frames(0, middle)
+            unpack_some(groups)
         finally:
-            # it writes to the same memory: nothing goes on before it is done
-            wait([half])
-        half.result()
+            # it writes to the same memory: nothing goes on before it is done, if it has begun
+            begun = not others.cancel()
+            if begun:
+                wait([others])
+        if begun:
+            others.result()
 
 
 def check_all_bslz4(joined: NDArray[np.uint8], ends: NDArray[np.int64], expected: int, itemsize: int) -> int:
