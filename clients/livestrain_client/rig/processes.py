@@ -1,6 +1,7 @@
 """A daemon and a simulated detector as processes of their own, on free ports, for demonstration and benchmarks."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,8 @@ from livestrain_client.errors import Unavailable
 READY_SECONDS = 600.0
 """A daemon may take so long to bind its sockets and to compile, which takes minutes on a busy machine [s]."""
 STOP_SECONDS = 30.0
+PORTS = range(20_000, 32_768)
+"""To choose from: the system gives none of these to a connection, so they are still free when a process has started."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,13 @@ def end_on_sigterm() -> None:
 
 def free_ports() -> Ports:
     """Four ports that nobody uses at the moment."""
-    sockets = [socket.socket() for _ in range(4)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    numbers = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    numbers: list[int] = []
+    with ExitStack() as held:
+        while len(numbers) < 4:
+            one, number = held.enter_context(socket.socket()), secrets.choice(PORTS)
+            with suppress(OSError):
+                one.bind(("127.0.0.1", number))
+                numbers.append(number)
     return Ports(*numbers)
 
 
