@@ -32,7 +32,7 @@ class Interrupted:
 
 def interrupted_scan(spool: Spool, geometry: ScanGeometry, silence_seconds: float) -> Interrupted | None:
     """
-    The unfinished scan of a spool, if there is one that can be read.
+    The unfinished scan of a spool, if there is one that can be read and expects frames.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ def interrupted_scan(spool: Spool, geometry: ScanGeometry, silence_seconds: floa
         with FrameReader(layout) as reader:
             states = reader.ledger()
     except (StorageError, OSError):
+        return None
+    if (states != FrameState.EXPECTED).all():
         return None
     come = np.flatnonzero(states != FrameState.EXPECTED)
     reached = _frames(layout.start, geometry, int(come[-1]) if len(come) else 0)

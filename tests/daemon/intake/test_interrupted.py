@@ -25,6 +25,7 @@ NAMELESS = SeriesStart("now", (2, 2), "uint16", None, beginning="nameless")
 
 def written(folder: Path, *frames: int) -> Spool:
     """A spool with an unfinished scan of these frames."""
+    folder.mkdir(exist_ok=True)
     spool = Spool.joined(folder)
     folders = ScanFolders(SpoolConfig(folder=folder, reserve_mib=0), spool, None, 1 << 20, OpenGate(), lambda _: None)
     scan = folders.open(*folders.lay_out(START, None), lambda _: lambda _kind, _text: None)
@@ -47,6 +48,12 @@ def test_it_is_as_far_as_the_row_of_its_last_frame(tmp_path: Path, geometry: Sca
 
 def test_a_spool_without_scans_has_none(tmp_path: Path) -> None:
     assert interrupted_scan(Spool.joined(tmp_path), ScanGeometry(), 30.0) is None
+
+
+def test_a_scan_with_all_its_frames_expects_no_rest(tmp_path: Path) -> None:
+    frames = [6 * row + column for row in range(4) for column in range(5)]
+    assert interrupted_scan(written(tmp_path / "one", *frames), ScanGeometry(), 30.0) is None
+    assert interrupted_scan(written(tmp_path / "two", *frames[1:]), ScanGeometry(), 30.0) is not None
 
 
 def test_silence_has_ended_it(tmp_path: Path) -> None:

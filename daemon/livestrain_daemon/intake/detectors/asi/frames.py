@@ -90,8 +90,8 @@ class FrameReading:
     largest
         An image of more bytes is none [bytes].
     before
-        When the measurement began that a restart has interrupted, in the words of Serval: where its images have no
-        numbers, nobody knows which of them come; empty if there was none.
+        When the measurement began that a restart has interrupted, in the words of Serval; empty if it did not say;
+        None if there was none. Where its images have no numbers, nobody knows which of them come.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class FrameReading:
         frames: int | None,
         stamp: Callable[[], str],
         largest: int,
-        before: str = "",
+        before: str | None = None,
     ) -> None:
         self._inquiry = inquiry
         self._patience = patience
@@ -119,6 +119,7 @@ class FrameReading:
         self._complete: str | None = None
         """The measurement of the last series of which every frame came, in the words of its images."""
         self._lead = 0
+        """Images that were damaged before the first that was not."""
         self._heard = 0.0
 
     @property
@@ -153,15 +154,18 @@ class FrameReading:
         if self._open and not (self._open.numbered and self._open.frames is not None):
             self._last = self._open.measurement
             yield from self._end()
-        self._lead = 0
+        self._lead, self._interrupted = 0, None
 
     def _tick(self, now: float) -> Iterator[DetectorEvent]:
         if self._splitter.lost and now - self._heard > self._patience.settle_seconds:
             yield from self._given_up()
         current = self._open
         if current is None:
+            self._heard = self._heard or now
             if now - self._heard > self._patience.settle_seconds:
                 self._lead = 0
+            if now - self._heard > self._patience.silence_seconds:
+                self._interrupted = None
             return
         if now - current.heard > self._patience.silence_seconds:
             yield from self._given_up()
@@ -190,15 +194,18 @@ class FrameReading:
         if current is None:
             measurement = None if self._is_late(header) else self._inquiry.measurement()
             if measurement is None or self._is_surplus(header, measurement):
-                name = header.measurement or (
-                    f"the one that began at {measurement.name}" if measurement else "the last"
-                )
-                text = f"expected a new measurement, found another image of {name}"
+                text = f"expected a new measurement, found another image of {self._described_last(header, measurement)}"
                 yield Trouble("wrong_count", text, 1, series="")
                 return
             current = self._begun(header, measurement, now)
             yield self._start(current)
         yield from self._add(current, image, now)
+
+    def _described_last(self, header: ImageHeader, measurement: Measurement | None) -> str:
+        """The measurement that an image is one more of."""
+        if header.measurement or (measurement and measurement.name):
+            return header.measurement or f"the one that began at {measurement.name if measurement else ''}"
+        return "the last" if self._interrupted is None else "the one that a restart has interrupted"
 
     def _is_late(self, header: ImageHeader) -> bool:
         """Whether its number alone says that it is one more of a measurement whose series is over."""
@@ -207,8 +214,9 @@ class FrameReading:
 
     def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
-        if header.number is None and self._interrupted and measurement.name == self._interrupted:
-            return True
+        if header.number is None and self._interrupted is not None:
+            # without Serval's word, a pause says that it is over
+            return measurement.name == self._interrupted or not (measurement.name and self._interrupted)
         if header.measurement and header.measurement != self._complete:
             # Serval may be at the one after this already, if we are late
             return False

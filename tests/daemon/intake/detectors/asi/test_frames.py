@@ -20,8 +20,8 @@ RUNNING = Measurement("100", 12, recording=True)
 IMAGES: tuple[Form, ...] = ("pgm", "jsonimage")
 
 
-def reading(*measurements: Measurement, frames: int | None = None) -> FrameReading:
-    return FrameReading(Told(*measurements), PATIENCE, frames, lambda: "now", LARGEST)
+def reading(*measurements: Measurement, frames: int | None = None, before: str | None = None) -> FrameReading:
+    return FrameReading(Told(*measurements), PATIENCE, frames, lambda: "now", LARGEST, before)
 
 
 def sent(form: Form, *numbers: int, measurement: str = "100") -> bytes:
@@ -166,6 +166,48 @@ def test_without_numbers_the_rest_of_a_measurement_whose_connection_was_lost_is_
     assert places(heard, "now") == {number: number for number in range(5)}
     assert heard.ends == [SeriesEnd("now", aborted=True)]
     assert kinds(heard) == [("wrong_count", 0), *[("wrong_count", 1)] * 5]
+
+
+@pytest.mark.parametrize(
+    ("form", "before", "measurement", "surplus"),
+    [
+        ("pgm", None, RUNNING, False),
+        ("pgm", "100", RUNNING, True),
+        ("pgm", "99", RUNNING, False),
+        ("pgm", "", RUNNING, True),
+        ("pgm", "99", Measurement(), True),
+        ("pgm", "", Measurement(), True),
+        ("jsonimage", "100", RUNNING, False),
+        ("jsonimage", "", Measurement(), False),
+    ],
+)
+def test_images_without_numbers_that_may_be_the_rest_of_an_interrupted_measurement_are_not_placed(
+    form: Form, before: str | None, measurement: Measurement, surplus: bool
+) -> None:
+    told = reading(measurement, before=before)
+    heard = fed(told, sent(form, 5, 6, 7), now=100.0, quiet=True)
+    assert kinds(heard) == ([("wrong_count", 1)] * 3 if surplus else [])
+    assert [start.beginning for start in heard.starts] == (
+        [] if surplus else ["nameless" if form == "jsonimage" else "seen"]
+    )
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_without_serval_a_pause_or_a_new_connection_says_that_an_interrupted_measurement_is_over(closed: bool) -> None:
+    told = reading(frames=12, before="")
+    heard = fed(told, sent("pgm", 5, 6), now=100.0, quiet=True)
+    assert "found another image of the one that a restart has interrupted" in heard.troubles[0].text
+    heard.events += told.closed(101.0) if closed else told.events(111.0, quiet=True)
+    heard.events += fed(told, sent("pgm", *range(12)), now=112.0, quiet=True).events
+    assert kinds(heard) == [("wrong_count", 1)] * 2
+    assert places(heard, "now") == {number: number for number in range(12)}
+
+
+def test_nothing_for_a_while_says_so_too() -> None:
+    told = reading(frames=12, before="")
+    assert not [*told.events(100.0, quiet=True), *told.events(110.5, quiet=True)]
+    heard = fed(told, sent("pgm", *range(12)), now=111.0, quiet=True)
+    assert places(heard, "now") == {number: number for number in range(12)}
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,6 +11,7 @@ import pytest
 from helpers.asi import FORMS, IMPATIENT, LOCAL, emulated, measured, source_of, sparse
 from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
+from livestrain_client.rig.processes import free_ports
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.asi.chunks import BLOCK_BYTES
 from livestrain_daemon.intake.detectors.asi.source import AsiDetector, AsiSettings
@@ -18,11 +19,6 @@ from livestrain_daemon.intake.detectors.events import Connection, SeriesEnd, Ser
 from livestrain_simulator.emulators.asi import Form, tpx3
 
 FRAMES = sparse(40)
-
-
-def free_port() -> int:
-    with socket.create_server((LOCAL, 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def check(heard: Heard, series: int = 0) -> None:
@@ -65,7 +61,7 @@ def test_the_detector_may_hang_up_after_each_measurement(form: Form) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_detector_may_connect_to_us(form: Form) -> None:
-    port = free_port()
+    port = free_ports().frames
     with emulated(FRAMES, form=form, connect_to=(LOCAL, port), hang_up=True) as server:
         heard = measured(server, measurements=2, listen=LOCAL)
     check(heard, 0)
@@ -98,7 +94,7 @@ def test_a_lost_connection_ends_what_has_no_numbers_and_the_next_measurement_is_
 
 
 def test_nobody_there_is_told_and_tried_again() -> None:
-    port = free_port()
+    port = free_ports().frames
     with listening(AsiDetector(AsiSettings(LOCAL, data_port=port, patience=IMPATIENT))) as heard:
         wait_until(lambda: len(heard.troubles) > 1, what="two attempts")
         assert {trouble.kind for trouble in heard.troubles} == {"connection"}
@@ -116,7 +112,7 @@ def test_nobody_there_is_told_and_tried_again() -> None:
 
 def test_serval_that_does_not_answer_is_told_once() -> None:
     with emulated(FRAMES) as server:
-        heard = measured(server, measurements=2, rest_port=free_port(), frames=len(FRAMES))
+        heard = measured(server, measurements=2, rest_port=free_ports().frames, frames=len(FRAMES))
     check(heard, 1)
     assert [trouble.kind for trouble in heard.troubles] == ["connection"]
     assert "/dashboard: expected an answer, found ConnectionRefusedError" in heard.troubles[0].text
