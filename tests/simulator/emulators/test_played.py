@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from helpers.intake_process import IntakeProcess
+from livestrain_client.rig.processes import free_ports
 from livestrain_simulator.delivery import Delivery, EmulatedDetector, Report
 from livestrain_simulator.emulators.faults import Among, Faults, WrongFault
 from livestrain_simulator.errors import CannotListen, NobodyListens, NotReplayable
@@ -30,8 +31,7 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    with socket.create_server((HOST, 0)) as taken:
-        return int(taken.getsockname()[1])
+    return free_ports().frames
 
 
 def table_of(name: str, stream: int, control: int) -> dict[str, Any]:
