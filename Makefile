@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 COMPILE := @$(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
 
-KERNELS := $(VENV)/.uint16 $(VENV)/.uint8
-
 # the tests start processes by the hundred; without bytecode each would compile every source again
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -15,9 +13,9 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/livestrain demo
 
-# what is new is compiled beside the checks of the source; one processor each
+# kernels that are not in the cache yet are compiled beside the checks of the source; one processor each
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync $(VENV)/.uint16 types lint imports $(VENV)/.uint8
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.kernels types lint imports
 	@$(MAKE) --no-print-directory tests
 
 lint: $(VENV)/.dev
@@ -32,10 +30,10 @@ imports: $(VENV)/.dev
 
 # the threads of a linear algebra library would only wait for the other process's
 tests: export OPENBLAS_NUM_THREADS := 1
-tests: $(KERNELS)
+tests: $(VENV)/.kernels
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-install: $(KERNELS)
+install: $(VENV)/.kernels
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -52,9 +50,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --no-compile -e '.[dev]'
 	@touch $@
 
-$(KERNELS): $(VENV)/.dev
-	@echo "compiling the kernels for frames of $(@:$(VENV)/.%=%) ..."
-	$(COMPILE) $(@:$(VENV)/.%=%)
+$(VENV)/.kernels: $(VENV)/.dev
+	@echo "compiling the kernels ..."
+	$(COMPILE) uint8 uint16
 	@touch $@
 
 clean:
