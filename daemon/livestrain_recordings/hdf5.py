@@ -87,23 +87,20 @@ def _reading(path: Path, dataset: Any) -> Reading:
 def _found(path: Path, file: Any, dataset: str | None) -> Any:
     if "ring_path" in file.attrs and not dataset:
         raise NoFrames(f"{path}: this scan was not recorded, its frames lived in a ring")
-    if dataset:
-        found = _named(path, file, dataset)
-        if isinstance(found, h5py.Dataset) and found.shape is not None:
-            return found
-        raise NoFrames(f"{path}: no dataset {dataset} of frames, which would be {FORM}")
+    named = _named(path, file, dataset) if dataset else None
+    if isinstance(named, h5py.Dataset) and named.shape is not None:
+        return named
     all_found, broken = _datasets(path, file)
     fitting = [one for one in all_found if _fits(one)]
-    if fitting:
+    if fitting and not dataset:
         return max(fitting, key=lambda one: (len(stored(one).shape), one.size))
-    if broken:
+    if broken and not dataset:
         raise OSError(broken[0])
-    largest = max(all_found, key=lambda one: one.size, default=None)
-    beside = "" if largest is None else f"; the largest is {largest.name}, {_type(largest)} of {largest.shape}"
-    raise NoFrames(
-        f"{path}: no dataset with three or four axes of numbers, which would be {FORM} with at least {SMALLEST_SIDE} "
-        f"rows and columns{beside}"
-    )
+    nearest = max(fitting or all_found, key=lambda one: (one.ndim, one.size), default=None)
+    beside = "" if nearest is None else f"; the nearest is {nearest.name}, {_type(nearest)} of {nearest.shape}"
+    what = f"no dataset {dataset} of frames" if dataset else "no dataset with three or four axes of numbers"
+    sides = f" with at least {SMALLEST_SIDE} rows and columns" * (not dataset)
+    raise NoFrames(f"{path}: {what}, which would be {FORM}{sides}{beside}")
 
 
 def _datasets(path: Path, file: Any) -> tuple[list[Any], list[str]]:

@@ -190,3 +190,30 @@ def test_the_filter_of_bitshuffle_is_not_trusted_with_lengths(tmp_path: Path) ->
         path.write_bytes(good.replace(values, np.array(other, "<u4").tobytes()))
         with pytest.raises(OSError, match=r"scan\.h5: .*expected bitshuffle of 2 bytes a pixel, found"):
             open_recording(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (CUBE.astype(np.complex64), r"complex64 of \(6, 5, 16, 24\)"),
+        (CUBE[:0], r"uint16 of \(0, 5, 16, 24\)"),
+        (CUBE[..., :4], r"uint16 of \(6, 5, 16, 4\)"),
+        (CUBE[0, 0], r"uint16 of \(16, 24\)"),
+        (np.stack([CUBE, CUBE]), r"uint16 of \(2, 6, 5, 16, 24\)"),
+    ],
+    ids=["complex", "empty", "narrow", "one frame", "five axes"],
+)
+def test_what_is_there_instead_of_frames_is_told(tmp_path: Path, data: Any, found: str) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["some/data"] = data
+        file["table"] = np.zeros(3)
+    with pytest.raises(NoFrames, match=rf"scan\.h5: no dataset with three or four axes .* is /some/data, {found}"):
+        open_recording(tmp_path / "scan.h5")
+
+
+def test_for_a_name_that_has_no_frames_another_is_proposed(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["some/data"] = CUBE
+    for name in ("some", "nothing", "some/data/more"):
+        with pytest.raises(NoFrames, match=rf"scan\.h5: no dataset {name} of frames, .* is /some/data, uint16 of"):
+            open_recording(tmp_path / "scan.h5", name)
