@@ -11,6 +11,8 @@ from livestrain_simulator.emulators.faults import EXCLUSIVE, KINDS, Action, Amon
 Fault: TypeAlias = Kind | Literal["abort_at", "rearm", "short_by", "late_header", "bad_length", "disconnect"]
 """All that can be asked for by flag, and what only a plan can say."""
 ENDS: tuple[Fault, ...] = ("abort_at", "rearm", "short_by")
+BY_CONNECTION: tuple[Fault, ...] = ("bad_length", "disconnect")
+"""What can happen to a stream of bytes."""
 RUNS_ALONE = 3
 """How often each fault is made without any other."""
 

@@ -8,6 +8,7 @@ from helpers.campaign import Campaign, folders, story
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanClosed
+from livestrain_simulator.emulators.faults import UNSENT, Action
 from livestrain_simulator.emulators.record import ScanRecord
 
 Expected: TypeAlias = dict[tuple[str, ...], tuple[int, int]]
@@ -18,6 +19,10 @@ OfScan: TypeAlias = Callable[[ScanRecord, Positions], Expected]
 """What must be counted with a scan, of what belongs to it without doubt."""
 
 DAMAGE = ("bad_message", "bad_encoding", "wrong_size")
+SPOILED: tuple[Action, ...] = ("corrupt", "truncate", "bad_length")
+"""Done with a frame that is sent, and no more to be read."""
+ILLEGIBLE = 4
+"""Images without a legible header behind one, from which on it may not be believed."""
 ANY = 1 << 40
 """Nobody knows how many."""
 TWICE = ("duplicate", "flyback")
@@ -113,22 +118,53 @@ def of_merlin(records: list[ScanRecord], positions: Positions) -> Expected:
     surplus = sum(record.surplus for record in begun)
     return {
         TWICE: exactly(sum(not_stored(record, positions) for record in begun) - surplus),
-        ("bad_message",): exactly(made(records, "corrupt", "truncate")),
+        ("bad_message",): exactly(made(records, *SPOILED)),
+        ("connection",): exactly(made(records, "disconnect")),
         ("unknown_scan",): exactly(surplus + sum(record.copies.total() for record in lost)),
     }
 
 
 def of_acquisition(record: ScanRecord, positions: Positions) -> Expected:
-    """Of an acquisition of a Merlin, or a measurement of numbered images."""
+    """Of an acquisition of a Merlin."""
     return {TWICE: exactly(not_stored(record, positions) - record.surplus), DAMAGE: damaged(record)}
+
+
+def of_measurement(record: ScanRecord, positions: Positions) -> Expected:
+    """Of a measurement of numbered images: one that is not believed is damaged."""
+    twice, doubt = not_stored(record, positions) - record.surplus, len(not_believed(record))
+    least, most = damaged(record)
+    return {TWICE: (twice - doubt, twice), DAMAGE: (least, most + doubt)}
+
+
+def not_believed(record: ScanRecord) -> set[int]:
+    """Images that so many follow without a legible header that they may be none."""
+    order: list[int] = []
+    held: list[int] = []
+    done = {number: {action for other, action in record.done if other == number} for number, _ in record.done}
+    for number in range(record.frames):
+        actions = done.get(number, set())
+        if {"abort", "rearm"} & actions:
+            break
+        if "reorder" in actions:
+            held.append(number)
+        elif not UNSENT & actions:
+            order += [number] * (1 + ("duplicate" in actions)) + held
+            held = []
+    illegible = ["x" if {"corrupt", "bad_length"} & done.get(number, set()) else "." for number in order]
+    text = "".join(illegible)
+    return {number for at, number in enumerate(order) if text[at + 1 :].startswith("x" * ILLEGIBLE)}
 
 
 def of_images(records: list[ScanRecord], positions: Positions) -> Expected:
     """Images say their number and their measurement: one more of a measurement that has all is counted as such."""
     surplus = sum(record.surplus for record in records)
+    twice = sum(not_stored(record, positions) for record in records) - surplus
+    spoiled, doubt = made(records, *SPOILED), sum(len(not_believed(record)) for record in records)
     return {
-        TWICE: exactly(sum(not_stored(record, positions) for record in records) - surplus),
-        ("bad_message",): exactly(made(records, "corrupt", "truncate")),
+        TWICE: (twice - doubt, twice),
+        DAMAGE: (spoiled, spoiled + doubt),
+        # one without a measurement to lose is as good as any other
+        ("connection",): (0, made(records, "disconnect")),
         ("wrong_count",): exactly(surplus),
     }
 
@@ -141,7 +177,7 @@ def of_plain_images(records: list[ScanRecord]) -> Expected:
     """
     short = sum(bool(record.whole) and passed(record) < record.frames for record in records)
     return {
-        ("bad_message",): exactly(made(records, "corrupt", "truncate")),
+        DAMAGE: exactly(made(records, *SPOILED)),
         ("wrong_count",): exactly(short + sum(record.astray for record in records)),
         ("connection",): exactly(short),
     }
@@ -160,15 +196,19 @@ def of_plain_measurement(record: ScanRecord, positions: Positions) -> Expected:
 def of_chunks(records: list[ScanRecord]) -> Expected:
     """
     Frames of a TPX3 have the place at which they come: a scan with too few or too many is told once, and those beyond
-    its last position are counted. Before a scan whose start never comes nobody looks into them.
+    its last position are counted. Before a scan whose start never comes nobody looks into them. Where a length is
+    wrong, it is not known how many frames are lost, and all behind it are.
     """
     begun, lost = _parted(records)
+    adrift = [record for record in records if record.numbers("bad_length")]
+    counted_all = [record for record in begun if record not in adrift]
     unopened = sum(record.copies.total() + record.astray + made([record], "corrupt") for record in lost)
     return {
-        ("bad_message",): exactly(made(records, "truncate")),
-        ("bad_encoding",): exactly(made(begun, "corrupt")),
+        ("bad_message",): (made(records, "truncate"), ANY if adrift else made(records, "truncate")),
+        ("bad_encoding",): (made(counted_all, "corrupt"), made(begun, "corrupt")),
         ("wrong_index",): exactly(sum(record.astray for record in begun)),
-        ("wrong_count",): exactly(sum(passed(record) != record.frames for record in begun)),
+        ("wrong_count",): exactly(sum(passed(record) != record.frames for record in counted_all)),
+        ("connection",): (0, made(records, "disconnect")),
         ("unknown_scan",): exactly(unopened),
     }
 
@@ -176,6 +216,8 @@ def of_chunks(records: list[ScanRecord]) -> Expected:
 def of_chunk_scan(record: ScanRecord, positions: Positions) -> Expected:
     """Of a scan of a TPX3: whatever comes between its start and its end."""
     del positions
+    if record.numbers("bad_length"):
+        return {("bad_message",): (1, ANY)}
     return {
         ("bad_encoding",): exactly(made([record], "corrupt")),
         ("wrong_index",): exactly(record.astray),
@@ -185,7 +227,7 @@ def of_chunk_scan(record: ScanRecord, positions: Positions) -> Expected:
 
 def damaged(record: ScanRecord) -> tuple[int, int]:
     """Damaged frames of a scan: those before its first one that is whole may be told of with no scan."""
-    numbers = record.numbers("corrupt", "truncate", "bad_length")
+    numbers = heard(record, *SPOILED)
     early, late = set(record.numbers("late_header")), set(record.numbers("reorder"))
     first = min(record.whole - early - late, default=record.frames)
     return sum(number > first for number in numbers if number not in early), len(numbers)
@@ -202,14 +244,20 @@ def add(found: Expected, kinds: tuple[str, ...], count: int = 1) -> None:
     found[kinds] = least + count, most + count
 
 
-def made(records: Iterable[ScanRecord], *actions: str) -> int:
-    """How many frames something was done to, in all scans."""
-    return sum(action in actions for record in records for _, action in record.done)
+def made(records: Iterable[ScanRecord], *actions: Action) -> int:
+    """How many frames something was done to, in all scans, and somebody listened."""
+    return sum(len(heard(record, *actions)) for record in records)
+
+
+def heard(record: ScanRecord, *actions: Action) -> list[int]:
+    """Frames that something was done to, and that somebody was sent."""
+    unheard = record.unheard
+    return [number for number in record.numbers(*actions) if number not in unheard or "disconnect" in actions]
 
 
 def passed(record: ScanRecord) -> int:
     """Frames that have taken up a place, damaged or beyond the last position."""
-    return record.copies.total() + record.astray + made([record], "corrupt", "truncate")
+    return record.copies.total() + record.astray + made([record], *SPOILED)
 
 
 def _parted(records: Iterable[ScanRecord]) -> tuple[list[ScanRecord], list[ScanRecord]]:

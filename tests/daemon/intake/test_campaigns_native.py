@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from helpers.campaign import SIDE, STALL_SECONDS, Campaign, Geometry, check, run, second_copy, wait_for_the_last
-from helpers.cases import ENDS
+from helpers.cases import BY_CONNECTION, ENDS
 from helpers.intake_process import IntakeProcess
 from helpers.ledger import check_counts, check_scans, of_acquisition, of_merlin
 from helpers.native_ledger import Sent, exact, of_native
@@ -57,7 +57,8 @@ def test_native(tmp_path: Path) -> None:
 
 def test_merlin(tmp_path: Path) -> None:
     geometry = Geometry("serpentine", 1)
-    campaign = Campaign((*EXCLUSIVE, "stall", *ENDS, "late_header"), geometries=(geometry,), headless=False)
+    possible = (*EXCLUSIVE, "stall", *ENDS, "late_header", *BY_CONNECTION)
+    campaign = Campaign(possible, geometries=(geometry,), headless=False)
     emulated = MerlinEmulator(
         campaign.frame,
         PixelKind("U16", 12),

@@ -206,7 +206,8 @@ class AsiEmulator:
 
     def _scan(self, frames: int, start: bytes, end: bytes) -> Action | None:
         """Send a scan; what cut it short."""
-        record = ScanRecord(len(self.record), frames)
+        # images have no start that could be lost
+        record = ScanRecord(len(self.record), frames, started=not start)
         places = Places(self.settings.form, record, self.settings.keeps_places)
         self.record.append(record)
         if self.settings.keeps_places:
@@ -230,7 +231,6 @@ class AsiEmulator:
         else:
             self.send(start + end)
             record.ended = True
-        record.started = record.started or not start
         self.clipped += script.clipped
         return cut
 
