@@ -2,6 +2,7 @@ import importlib.metadata
 import os
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def provenance() -> dict[str, Any]:
     }
 
 
+@cache
 def _version(name: str) -> str:
+    # read from files, and the same as long as the process lives
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
