@@ -12,6 +12,7 @@ import numpy as np
 from livestrain_daemon.intake.detectors.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing
 from livestrain_daemon.intake.detectors.dectris.told import (
+    MOST_PARTS,
     BadMessage,
     End,
     Header,
@@ -20,13 +21,12 @@ from livestrain_daemon.intake.detectors.dectris.told import (
     Told,
     facts,
     image_shape,
+    positive,
     whole_number,
 )
 from livestrain_wire.messages import FrameDtype
 
 LARGEST_JSON_BYTES = 1 << 20
-MOST_PARTS = 16
-"""Of a header, in one message or in several."""
 CHANNEL = "image"
 """Stream v1 has one channel without a name."""
 
@@ -151,12 +151,12 @@ def _read_header(parts: Sequence[memoryview]) -> Header:
         return header
     config = _json(parts[1])
     corrected = config.get("countrate_correction_applied") is True
-    energy = _positive(config.get("incident_energy")) or _positive(config.get("photon_energy"))
+    energy = positive(config.get("incident_energy")) or positive(config.get("photon_energy"))
     return replace(
         header,
         frames=_frames(config),
         energy_kev=energy / 1000 if energy else None,
-        saturation=_positive(config.get("countrate_correction_count_cutoff") if corrected else None),
+        saturation=positive(config.get("countrate_correction_count_cutoff") if corrected else None),
         channels=(CHANNEL,),
         masks=_masks(parts[2:]),
         metadata=facts(config),
@@ -219,9 +219,3 @@ def _shape(fields: Mapping[str, object], name: str) -> tuple[int, int]:
     if not isinstance(shape, list) or len(shape) != 2:
         raise BadMessage(f"{name}: expected a shape of [columns, rows], found {shape!r:.60}")
     return image_shape(shape[1], shape[0], f"{name} shape")
-
-
-def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
-        return None
-    return float(value)

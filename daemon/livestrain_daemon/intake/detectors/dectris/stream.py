@@ -10,12 +10,10 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Told
+from livestrain_daemon.intake.detectors.dectris.told import MOST_PARTS, BadMessage, Told
 from livestrain_daemon.intake.detectors.events import Connection, Trouble
 from livestrain_daemon.intake.receiver import BATCH_BYTES, BATCH_MESSAGES
 
-MOST_PARTS = 16
-"""Of a message; what follows is thrown away."""
 LARGEST_WHOLE = 2
 """The parts of a message that are kept may be so many times as large, all together, as the largest of them."""
 SPARE_BYTES = 64 << 20

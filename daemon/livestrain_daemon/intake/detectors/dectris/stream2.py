@@ -22,6 +22,7 @@ from livestrain_daemon.intake.detectors.dectris.told import (
     Told,
     facts,
     image_shape,
+    positive,
     whole_number,
 )
 from livestrain_daemon.intake.detectors.merging import room
@@ -259,7 +260,7 @@ def _start(fields: Fields, largest: int) -> Header:
     dtype = fields.get("image_dtype")
     if dtype is not None and (not isinstance(dtype, str) or dtype not in _DTYPES):
         raise BadMessage(f"image_dtype: expected {', '.join(_DTYPES)}, found {dtype!r:.60}")
-    energy = _optional(fields, "incident_energy")
+    energy = positive(fields.get("incident_energy"))
     series, number = _series(fields)
     return Header(
         series,
@@ -272,7 +273,7 @@ def _start(fields: Fields, largest: int) -> Header:
         dtype=None if dtype is None else _DTYPES[dtype],
         channels=tuple(_text(name, "a channel") for name in channels),
         energy_kev=energy / 1000 if energy else None,
-        saturation=_optional(fields, "saturation_value"),
+        saturation=positive(fields.get("saturation_value")),
         masks=_masks(fields, largest),
         metadata=facts({name: fields[name] for name in _SCALARS if name in fields}),
     )
@@ -294,14 +295,6 @@ def _masks(fields: Fields, largest: int) -> dict[str, Mask]:
         except PayloadError as error:
             raise BadMessage(f"pixel_mask: {error}") from error
     return found
-
-
-def _optional(fields: Fields, name: str) -> float | None:
-    """A number above zero, or none."""
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
-        return None
-    return float(value)
 
 
 def _text(value: Item, name: str) -> str:

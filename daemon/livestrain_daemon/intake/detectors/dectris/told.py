@@ -13,6 +13,8 @@ from livestrain_wire.messages import FrameDtype
 LARGEST_SIDE = 1 << 16
 """Pixels along a side of an image."""
 MOST_CHANNELS = 16
+MOST_PARTS = 16
+"""Of a message, or of a header in several; what follows is thrown away."""
 VIRTUAL_PIXEL = 1 << 31
 """In a pixel mask: a pixel with an interpolated value. It can be looked at, all others that are marked cannot."""
 
@@ -108,6 +110,13 @@ def whole_number(value: object, name: str, largest: int = 1 << 62) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
         raise BadMessage(f"{name}: expected a whole number from 0 to {largest}, found {value!r:.60}")
     return value
+
+
+def positive(value: object) -> float | None:
+    """A number above zero, or none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+        return None
+    return float(value)
 
 
 def image_shape(rows: object, columns: object, name: str) -> tuple[int, int]:

@@ -40,7 +40,7 @@ def answering(body: bytes, status: bytes = b"200 OK") -> Iterator[Serval]:
 
 
 def test_serval_says_which_measurement_it_is_how_long_and_whether_it_goes_on() -> None:
-    with emulated(sparse(6), frames_per_second=20.0) as server:
+    with emulated(sparse(6), frames_per_second=0.5) as server:
         serval = Serval("127.0.0.1", server.port)
         assert serval.measurement() == Measurement(frames=6)
         assert serval.idle()

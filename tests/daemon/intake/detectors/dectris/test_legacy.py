@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from helpers.dectris import LARGEST
-from livestrain_daemon.intake.detectors.dectris.legacy import CHANNEL, LARGEST_JSON_BYTES, MOST_PARTS, LegacyDecoder
-from livestrain_daemon.intake.detectors.dectris.told import BadMessage, End, Header, Image, Told
+from livestrain_daemon.intake.detectors.dectris.legacy import CHANNEL, LARGEST_JSON_BYTES, LegacyDecoder
+from livestrain_daemon.intake.detectors.dectris.told import MOST_PARTS, BadMessage, End, Header, Image, Told
 
 CONFIG = {"nimages": 3, "ntrigger": 2, "trigger_mode": "exts", "incident_energy": 300_000.0, "description": "EIGER2"}
 
