@@ -12,6 +12,7 @@ import pytest
 from helpers.dectris import emulated, noise
 from helpers.rig import RenderedScan, Rig
 from helpers.waiting import wait_until
+from livestrain_client.cli.command import run
 from livestrain_client.rig.processes import free_ports, livestrain
 from livestrain_simulator.sender import FrameSender
 
@@ -50,21 +51,17 @@ def _last_line(text: str) -> str:
         ("[publish]\nmaps_endpoint = 'tcp://0.0.0.0:5551'\n", "publish.maps_endpoint"),
     ],
 )
-def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, content: str, key: str) -> None:
+def test_a_wrong_key_is_named_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str, key: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("LIVESTRAIN_")]:
+        monkeypatch.delenv(name)
     file = tmp_path / "livestrain.toml"
     file.write_text(content)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVESTRAIN_")}
-    outcome = subprocess.run(
-        livestrain("serve", "--config", str(file)),
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert outcome.returncode == 78
-    assert key in _last_line(outcome.stderr)
-    assert str(file) in _last_line(outcome.stderr)
+    assert run(["serve", "--config", str(file)]) == 78
+    said = _last_line(capsys.readouterr().err)
+    assert key in said
+    assert str(file) in said
 
 
 @pytest.mark.parametrize(
@@ -171,14 +168,7 @@ def test_a_scan_that_does_not_fit_is_refused_with_the_numbers_and_the_next_one_g
 
 
 @pytest.mark.parametrize("verb", [("status",), ("watch", "--timeout", "1"), ("calibrate",), ("stop",)])
-def test_a_client_without_a_daemon_says_so(verb: tuple[str, ...]) -> None:
-    endpoint = free_ports()
-    outcome = subprocess.run(
-        livestrain(*verb, "--control", endpoint.control_endpoint, "--deadline", "0.5"),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert outcome.returncode == 69
-    assert endpoint.control_endpoint in outcome.stderr
+def test_a_client_without_a_daemon_says_so(verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint = free_ports().control_endpoint
+    assert run([*verb, "--control", endpoint, "--deadline", "0.5"]) == 69
+    assert endpoint in capsys.readouterr().err
