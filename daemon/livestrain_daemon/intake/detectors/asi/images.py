@@ -5,7 +5,6 @@ Nothing says how long an image is but its header. A stream in which bytes are mi
 the next header.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
@@ -190,14 +189,14 @@ class ImageSplitter:
 
     def _search(self, first: int) -> int | None:
         """Where a whole header begins."""
-        at = self._inbox.find(BEGINNING, first)
-        while at is not None:
-            # what only looks like a beginning is passed over; the bytes are counted with what is skipped
-            with suppress(WrongMessage):
-                if self._header(at):
-                    return at
-            at = self._inbox.find(BEGINNING, at + 1)
-        return None
+        return self._inbox.find(BEGINNING, first, self._is_whole_header)
+
+    def _is_whole_header(self, at: int) -> bool:
+        try:
+            return self._header(at) is not None
+        except WrongMessage:
+            # the bytes are counted with what is skipped
+            return False
 
     def _images_in(self, size: int) -> int:
         """How many images so many bytes have been: a few too many make no image."""

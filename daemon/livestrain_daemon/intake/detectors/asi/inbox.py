@@ -1,6 +1,7 @@
 """Bytes that have come in and are not yet used."""
 
 import re
+from collections.abc import Callable
 
 FIRST_BYTES = 1 << 22
 ROOM_BYTES = 1 << 20
@@ -58,10 +59,14 @@ class Inbox:
         """Whether these bytes have come, and are there."""
         return self._buffer.startswith(beginning, self._start + at, self._end)
 
-    def find(self, pattern: re.Pattern[bytes], first: int = 0) -> int | None:
-        """Where a pattern begins, from ``first`` on."""
-        match = pattern.search(self._buffer, self._start + first, self._end)
-        return match.start() - self._start if match else None
+    def find(self, pattern: re.Pattern[bytes], first: int, is_right: Callable[[int], bool]) -> int | None:
+        """Where a pattern begins, from ``first`` on, and is right; what only looks like it is passed over."""
+        while match := pattern.search(self._buffer, self._start + first, self._end):
+            at = match.start() - self._start
+            if is_right(at):
+                return at
+            first = at + 1
+        return None
 
     def skip(self, count: int) -> None:
         """So many bytes are used."""

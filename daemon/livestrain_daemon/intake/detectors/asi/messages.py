@@ -6,7 +6,6 @@ that are a header beyond doubt.
 """
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
@@ -196,17 +195,15 @@ class MessageSplitter:
 
     def _search(self, first: int, quiet: bool) -> int | None:
         """Where a header begins that is one beyond doubt."""
-        at = self._inbox.find(_SURE, first)
-        while at is not None:
-            # what only looks like a header is passed over: that something is lost has been told already
-            with suppress(WrongMessage):
-                if self._is_sure(at, self._header(at), quiet):
-                    return at
-            at = self._inbox.find(_SURE, at + 1)
-        return None
+        return self._inbox.find(_SURE, first, lambda at: self._is_sure(at, quiet))
 
-    def _is_sure(self, at: int, header: Header, quiet: bool) -> bool:
+    def _is_sure(self, at: int, quiet: bool) -> bool:
         """Whether what looks like a header fits to what it says and to what follows."""
+        try:
+            header = self._header(at)
+        except WrongMessage:
+            # that something is lost has been told already
+            return False
         body = at + HEADER_BYTES
         if isinstance(header, Chunk):
             return header.frames > 0 and self._start is not None

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_daemon.intake.detectors.dectris.pixels import NativePixels, Packed, to_native, unpack
-from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL, BadMessage, Mask
+from livestrain_daemon.intake.detectors.dectris.told import BadMessage, Mask
 from livestrain_daemon.intake.payload import Block
+from livestrain_recordings.dectris import VIRTUAL_PIXEL
 from livestrain_wire.messages import FrameDtype
 
 SUM = "sum"

@@ -15,8 +15,6 @@ LARGEST_SIDE = 1 << 16
 MOST_CHANNELS = 16
 MOST_PARTS = 16
 """Of a message, or of a header in several; what follows is thrown away."""
-VIRTUAL_PIXEL = 1 << 31
-"""In a pixel mask: a pixel with an interpolated value. It can be looked at, all others that are marked cannot."""
 
 Mask: TypeAlias = NDArray[np.uint32]
 """(rows, columns), 0 where a pixel is good."""

@@ -1,6 +1,7 @@
 """Images in a stream of bytes."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,9 @@ def test_what_follows_an_image_is_searched_once_however_many_parts_it_comes_in()
     searched: list[int] = []
 
     class Watched(Inbox):
-        def find(self, pattern: re.Pattern[bytes], first: int = 0) -> int | None:
+        def find(self, pattern: re.Pattern[bytes], first: int, is_right: Callable[[int], bool]) -> int | None:
             searched.append(len(self) - first)
-            return super().find(pattern, first)
+            return super().find(pattern, first, is_right)
 
     inbox = Watched()
     splitter = ImageSplitter(inbox, LARGEST)
