@@ -68,21 +68,23 @@ class Alone:
     ) -> None:
         self._closing.close()
 
-    def rate(self) -> float:
-        """Positions per second of all of them, which start together."""
+    def rate(self) -> tuple[float, float]:
+        """Positions per second of all of them, which start together; and per second of their processor time."""
         start = time.perf_counter()
         for member in self._members:
             if member.stdin is not None:
                 member.stdin.write("once\n")
                 member.stdin.flush()
-        positions = sum(self._heard(member) for member in self._members)
-        return positions / (time.perf_counter() - start)
+        answers = [self._heard(member) for member in self._members]
+        positions = sum(answer[0] for answer in answers)
+        return positions / (time.perf_counter() - start), positions / sum(answer[1] for answer in answers)
 
-    def _heard(self, member: "subprocess.Popen[str]") -> int:
+    def _heard(self, member: "subprocess.Popen[str]") -> tuple[int, float]:
         line = member.stdout.readline() if member.stdout is not None else ""
         if not line:
             raise NoCases(f"a worker alone has ended with code {member.wait()}")
-        return int(line)
+        positions, seconds = line.split()
+        return int(positions), float(seconds)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Analysing:
     frames: int
     fps_own: float
     """The best of as many workers alone: what they do with the frames that a scan folder holds already."""
+    fps_processor: float
+    """The best of one of them, per second of its processor time, which other work on the machine takes less part in."""
     fps_file: float
     """The best of the whole: read, stored, analysed, reduced, written; under a given plan."""
     ratio: float
@@ -153,17 +157,19 @@ def analysing(
         plan.write_text(json.dumps(found := _plan_of(first)))
         with Alone(first, found["revision"], workers) as alone:
             for turn in range(rounds):
-                own = alone.rate()
+                own, of_processor = alone.rate()
                 spool = scratch / f"turn-{turn}"
                 said = _run(scan, spool, environment, "--workers", str(workers), "--plan", str(plan))
                 shutil.rmtree(spool)
                 at_work = said["worker_seconds"] / workers
-                turns.append((own, said["frames_per_second"], at_work / said["seconds"], said["positions"] / at_work))
-    own, of_file, busy, rate_at_work = np.array(turns).T
+                whole = (said["frames_per_second"], at_work / said["seconds"], said["positions"] / at_work)
+                turns.append((own, of_processor, *whole))
+    own, of_processor, of_file, busy, rate_at_work = np.array(turns).T
     return Analysing(
         workers,
         rows * COLUMNS,
         float(own.max()),
+        float(of_processor.max()),
         float(of_file.max()),
         float(np.median(of_file / own)),
         float(np.median(busy)),

@@ -124,7 +124,8 @@ def analyse_verb(
         return
     for path, one in found:
         typer.echo(
-            f"{path.stem:28} {one.workers} workers alone: {one.fps_own:,.0f} frames/s   file: {one.fps_file:,.0f} "
+            f"{path.stem:28} {one.workers} workers alone: {one.fps_own:,.0f} frames/s "
+            f"({one.fps_processor:,.0f} per second of processor time)   file: {one.fps_file:,.0f} "
             f"frames/s   {one.ratio:.2f} x = busy {one.busy:.2f} x slowed to {one.slowed:.2f}"
         )
 

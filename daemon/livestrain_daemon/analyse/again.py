@@ -3,10 +3,11 @@ What a worker does with a scan, done again by this process alone, for those who 
 
 ``python -m livestrain_daemon.analyse.again FOLDER REVISION PART PARTS`` takes every one of so many tasks of a revision,
 in the folder of a scan that is final. For each line that it reads, it does them once and answers with a line: how many
-positions. The first answer, 0, says that it is ready.
+positions, and in how many seconds of processor time. The first answer, of no positions, says that it is ready.
 """
 
 import sys
+import time
 from pathlib import Path
 
 from livestrain_daemon.analyse.run import LARGEST_RANGE
@@ -49,14 +50,16 @@ def main(folder: Path, revision: int, part: int, parts: int) -> None:
     warm()
     opened = OpenRevision(folder, revision)
     opened.prepare()
-    _say(0)
+    _say(0, 0.0)
     for _ in sys.stdin:
-        _say(once(opened, part, parts))
+        began = time.process_time()
+        positions = once(opened, part, parts)
+        _say(positions, time.process_time() - began)
     opened.close()
 
 
-def _say(positions: int) -> None:
-    sys.stdout.write(f"{positions}\n")
+def _say(positions: int, seconds: float) -> None:
+    sys.stdout.write(f"{positions} {seconds:.6f}\n")
     sys.stdout.flush()
 
 
