@@ -38,7 +38,7 @@ class Tally:
 
     def numbers(self) -> NDArray[Any]:
         """Those that have been counted, in order."""
-        return np.flatnonzero(self._counts)
+        return np.flatnonzero(self._counts.copy())
 
     def counts(self) -> dict[int, int]:
         """How often, of those that have been counted."""

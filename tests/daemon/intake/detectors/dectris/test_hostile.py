@@ -1,9 +1,12 @@
 """What a detector must not send, to a real intake: told in a line, in little memory, and the next series is clean."""
 
 import json
+import os
 import re
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +19,7 @@ import zmq
 from helpers.dectris import emulated, noise, rest_of
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
-from livestrain_daemon.messages import FaultSeen, IntakeCounts
+from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanClosed
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
 
 Stream = Literal["v1", "v2"]
@@ -54,13 +57,23 @@ def faults(intake: IntakeProcess) -> dict[str, int]:
     return {kind: count for kind, count in (counts[-1] if counts else {}).items() if kind != "connection"}
 
 
+def is_free(port: int) -> bool:
+    """Nobody listens at a port any more; ZeroMQ closes its sockets when it has time."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def takes_a_series(intake: IntakeProcess, stream: Stream, port: int) -> None:
     """An emulator at the port is taken frame by frame."""
+    wait_until(lambda: is_free(port), what="a free port")
     form = "legacy" if stream == "v1" else "cbor"
     settings: dict[str, Any] = {"stream": {"format": form}, f"{form}_port": port}
     with emulated(FRAMES, **settings) as server:
         rest_of(server).arm()
-        closed = intake.closed()
+        (closed,) = wait_until(lambda: intake.of(ScanClosed), 60, "a scan")
         assert (closed.reason, closed.stored, closed.missing) == ("complete", 6, 0)
         np.testing.assert_array_equal(intake.on_disk(closed.scan_id)[1], FRAMES)
 
@@ -219,8 +232,15 @@ def test_what_can_never_work_ends_the_intake_with_a_line(
 ) -> None:
     """The twins, of the version that is found and with one that is given, are above and in test_source."""
     with emulated(FRAMES, api_version=version) as server:
-        port = server.emulator.outlet.port("cbor")
-        with listening(tmp_path, "v2", port, **({"rest_port": server.port} | table)) as intake:
-            assert intake.process.wait(30) == 78
-    (line,) = [one for one in intake.log.read_text().splitlines() if "the detector cannot be used" in one]
+        ports = {"stream_port": server.emulator.outlet.port("cbor"), "rest_port": server.port}
+        settings = {
+            "intake": {"dectris": {"host": HOST, **ports, **table}},
+            "spool": {"folder": str(tmp_path)},
+            "main_endpoint": f"ipc://{tmp_path}/nobody",
+            "parent_pid": os.getpid(),
+        }
+        command = [sys.executable, "-m", "livestrain_daemon.intake", json.dumps(settings)]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert outcome.returncode == 78
+    (line,) = [one for one in outcome.stderr.splitlines() if "the detector cannot be used" in one]
     assert text in line
