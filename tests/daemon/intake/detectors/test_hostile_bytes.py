@@ -81,8 +81,8 @@ def asi(form: Form) -> Callable[..., Rig]:
     return rig
 
 
-KINDS = [(merlin, MERLIN), (asi("jsonimage"), IMAGES), (asi("pgm"), IMAGES), (asi("tpx3"), CHUNKS)]
-NAMES = ["merlin", "jsonimage", "pgm", "tpx3"]
+KINDS = [(merlin, MERLIN), (asi("jsonimage"), IMAGES), (asi("tpx3"), CHUNKS)]
+NAMES = ["merlin", "images", "tpx3"]
 
 
 def peak_mib(intake: IntakeProcess) -> float:

@@ -65,9 +65,8 @@ class AsiDetector:
         """Where it is and what it sends."""
         self._serval = None if settings.rest_port is None else Serval(settings.host, settings.rest_port)
         self._told = ""
-        self._before: str | None = None
-        if interrupted and interrupted.lasts:
-            self._before = str(interrupted.start.metadata.get(STARTED, ""))
+        started = str(interrupted.start.metadata.get(STARTED, "")) if interrupted else ""
+        self._before = started if started or (interrupted and interrupted.lasts) else None
 
     @property
     def endpoint(self) -> str:
