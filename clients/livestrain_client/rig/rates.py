@@ -240,14 +240,13 @@ def show(found: Comparison, as_json: bool) -> None:
     console.print(table)
     same = float
     console.print(f"{stream.form} / native, in bytes: {_spread(found.of_native, same, '{:.2f}')}", highlight=False)
-    for beside, alone, shares in (
-        ("nothing", found.unpacking, found.of_unpacking),
-        ("a second one like it", found.unpacking_beside, found.of_unpacking_beside),
+    for name, alone, shares in (
+        ("library alone", found.unpacking, found.of_unpacking),
+        ("beside a second one", found.unpacking_beside, found.of_unpacking_beside),
     ):
         if alone:
             rate, share = _spread(alone, lambda one: one / 1e6, "{:,.0f}"), _spread(shares, same, "{:.2f}")
-            text = f"the library alone, one thread, {beside} beside it: {rate} MB/s; {stream.form} / that: {share}"
-            console.print(text, highlight=False)
+            console.print(f"{name}: {rate} MB/s; {stream.form} / that: {share}", highlight=False)
     console.print(f"cores for {ARINA_RATE:,} of these frames a second: {found.cores_for_arina:.1f}", highlight=False)
 
 
