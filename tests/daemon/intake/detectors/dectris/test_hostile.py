@@ -25,8 +25,8 @@ from livestrain_simulator.emulators.dectris.cbor import Tag, encode
 Stream = Literal["v1", "v2"]
 HOST = "127.0.0.1"
 FRAMES = noise(6, 8, 8)
-MORE_MIB = 48
-"""Memory that messages of a few MiB may take, together with a scan of a few frames [MiB]."""
+MORE_MIB = 112
+"""Memory that 64 messages of 1 MiB take, which wait in the socket, and a scan of a few frames [MiB]."""
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def test_a_header_of_parts_without_an_end_is_given_up_in_little_memory(tmp_path:
     with pushing() as (push, port), listening(tmp_path, "v1", port) as intake:
         before = peak_mib(intake)
         push.send(HEADER)
-        for _ in range(64):
+        for _ in range(300):
             push.send(bytes(1 << 20))
         said = wait_until(lambda: [one for one in intake.of(FaultSeen) if one.kind == "bad_message"], what="a line")
         assert "stream v1: expected" in said[0].text
