@@ -52,7 +52,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.kernels: $(VENV)/.dev
 	@echo "compiling the kernels ..."
-	$(COMPILE) uint8 uint16
+	$(COMPILE) uint8 uint16 float32
 	@touch $@
 
 clean:
