@@ -5,8 +5,8 @@ import pytest
 
 from helpers.dectris_series import end, header, image, packed, short, told, tracker
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed
-from livestrain_daemon.intake.detectors.dectris.told import VIRTUAL_PIXEL
 from livestrain_daemon.intake.detectors.events import SeriesFrames, SeriesStart, Trouble
+from livestrain_recordings.dectris import VIRTUAL_PIXEL
 
 CHANNELS = {"a": packed(1), "b": packed(20)}
 
