@@ -39,11 +39,11 @@ def pixels(scan: int, frames: int) -> Pixels:
     return counts.reshape(frames, SIDE, SIDE).astype(np.uint16)
 
 
-def second_copy(frame: NDArray[Any]) -> NDArray[Any]:
+def changed(frame: NDArray[Any]) -> NDArray[Any]:
     """What comes when a frame is sent again: it tells the same scan and number, and all else is different."""
-    changed = MOST - frame
-    changed[..., 0, :2] = frame[..., 0, :2]
-    return changed
+    other = MOST - frame
+    other[..., 0, :2] = frame[..., 0, :2]
+    return other
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ class Campaign:
     first: int = FIRST
     """The seed of the first pair."""
     current: Pixels = field(default_factory=lambda: pixels(0, 1))
+    again: int = 0
+    """Frames that were sent again."""
     found: list["Found"] = field(default_factory=list)
     """Scan folders, in the order in which they were closed."""
 
@@ -141,6 +143,11 @@ class Campaign:
         """A frame of the scan in progress."""
         frame: Pixels = self.current[number % len(self.current)]
         return frame
+
+    def second_copy(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """What is sent for a frame that is sent again."""
+        self.again += 1
+        return changed(frame)
 
     def positions(self, scan: int) -> dict[int, int]:
         """Of the frames of a scan."""
@@ -223,7 +230,7 @@ def right_frames(campaign: Campaign, scan: int) -> dict[int, Pixels]:
     right, seen = {}, set()
     for place, number in sorted(campaign.places(scan).items()):
         if place in positions:
-            right[positions[place]] = second_copy(frames[number]) if number in seen else frames[number]
+            right[positions[place]] = changed(frames[number]) if number in seen else frames[number]
         seen.add(number)
     return right
 
@@ -246,6 +253,7 @@ def check(
     """
     assert intake.process.poll() is None, intake.log.read_text()
     assert [record.scan for record in records] == list(range(campaign.scans))
+    assert campaign.again == sum(len(record.numbers("duplicate")) for record in records)
     by_scan = folders(campaign, records)
     hinted = hints(intake)
     for folder in campaign.found:

@@ -202,14 +202,17 @@ def of_chunks(records: list[ScanRecord]) -> Expected:
     begun, lost = _parted(records)
     adrift = [record for record in records if record.numbers("bad_length")]
     counted_all = [record for record in begun if record not in adrift]
-    unopened = sum(record.copies.total() + record.astray + made([record], "corrupt") for record in lost)
+    unopened = [(record.copies.total() + record.astray + made([record], "corrupt"), record) for record in lost]
     return {
         ("bad_message",): (made(records, "truncate"), ANY if adrift else made(records, "truncate")),
         ("bad_encoding",): (made(counted_all, "corrupt"), made(begun, "corrupt")),
-        ("wrong_index",): exactly(sum(record.astray for record in begun)),
+        ("wrong_index",): (sum(record.astray for record in counted_all), sum(record.astray for record in begun)),
         ("wrong_count",): exactly(sum(passed(record) != record.frames for record in counted_all)),
         ("connection",): (0, made(records, "disconnect")),
-        ("unknown_scan",): exactly(unopened),
+        ("unknown_scan",): (
+            sum(count for count, record in unopened if record not in adrift),
+            sum(count for count, _ in unopened),
+        ),
     }
 
 
@@ -217,7 +220,8 @@ def of_chunk_scan(record: ScanRecord, positions: Positions) -> Expected:
     """Of a scan of a TPX3: whatever comes between its start and its end."""
     del positions
     if record.numbers("bad_length"):
-        return {("bad_message",): (1, ANY)}
+        # before the start of its scan it is of none
+        return {("bad_message",): (0 if record.numbers("late_header") else 1, ANY)}
     return {
         ("bad_encoding",): exactly(made([record], "corrupt")),
         ("wrong_index",): exactly(record.astray),

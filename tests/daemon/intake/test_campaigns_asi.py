@@ -10,7 +10,6 @@ from helpers.campaign import (
     Geometry,
     check,
     run,
-    second_copy,
     wait_for_the_last,
 )
 from helpers.cases import BY_CONNECTION, ENDS, RUNS_ALONE, Fault
@@ -46,7 +45,7 @@ def test_images_with_numbers(tmp_path: Path) -> None:
     possible: tuple[Fault, ...] = (*EXCLUSIVE, "stall", *ENDS, *BY_CONNECTION)
     campaign = Campaign(possible, SHAPE, (geometry,), headless=False, whole_scans=BELIEVED, doubt=not_believed)
     # the detector knows frames only, and not where they belong
-    settings = AsiSettings("jsonimage", (6, 8), stall_seconds=STALL_SECONDS, second_copy=second_copy)
+    settings = AsiSettings("jsonimage", (6, 8), stall_seconds=STALL_SECONDS, second_copy=campaign.second_copy)
     with ServalServer(AsiEmulator(campaign.frame, settings, campaign.plan)) as serval:
         emulator = serval.emulator
         table = {"host": "127.0.0.1", "data_port": emulator.data_port, "rest_port": serval.port}
@@ -69,7 +68,7 @@ def test_chunks(tmp_path: Path) -> None:
     possible: tuple[Fault, ...] = (*EXCLUSIVE, "stall", *ENDS, "late_header", *BY_CONNECTION)
     campaign = Campaign(possible, SHAPE, (Geometry("serpentine"),), headless=False)
     campaign.whole_scans = BELIEVED
-    settings = AsiSettings("tpx3", SHAPE, chunk_frames=5, stall_seconds=STALL_SECONDS, second_copy=second_copy)
+    settings = AsiSettings("tpx3", SHAPE, chunk_frames=5, stall_seconds=STALL_SECONDS, second_copy=campaign.second_copy)
     with AsiEmulator(campaign.frame, settings, campaign.plan) as emulator:
         campaign.places = emulator.places.__getitem__
         table = {"host": "127.0.0.1", "data_port": emulator.data_port, "form": "tpx3"}
@@ -103,7 +102,7 @@ def images_without_numbers(folder: Path, part: int) -> None:
     campaign.mixtures = MIXTURES // PARTS
     campaign.first += part * campaign.mixtures
     campaign.runs_alone = 0 if part else RUNS_ALONE
-    settings = AsiSettings("pgm", SHAPE, stall_seconds=STALL_SECONDS, second_copy=second_copy)
+    settings = AsiSettings("pgm", SHAPE, stall_seconds=STALL_SECONDS, second_copy=campaign.second_copy)
     with ServalServer(AsiEmulator(campaign.frame, settings, campaign.plan)) as serval:
         emulator = serval.emulator
         campaign.places = emulator.places.__getitem__

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.campaign import STALL_SECONDS, Campaign, Geometry, check, run, second_copy, wait_for_the_last
+from helpers.campaign import STALL_SECONDS, Campaign, Geometry, check, run, wait_for_the_last
 from helpers.cases import ENDS
 from helpers.intake_process import IntakeProcess
 from helpers.ledger import check_counts, check_scans, of_dectris, of_series
@@ -29,7 +29,7 @@ def test_dectris(tmp_path: Path, stream: str) -> None:
         burst=5,
         stream={"format": form},
         config={"compression": "lz4"},
-        second_copy=second_copy,
+        second_copy=campaign.second_copy,
     )
     emulator = DectrisEmulator(lambda number: {"threshold_1": campaign.frame(number)}, settings, campaign.plan)
     with RestServer(emulator) as server:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from helpers.campaign import SIDE, STALL_SECONDS, Campaign, Geometry, check, run, second_copy, wait_for_the_last
+from helpers.campaign import SIDE, STALL_SECONDS, Campaign, Geometry, check, run, wait_for_the_last
 from helpers.cases import BY_CONNECTION, ENDS
 from helpers.intake_process import IntakeProcess
 from helpers.ledger import check_counts, check_scans, of_acquisition, of_merlin
@@ -43,7 +43,7 @@ def test_native(tmp_path: Path) -> None:
                 order=geometry.order,
                 flyback_frames=geometry.flyback_frames,
             )
-            faulty = FaultySender(sender, plan, record, scan, STALL_SECONDS, stale, second_copy)
+            faulty = FaultySender(sender, plan, record, scan, STALL_SECONDS, stale, campaign.second_copy)
             send_scan(faulty, start, [campaign.current], how)
             scans.append(Sent(record, case, faulty.corrupted, len(stale)))
             stale = faulty.left_behind
@@ -64,7 +64,7 @@ def test_merlin(tmp_path: Path) -> None:
         PixelKind("U16", 12),
         plans=campaign.plan,
         stall_seconds=STALL_SECONDS,
-        second_copy=second_copy,
+        second_copy=campaign.second_copy,
     )
     with emulated as emulator:
         table = {"host": "127.0.0.1", "data_port": emulator.data_port}
