@@ -184,13 +184,13 @@ def test_an_endpoint_that_is_none_exits_69() -> None:
 
 def test_replay_tells_no_frames_from_unreadable_and_unsuitable(tmp_path: Path) -> None:
     np.save(tmp_path / "map.npy", np.zeros((4, 4)))
-    np.save(tmp_path / "double.npy", np.zeros((2, 2, 8, 8)))
+    np.save(tmp_path / "complex.npy", np.zeros((2, 2, 8, 8), np.complex64))
     np.save(tmp_path / "stack.npy", np.zeros((4, 8, 8), np.uint8))
     codes = {
         name: CliRunner().invoke(replay_app, [str(tmp_path / name), "--endpoint", "tcp://127.0.0.1:9"]).exit_code
-        for name in ("map.npy", "double.npy", "stack.npy", "absent.npy")
+        for name in ("map.npy", "complex.npy", "stack.npy", "absent.npy")
     }
-    assert codes == {"map.npy": 3, "double.npy": 2, "stack.npy": 2, "absent.npy": 74}
+    assert codes == {"map.npy": 3, "complex.npy": 2, "stack.npy": 2, "absent.npy": 74}
 
 
 def test_a_truth_file_that_cannot_be_written_exits_74(tmp_path: Path) -> None:
