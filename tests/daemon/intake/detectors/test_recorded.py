@@ -134,16 +134,16 @@ def test_a_file_with_a_place_for_each_position_is_laid_out_as_it_is(tmp_path: Pa
 
 
 def test_a_value_that_does_not_fit_ends_the_scan_and_is_told(tmp_path: Path) -> None:
-    scan = np.zeros((40, 30, 128, 128), np.int32)
-    scan[39, 29, 5, 5] = -1
+    scan = np.zeros((20, 30, 128, 128), np.uint64)
+    scan[19, 29, 5, 5] = 1 << 32
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file.create_dataset("scan", data=scan, chunks=(1, 30, 128, 128), compression="lzf")
     events = told(tmp_path / "scan.h5")
     start = started(events)
     trouble = next(event for event in events if isinstance(event, Trouble))
     assert trouble.kind == "unreadable"
-    assert "frame 1199 holds -1" in trouble.text
-    assert trouble.frames + len(frames_in(events, start)) == 1200
+    assert "frame 599 holds 4294967296" in trouble.text
+    assert trouble.frames + len(frames_in(events, start)) == 600
     assert events[-1] == SeriesEnd("s", aborted=True)
 
 
