@@ -184,12 +184,17 @@ def of_plain_images(records: list[ScanRecord]) -> Expected:
 
 
 def of_plain_measurement(record: ScanRecord, positions: Positions) -> Expected:
-    """Of a measurement of images without numbers, which is over when as many have come as it has."""
+    """
+    Of a measurement of images without numbers, all of which have come when as many have as it has.
+
+    More of them are counted with it, unless they come after a pause.
+    """
     del positions
     least, most = damaged(record)
+    short = int(passed(record) < record.frames)
     return {
         DAMAGE: (least if passed(record) <= record.frames else 0, most),
-        ("wrong_count",): exactly(int(passed(record) < record.frames)),
+        ("wrong_count",): (short, short + record.astray),
     }
 
 

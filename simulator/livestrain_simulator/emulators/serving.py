@@ -107,6 +107,17 @@ class Audience:
             self.waiting_since = None
         return len(connections)
 
+    def finish(self, seconds: float) -> None:
+        """Tell everybody that nothing more comes; wait until they have hung up, as who has it all does, so long [s]."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection, _ in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + seconds
+        while any(known in self._connections for known in connections) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+
     def dismiss(self) -> None:
         """Close all connections."""
         with self._lock:

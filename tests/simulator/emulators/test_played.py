@@ -15,6 +15,7 @@ import zmq
 
 from helpers.intake_process import IntakeProcess
 from livestrain_client.rig.processes import free_ports
+from livestrain_daemon.messages import ScanClosed
 from livestrain_simulator.delivery import Delivery, EmulatedDetector, Report
 from livestrain_simulator.emulators.faults import Among, Faults, WrongFault
 from livestrain_simulator.errors import CannotListen, NobodyListens, NotReplayable
@@ -110,6 +111,21 @@ def test_faults_asked_for_on_the_command_line_are_made_by_the_detector(tmp_path:
     there = np.delete(np.arange(20), lost)
     np.testing.assert_array_equal(stored[there], FRAMES[there])
     assert said.splitlines()[0].startswith(f"dectris-v2 at tcp://{HOST}:{stream}, commanded at http://")
+
+
+@pytest.mark.parametrize("frames", [{}, {"duplicate": Among(numbers=(range(5, 6), range(17, 18)))}])
+def test_images_beyond_the_last_are_counted_with_their_scan_and_begin_no_other(
+    tmp_path: Path, recorded: Path, frames: Any
+) -> None:
+    stream, control = free_port(), free_port()
+    tables = {**table_of("asi", stream, control), "scan": {"shape": SHAPE}}
+    with IntakeProcess(tmp_path, intake=tables) as intake:
+        report = replay(recorded, delivery_as("asi", stream, control, faults=Faults(frames)))
+        closed = intake.closed()
+        intake.stop()
+        assert closed.faults == ({"wrong_count": 2} if frames else {})
+        assert (closed.reason, closed.stored, report.sent.frames) == ("complete", 20, 22 if frames else 20)
+        assert len(intake.of(ScanClosed)) == 1
 
 
 @pytest.mark.parametrize("name", ["dectris-v2", "merlin", "asi"])

@@ -10,6 +10,8 @@ from livestrain_simulator.emulators.streaming import FrameStream, SourceFailed
 from livestrain_simulator.errors import CannotListen, NotReplayable
 
 SERVAL_PORT = 8080
+LINGER_SECONDS = 5.0
+"""There are receivers that never hang up [s]."""
 DATA_PORTS: dict[Form, int] = {"pgm": 8088, "jsonimage": 8088, "tpx3": 8283}
 FORMS: dict[str, Form] = {"asi": "pgm", "asi-jsonimage": "jsonimage", "asi-tpx3": "tpx3"}
 DTYPES = ("uint8", "uint16", "uint32")
@@ -112,9 +114,9 @@ class PlayedAsi:
         self._emulator.start()
 
     def close(self, linger_seconds: float) -> None:
-        """End everything."""
-        del linger_seconds
+        """End everything; Serval answers until the images are taken."""
         if self._serval:
+            self._emulator.audience.finish(min(linger_seconds, LINGER_SECONDS))
             self._serval.__exit__(None, None, None)
         else:
             self._emulator.close()

@@ -55,6 +55,10 @@ class _Open:
     counted: Counted
     next: int = 0
     """Number of the next frame, where the stream has no numbers."""
+    idle: bool = False
+    """Serval has said that it does not go on, and nothing has come since."""
+    over: bool = False
+    """As many images have come as it has; more of them would say that one of them is wrong."""
 
     @property
     def numbered(self) -> bool:
@@ -114,10 +118,8 @@ class FrameReading:
         self._names = Names()
         self._open: _Open | None = None
         self._interrupted = before
-        self._last: Measurement | None = None
-        """The measurement of the series before: none of its frames is looked for any more."""
-        self._complete: str | None = None
-        """The measurement of the last series of which every frame came, in the words of its images."""
+        self._over: _Open | None = None
+        """The last series, if none of its images is looked for any more: every one came, or they have no numbers."""
         self._lead = 0
         """Images that were damaged before the first that was not."""
         self._heard = 0.0
@@ -135,13 +137,15 @@ class FrameReading:
     @property
     def cut(self) -> str:
         """What the connection would be closed in the middle of: a series that needs it."""
-        needed = self._open is not None and self._open.frames is not None
+        needed = self._open is not None and self._open.frames is not None and not self._open.over
         return "before the end" if needed else ""
 
     def events(self, now: float, quiet: bool) -> Iterator[DetectorEvent]:
         """What has come in says; ``quiet`` if nothing has come for a while."""
         if len(self._inbox) and not quiet:
             self._heard = now
+            if self._open:
+                self._open.idle = False
         while (found := self._splitter.next(quiet)) is not None:
             yield from self._junk(found) if isinstance(found, Junk) else self._image(found, now)
         yield from self._flushed()
@@ -152,8 +156,7 @@ class FrameReading:
         yield from self.events(now, quiet=True)
         yield from self._given_up()
         if self._open and not (self._open.numbered and self._open.frames is not None):
-            self._last = self._open.measurement
-            yield from self._end()
+            yield from self._end_for_good(self._open)
         self._lead, self._interrupted = 0, None
 
     def _tick(self, now: float) -> Iterator[DetectorEvent]:
@@ -167,23 +170,27 @@ class FrameReading:
             if now - self._heard > self._patience.silence_seconds:
                 self._interrupted = None
             return
-        if now - current.heard > self._patience.silence_seconds:
-            yield from self._given_up()
-            yield from self._end()
-        elif now - max(current.heard, current.asked) > self._patience.settle_seconds:
+        # an image may take its time, and what is no image does not keep a series open
+        heard = current.heard if self._splitter.lost else self._heard
+        if now - heard > (self._patience.settle_seconds if current.over else self._patience.silence_seconds):
+            yield from self._given_up_and_ended(current)
+        elif not current.over and now - max(self._heard, current.asked) > self._patience.settle_seconds:
             current.asked = now
-            if current.counted.last_seen or self._inquiry.measurement().recording is False:
-                yield from self._given_up()
-                yield from self._end()
+            if current.counted.last_seen or current.idle:
+                yield from self._given_up_and_ended(current)
+            else:
+                # what left before the answer may still be on its way
+                current.idle = self._inquiry.measurement().recording is False
 
     def _junk(self, junk: Junk) -> Iterator[DetectorEvent]:
         yield from self._flushed()
-        yield Trouble(junk.kind, junk.text, junk.frames, self._open.name if self._open else "")
-        if self._open is None:
+        current = self._open if self._open and not self._open.over else None
+        yield Trouble(junk.kind, junk.text, junk.frames, current.name if current else "")
+        if current is None:
             self._lead += junk.frames
             return
-        self._open.next += junk.frames
-        yield from self._end_if_all_came(self._open)
+        current.next += junk.frames
+        yield from self._end_if_all_came(current)
 
     def _image(self, image: Image, now: float) -> Iterator[DetectorEvent]:
         header = image.header
@@ -191,44 +198,51 @@ class FrameReading:
         if current and header.measurement and header.measurement != current.header.measurement:
             yield from self._end()
             current = None
-        if current is None:
+        if current is None or current.over:
             measurement = None if self._is_late(header) else self._inquiry.measurement()
-            if measurement is None or self._is_surplus(header, measurement):
+            if measurement is None or self._is_surplus(header, measurement, now):
                 text = f"expected a new measurement, found another image of {self._described_last(header, measurement)}"
-                yield Trouble("wrong_count", text, 1, series="")
+                yield Trouble("wrong_count", text, 1, series=current.name if current else "")
+                # what was damaged before it was of the same measurement
+                self._lead = 0
                 return
+            yield from self._end()
             current = self._begun(header, measurement, now)
             yield self._start(current)
         yield from self._add(current, image, now)
 
     def _described_last(self, header: ImageHeader, measurement: Measurement | None) -> str:
         """The measurement that an image is one more of."""
-        if header.measurement or (measurement and measurement.name):
-            return header.measurement or f"the one that began at {measurement.name if measurement else ''}"
+        name = self._over.measurement.name if self._over else measurement.name if measurement else ""
+        if header.measurement or name:
+            return header.measurement or f"the one that began at {name}"
         return "the last" if self._interrupted is None else "the one that a restart has interrupted"
 
     def _is_late(self, header: ImageHeader) -> bool:
         """Whether its number alone says that it is one more of a measurement whose series is over."""
         # the name in the images may be the same again in the next measurement, which begins with 0
-        return bool(header.number) and header.measurement == self._complete
+        over = self._over
+        return bool(header.number) and over is not None and header.measurement == over.header.measurement
 
-    def _is_surplus(self, header: ImageHeader, measurement: Measurement) -> bool:
+    def _is_surplus(self, header: ImageHeader, measurement: Measurement, now: float) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
         if header.number is None and self._interrupted is not None:
             # without Serval's word, a pause says that it is over
             return measurement.name == self._interrupted or not (measurement.name and self._interrupted)
-        if header.measurement and header.measurement != self._complete:
+        over = self._over
+        if over is None or not over.measurement.name or header.measurement != over.header.measurement:
             # Serval may be at the one after this already, if we are late
             return False
-        if self._last is not None and self._last.name and measurement.name:
-            return measurement.name == self._last.name
-        return False
+        if measurement.name:
+            return measurement.name == over.measurement.name
+        # Serval does not answer any more: one in the place of another would spoil a whole scan
+        return now - over.heard < self._patience.silence_seconds
 
     def _begun(self, header: ImageHeader, measurement: Measurement, now: float) -> _Open:
         frames = self._frames if measurement.frames is None else measurement.frames
         name = self._names.next(self._stamp())
         self._open = _Open(name, header, measurement, frames, now, now, Counted(frames), self._lead)
-        self._lead, self._last = 0, None
+        self._lead, self._over = 0, None
         return self._open
 
     def _start(self, current: _Open) -> SeriesStart:
@@ -270,9 +284,23 @@ class FrameReading:
         yield from self._end_if_all_came(current)
 
     def _end_if_all_came(self, current: _Open) -> Iterator[DetectorEvent]:
-        if current.complete:
-            self._last, self._complete = current.measurement, current.header.measurement
+        if not current.complete:
+            return
+        self._over = current
+        # without Serval's word the next image is the first of the next measurement
+        current.over = not current.numbered and bool(current.measurement.name)
+        if not current.over:
             yield from self._end()
+
+    def _given_up_and_ended(self, current: _Open) -> Iterator[DetectorEvent]:
+        yield from self._given_up()
+        yield from self._end_for_good(current)
+
+    def _end_for_good(self, current: _Open) -> Iterator[DetectorEvent]:
+        """End a series; images that come later have no place in it, and without numbers in no other."""
+        if not current.numbered:
+            self._over = current
+        yield from self._end()
 
     def _flushed(self) -> Iterator[DetectorEvent]:
         if self._batch and self._open:

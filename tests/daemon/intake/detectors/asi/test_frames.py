@@ -17,6 +17,8 @@ from livestrain_simulator.emulators.asi.forms import Form, Kind, image
 FRAMES = sparse(12)
 PATIENCE = Patience(silence_seconds=10, settle_seconds=1)
 RUNNING = Measurement("100", 12, recording=True)
+OVER = Measurement("100", 12, recording=False)
+NEXT = Measurement("200", 12, recording=True)
 IMAGES: tuple[Form, ...] = ("pgm", "jsonimage")
 
 
@@ -42,7 +44,9 @@ def kinds(heard: Heard) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("at_once", [100, 1 << 20])
 @pytest.mark.parametrize("form", IMAGES)
 def test_a_series_begins_with_its_first_image_and_ends_with_its_last(form: Form, at_once: int) -> None:
-    heard = fed(reading(RUNNING), sent(form, *range(12)), at_once=at_once, quiet=True)
+    told = reading(RUNNING)
+    heard = fed(told, sent(form, *range(12)), at_once=at_once, quiet=True)
+    heard.events += told.events(1.5, quiet=True)
     start, *frames, end = heard.events
     assert isinstance(start, SeriesStart)
     assert (start.series, start.frame_shape, start.dtype, start.frames) == ("now", (24, 32), "uint16", 12)
@@ -57,6 +61,7 @@ def test_a_series_begins_with_its_first_image_and_ends_with_its_last(form: Form,
 def test_measurements_one_after_the_other_are_series_of_their_own(form: Form) -> None:
     told = reading(RUNNING, Measurement("200", 12, recording=True))
     heard = fed(told, sent(form, *range(12)) + sent(form, *range(12), measurement="200"), quiet=True)
+    heard.events += told.events(1.5, quiet=True)
     assert heard.ends == [SeriesEnd("now"), SeriesEnd("now-2")]
     assert places(heard, "now-2") == {number: number for number in range(12)}
 
@@ -89,7 +94,8 @@ def test_a_series_that_is_short_ends_when_serval_says_so_and_the_count_is_told()
     heard = fed(told, sent("pgm", *range(9)), now=100.0, quiet=True)
     assert not [*told.events(100.5, quiet=True)], "too early to ask"
     assert not [*told.events(101.5, quiet=True)], "it goes on"
-    heard.events += told.events(103.0, quiet=True)
+    assert not [*told.events(103.0, quiet=True)], "more may be on its way"
+    heard.events += told.events(104.5, quiet=True)
     assert heard.ends == [SeriesEnd("now", aborted=True)]
     assert kinds(heard) == [("wrong_count", 0)]
     assert "expected 12 images, found 9; they have no numbers" in heard.troubles[0].text
@@ -98,8 +104,53 @@ def test_a_series_that_is_short_ends_when_serval_says_so_and_the_count_is_told()
 def test_frames_that_the_detector_dropped_are_told() -> None:
     told = reading(RUNNING, Measurement("100", 12, recording=False, dropped=3))
     heard = fed(told, sent("jsonimage", *range(9)), now=100.0, quiet=True)
-    heard.events += told.events(103.0, quiet=True)
+    heard.events += [*told.events(103.0, quiet=True), *told.events(104.5, quiet=True)]
     assert kinds(heard) == [("lost", 3)]
+
+
+def test_a_series_goes_on_while_bytes_of_an_image_arrive() -> None:
+    told, image_bytes = reading(OVER), sent("pgm", 2)
+    heard = fed(told, sent("pgm", 0, 1) + image_bytes[:100])
+    heard.events += fed(told, image_bytes[100:700], now=2.5).events
+    heard.events += fed(told, image_bytes[700:], now=20.0).events
+    heard.events += fed(told, sent("pgm", *range(3, 12)), now=20.5, quiet=True).events
+    assert not heard.ends
+    assert places(heard, "now") == {number: number for number in range(12)}
+
+
+def test_images_that_came_while_serval_said_that_it_is_idle_are_of_the_same_series() -> None:
+    told = reading(RUNNING, OVER)
+    heard = fed(told, sent("pgm", *range(5)), now=100.0, quiet=True)
+    heard.events += told.events(101.5, quiet=True)
+    heard.events += fed(told, sent("pgm", *range(5, 10)), now=103.0).events
+    heard.events += told.events(103.5, quiet=True)
+    assert not heard.ends
+    heard.events += [*told.events(105.0, quiet=True), *told.events(106.5, quiet=True)]
+    assert heard.ends == [SeriesEnd("now", aborted=True)]
+    assert places(heard, "now") == {number: number for number in range(10)}
+
+
+@pytest.mark.parametrize("answer", ["the same", "nothing"])
+def test_images_that_come_after_the_end_of_a_short_series_are_counted_and_not_placed(answer: str) -> None:
+    told = reading(RUNNING, OVER, OVER, OVER if answer == "the same" else Measurement(), NEXT)
+    heard = fed(told, sent("pgm", *range(5)), now=100.0, quiet=True)
+    heard.events += [*told.events(101.5, quiet=True), *told.events(103.0, quiet=True)]
+    assert heard.ends == [SeriesEnd("now", aborted=True)]
+    heard.events += fed(told, sent("pgm", 5), now=104.0, quiet=True).events
+    heard.events += fed(told, sent("pgm", *range(12)), now=105.0, quiet=True).events
+    assert kinds(heard) == [("wrong_count", 0), ("wrong_count", 1)]
+    assert places(heard, "now") == {number: number for number in range(5)}
+    assert places(heard, "now-2") == {number: number for number in range(12)}
+
+
+def test_a_serval_that_answers_no_more_holds_up_a_measurement_no_longer_than_a_silence() -> None:
+    told = reading(RUNNING, Measurement(frames=12))
+    heard = fed(told, sent("pgm", *range(12)), now=100.0, quiet=True)
+    heard.events += told.events(101.5, quiet=True)
+    heard.events += fed(told, sent("pgm", 3), now=109.0, quiet=True).events
+    heard.events += fed(told, sent("pgm", *range(12)), now=111.0, quiet=True).events
+    assert kinds(heard) == [("wrong_count", 1)]
+    assert places(heard, "now-2") == {number: number for number in range(12)}
 
 
 def test_numbers_keep_frames_in_their_places_without_them_nobody_can_know() -> None:
@@ -114,7 +165,28 @@ def test_an_image_more_than_announced_begins_no_series_of_the_same_measurement()
     told = reading(RUNNING, RUNNING, Measurement("200", 12))
     heard = fed(told, sent("pgm", *range(12), 3, *range(12)), quiet=True)
     assert kinds(heard) == [("wrong_count", 1)]
+    assert heard.troubles[0].series == "now", "that one may be wrong"
     assert places(heard, "now-2") == {number: number for number in range(12)}
+
+
+@pytest.mark.parametrize("pause", [0.1, 1.5])
+def test_images_beyond_the_last_are_counted_when_serval_has_gone(pause: float) -> None:
+    told = reading(RUNNING, Measurement())
+    heard = fed(told, sent("pgm", *range(12)), now=100.0, quiet=True)
+    heard.events += told.events(100.0 + pause, quiet=True)
+    heard.events += fed(told, sent("pgm", 3, 4), now=100.0 + pause, quiet=True).events
+    heard.events += told.events(103.0, quiet=True)
+    assert kinds(heard) == [("wrong_count", 1)] * 2
+    assert {trouble.series for trouble in heard.troubles} == {"now" if pause < 1 else ""}
+    assert heard.ends == [SeriesEnd("now")]
+
+
+def test_a_damaged_first_image_behind_a_whole_series_costs_its_place_only() -> None:
+    told = reading(RUNNING, NEXT)
+    data = sent("pgm", *range(12)) + b"\xff\xff" + sent("pgm", 0)[2:] + sent("pgm", *range(1, 12))
+    heard = fed(told, data, quiet=True)
+    assert kinds(heard) == [("bad_message", 1)]
+    assert places(heard, "now-2") == {number: number for number in range(1, 12)}
 
 
 @pytest.mark.parametrize("name", ["", "the same each time", "100"])
