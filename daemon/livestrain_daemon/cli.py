@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-CONFIG, UNAVAILABLE, IO = 78, 69, 74
+CONFIG, UNAVAILABLE, IO, INTERRUPTED = 78, 69, 74, 130
 MARKS = {"good": "ok", "warning": "look", "bad": "BAD"}
 
 serve_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
@@ -33,6 +33,9 @@ def _exit_codes(verb: str) -> Iterator[None]:
 
     try:
         yield
+    except KeyboardInterrupt:
+        typer.echo(f"livestrain {verb}: interrupted", err=True)
+        sys.exit(INTERRUPTED)
     except DaemonError as error:
         typer.echo(f"livestrain {verb}: {error}", err=True)
         sys.exit(CONFIG if isinstance(error, ConfigError) else IO if isinstance(error, StorageError) else UNAVAILABLE)
@@ -52,9 +55,9 @@ def _naming(config: Path | None) -> Iterator[None]:
 @serve_app.command()
 def serve(config: ConfigPath = None) -> None:
     """Take frames in, analyse them and publish maps, until SIGTERM or Ctrl-C."""
-    from livestrain_daemon.config import load_config
-
     with _exit_codes("serve"):
+        from livestrain_daemon.config import load_config
+
         loaded = load_config(config)
         gc.disable()
         from livestrain_daemon.daemon import Daemon
@@ -72,9 +75,9 @@ def config_show(
     config: ConfigFile = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Print the configuration as it holds: file, environment and defaults together."""
-    from livestrain_daemon.config import config_toml, load_config
-
     with _exit_codes("config"):
+        from livestrain_daemon.config import config_toml, load_config
+
         loaded = load_config(config)
         typer.echo(loaded.model_dump_json(indent=2) if as_json else config_toml(loaded))
 
@@ -82,9 +85,9 @@ def config_show(
 @config_app.command("check")
 def config_check(config: ConfigFile = None) -> None:
     """Say whether the configuration can be used; exit code 78 if not."""
-    from livestrain_daemon.config import load_config
-
     with _exit_codes("config"):
+        from livestrain_daemon.config import load_config
+
         loaded = load_config(config)
         from livestrain_daemon.given import read_given
         from livestrain_daemon.intake.detectors.positions import read_positions

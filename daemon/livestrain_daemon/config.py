@@ -21,6 +21,15 @@ from livestrain_daemon.section import Endpoint, Seconds, Section
 from livestrain_daemon.template import ProbeValues
 from livestrain_wire.messages.given import GivenValues, KnownValues
 
+WORDS = {
+    "extra_forbidden": "no such key",
+    "missing": "must be given",
+    "tuple_type": "expected an array",
+    "model_type": "expected a table",
+    "dict_type": "expected a table",
+}
+"""What TOML calls them, where the words of the library are others."""
+
 
 def _no_switch(value: object) -> object:
     # true would be taken for 1
@@ -229,12 +238,20 @@ def load_config(path: Path | None) -> Config:
     except SettingsError as error:
         raise ConfigError(f"{where}: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {key}: {first['msg']}, found {first['input']!r:.80}") from error
+        raise ConfigError(f"{where}: {_first_of(error)}") from error
     _refuse_open_publishing(config.publish, where)
     _refuse_same_endpoints(config, where)
     return config
+
+
+def _first_of(error: ValidationError) -> str:
+    """What is wrong, in a line: a key that there is not before one that is missing for it."""
+    found = error.errors(include_url=False, include_context=False)
+    first = min(found, key=lambda one: one["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"])
+    text = WORDS.get(first["type"], first["msg"]).removeprefix("Value error, ")
+    # a whole table says no more than its name
+    return f"{key}: {text}" if isinstance(first["input"], dict) else f"{key}: {text}, found {first['input']!r:.80}"
 
 
 def _refuse_same_endpoints(config: Config, where: str) -> None:

@@ -19,6 +19,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.given import read_given
 from livestrain_daemon.health import HealthServer
 from livestrain_daemon.housekeeping import Housekeeper, named_scans
+from livestrain_daemon.intake.detectors.connection import refuse_unknown_host
 from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_link import IntakeLink
@@ -74,6 +75,8 @@ class Daemon:
         self._next_patch = 0.0
         given = read_given(config.analysis)
         read_positions(config.intake.scan)
+        if recorded is None:
+            refuse_unknown_host(config.intake.host)
         self._spool = Spool.open(config.spool.folder)
         self._sockets = Sockets(config.publish)
         self._publisher = Publisher(self._sockets.maps)

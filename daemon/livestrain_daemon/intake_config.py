@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from livestrain_daemon.section import Endpoint, Seconds, Section
+from livestrain_daemon.section import Endpoint, Host, Seconds, Section
 
 Side = Annotated[int, Field(ge=1, le=1 << 16)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -76,7 +76,7 @@ class MerlinArmConfig(Section):
 class DectrisConfig(Section):
     """A DECTRIS detector that speaks SIMPLON."""
 
-    host: str
+    host: Host
     """Name or address of the control unit."""
     stream: Literal["v1", "v2"] = "v2"
     """The version of its stream that is switched on."""
@@ -104,7 +104,7 @@ class DectrisConfig(Section):
 class MerlinConfig(Section):
     """A Quantum Detectors Merlin."""
 
-    host: str
+    host: Host
     """Name or address of the computer that runs its software."""
     data_port: Port = 6342
     """Where it sends frames."""
@@ -119,13 +119,13 @@ class MerlinConfig(Section):
 class AsiConfig(Section):
     """A detector of Amsterdam Scientific Instruments."""
 
-    host: str
+    host: Host
     """Name or address of the computer that runs Serval (frames) or Accos (tpx3)."""
     form: Literal["frames", "tpx3"] = "frames"
     """frames: images from Serval, as `pgm` or `jsonimage`. tpx3: the sparse frames of a CheeTah TPX3."""
     data_port: Port | None = None
     """Where frames come from, or are taken; else 8088 for frames and 8283 for tpx3."""
-    listen: str | None = None
+    listen: Host | None = None
     """An address of this computer that Serval connects to (`tcp://connect@`); else it is connected to
     (`tcp://listen@`)."""
     rest_port: Port | None = None
@@ -162,3 +162,11 @@ class IntakeConfig(Section):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} both say where frames come from; give one of them")
         return self
+
+    @property
+    def host(self) -> tuple[str, str] | None:
+        """The key that names the host of a detector, and its value; None where nobody is connected to."""
+        if self.asi is not None and self.asi.listen is not None and self.asi.rest_port is None:
+            return None
+        tables = {"dectris": self.dectris, "merlin": self.merlin, "asi": self.asi}
+        return next(((f"intake.{name}.host", table.host) for name, table in tables.items() if table), None)

@@ -8,8 +8,8 @@ import structlog
 import zmq
 
 from livestrain_daemon.errors import StorageError, Unavailable
-from livestrain_daemon.messages import FROM_INTAKE, IntakeReady
-from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, bytes_moved, how_it_ended
+from livestrain_daemon.messages import FROM_INTAKE, IntakeFailed, IntakeReady
+from livestrain_daemon.processes import EXIT_IO, bytes_moved, how_it_ended
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Message
@@ -22,6 +22,8 @@ START_SECONDS = 60.0
 """An intake that is not ready and has neither read nor written anything for so long is taken for hung [s]."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
 """Before it is started again; twice as long each time while it keeps ending early [s]."""
+LAST_WORDS_MS = 500
+"""So long is waited for the reason of an intake that could not start [ms]."""
 EARLY_SECONDS = 10.0
 """An intake that ends so soon after its start has ended early [s]."""
 
@@ -67,7 +69,16 @@ class IntakeLink:
         return bool(self._identity)
 
     def messages(self) -> Iterator[Message]:
-        """What the intake has said since."""
+        """
+        What the intake has said since.
+
+        Raises
+        ------
+        StorageError
+            If it could not start because of the spool or the ring.
+        Unavailable
+            If it could not start for another reason, or the detector can never work.
+        """
         for _ in range(MESSAGES_PER_TURN):
             try:
                 identity, packed, *_ = self._socket.recv_multipart(zmq.NOBLOCK)
@@ -78,7 +89,9 @@ class IntakeLink:
             except WireError as error:  # a hint lost does no harm, the ledger is the truth
                 log.error("could not read a message of the intake", error=str(error))
                 continue
-            if isinstance(message, IntakeReady) and self._due is None:
+            if isinstance(message, IntakeFailed):
+                self._hear_failure(message)
+            elif isinstance(message, IntakeReady) and self._due is None:
                 self._identity = identity
                 self._was_ready = True
             yield message
@@ -95,7 +108,7 @@ class IntakeLink:
         Raises
         ------
         StorageError
-            If the first one ended before it was ready, because of the spool or the ring: its own message says why.
+            If the first one ended before it was ready, because of the spool or the ring.
         Unavailable
             If the first one ended before it was ready for another reason.
         """
@@ -109,13 +122,25 @@ class IntakeLink:
         elif now >= self._due:
             self._start_again(now)
 
+    def _hear_failure(self, failure: IntakeFailed) -> None:
+        if self._stopping:
+            return
+        if self._was_ready and not self._identity:
+            # that may be better at the next start
+            log.error("the intake could not start", reason=failure.reason)
+            return
+        reason = failure.reason if self._was_ready else f"the intake could not start: {failure.reason}"
+        raise (StorageError if failure.storage else Unavailable)(reason)
+
     def _plan_restart(self, now: float) -> None:
         how = self._doomed or how_it_ended(self._process.returncode)
         if not self._was_ready:
+            # what it has said last may still be on its way
+            self._socket.poll(LAST_WORDS_MS)
+            for _ in self.messages():
+                pass
             kind = StorageError if self._process.returncode == EXIT_IO else Unavailable
             raise kind(f"the intake could not start: it {how}")
-        if self._process.returncode == EXIT_CONFIG:
-            raise Unavailable("the intake gave up: its own message says why")
         early = self.restarts > 0 and now - self._started < EARLY_SECONDS
         self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS) if early else FIRST_WAIT_SECONDS
         log.error("the intake ended and is started again", how=how, after_seconds=self._wait)

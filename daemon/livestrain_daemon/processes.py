@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM)
+"""Signals that a child never hears: its parent tells it to end."""
 
 EXIT_UNAVAILABLE, EXIT_IO, EXIT_CONFIG = 69, 74, 78
 """What a process says with its exit code, after sysexits.h."""
@@ -57,12 +59,17 @@ def spawn(module: str, settings: Mapping[str, Any], keep_open: Sequence[int] = (
         File descriptors that the child inherits, such as the spool's lock.
     """
     with_parent = {**settings, "parent_pid": os.getpid()}
-    return subprocess.Popen(
-        [sys.executable, "-m", module, json.dumps(with_parent)],
-        stdin=subprocess.DEVNULL,
-        pass_fds=tuple(keep_open),
-        env={**ONE_THREAD, **os.environ},
-    )
+    # a child inherits what is blocked: Ctrl-C, which every process of a terminal gets, waits until it can be ignored
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps(with_parent)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=tuple(keep_open),
+            env={**ONE_THREAD, **os.environ},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def become_child(parent_pid: int) -> None:
@@ -74,8 +81,9 @@ def become_child(parent_pid: int) -> None:
     parent_pid
         Whoever started this process; if it is gone already, this one exits.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in LEFT_TO_PARENT:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_PARENT)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         sys.exit(1)

@@ -13,7 +13,14 @@ def _with_port(endpoint: str) -> str:
     return endpoint
 
 
+def _one_word(host: str) -> str:
+    if not host or any(letter.isspace() or letter == "/" for letter in host):
+        raise ValueError("expected the name or address of a host")
+    return host
+
+
 Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc)://.+"), AfterValidator(_with_port)]
+Host = Annotated[str, AfterValidator(_one_word)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 

@@ -16,14 +16,18 @@ class Interrupting:
 
 sys.meta_path.insert(0, Interrupting())
 from livestrain_client.cli import main
-sys.argv[1:] = ["config", "show"]
+sys.argv[1:] = sys.argv[2:]
 main()
 """
 
 
-def command_interrupted_at(module: str) -> subprocess.CompletedProcess[str]:
+def command_interrupted_at(module: str, *verb: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", AT_IMPORT, module], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", AT_IMPORT, module, *(verb or ("config", "show"))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -33,9 +37,10 @@ def test_an_interrupt_while_the_command_is_imported_ends_it_in_a_line(module: st
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "livestrain: interrupted\n")
 
 
-def test_an_interrupt_while_a_verb_imports_ends_it_without_a_trace() -> None:
-    done = command_interrupted_at("livestrain_daemon.config")
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+@pytest.mark.parametrize("verb", ["config", "serve"])
+def test_an_interrupt_while_a_verb_imports_ends_it_in_a_line(verb: str) -> None:
+    done = command_interrupted_at("livestrain_daemon.config", verb, *(["show"] if verb == "config" else []))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"livestrain {verb}: interrupted\n")
 
 
 def test_without_an_interrupt_the_command_does_its_work() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.wire_daemon import WireDaemon
-from livestrain_client.cli import exits
+from livestrain_client.cli import INTERRUPTED, exits
 from livestrain_client.cli.command import run
 from livestrain_client.cli.scans import began, size, state
 from livestrain_wire.messages import RemoveRequest, RetainRequest, ScanEntry, ScansRequest
@@ -46,12 +46,26 @@ def test_a_line_tells_what_a_person_wants_to_know(daemon: WireDaemon, capsys: py
     daemon.history = [entry(2, state="receiving", reason=""), entry(1, retained=True), entry(0)]
     assert run(["scans"]) == exits.OK
     title, newest, retained, oldest = capsys.readouterr().out.splitlines()
-    assert " ".join(title.split()) == "scan began positions stored missing analysed failed dropped size state folder"
+    assert (
+        " ".join(title.split())
+        == "scan began positions stored missing analysed failed dropped faults size state folder"
+    )
     assert newest.split()[-2:] == ["receiving", "/spool/scan-2"]
     assert "silence, retained" in retained
     local = datetime.fromtimestamp(BEGAN_NS / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    expected = f"scan-0 {local} 12 x 34 400 8 397 2 1 123 MB silence /spool/scan-0"
+    expected = f"scan-0 {local} 12 x 34 400 8 397 2 1 0 123 MB silence /spool/scan-0"
     assert oldest.split() == expected.split()
+
+
+def test_a_scan_with_faults_is_told_from_one_without(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    faults = {"wrong_count": 1, "duplicate": 2, "flyback": 40}
+    daemon.history = [entry(1, faults=faults), entry(0, faults={"flyback": 40})]
+    assert run(["scans"]) == exits.OK
+    _, wrong, clean = capsys.readouterr().out.splitlines()
+    # the last count before the size
+    assert [line.split(" 123 MB ")[0].split()[-1] for line in (wrong, clean)] == ["3", "0"]
+    assert run(["scans", "--json"]) == exits.OK
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["faults"] == faults
 
 
 def test_brackets_in_names_of_folders_are_no_markup(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,20 +108,26 @@ def test_scans_are_retained_and_released_by_name(daemon: WireDaemon, capsys: pyt
 
 
 def test_a_scan_is_deleted_only_after_a_yes(
-    daemon: WireDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    daemon: WireDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def deleted() -> list[str]:
         return [request.scan_id for request in daemon.requests if isinstance(request, RemoveRequest)]
 
-    for said in ("n\n", ""):
+    for said, told in (("n\n", "a stays"), ("", "livestrain: interrupted, there was no answer; --yes asks nothing")):
         answer = tmp_path / "answer"
         answer.write_text(said)
         with answer.open() as stdin:
             monkeypatch.setattr("sys.stdin", stdin)
-            assert run(["scans", "--remove", "a"]) != exits.OK
+            assert run(["scans", "--remove", "a"]) == INTERRUPTED
+        assert capsys.readouterr().err.splitlines()[-1].endswith(told)
         assert deleted() == []
     assert run(["scans", "--remove", "a", "--yes"]) == exits.OK
     assert deleted() == ["a"]
+    (tmp_path / "answer").write_text("y\n")
+    with (tmp_path / "answer").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run(["scans", "--remove", "b"]) == exits.OK
+    assert deleted() == ["a", "b"]
 
 
 def test_an_id_that_cannot_be_one_is_refused_before_anything_is_asked(

@@ -63,6 +63,7 @@ def test_arming_needs_the_rest_interface(tmp_path: Path, monkeypatch: pytest.Mon
         ('_env_file = "/etc/passwd"\n', "_env_file"),
         ("_cli_parse_args = true\n", "_cli_parse_args"),
         ("[[analysis.detectors]]\nname = 'a'\nouter = 1.0\ncolour = 'red'\n", "analysis.detectors.0.colour"),
+        ('[intake.merlin]\nhots = "a"\n', "intake.merlin.hots"),
     ],
 )
 def test_an_unknown_key_is_named_with_its_file(tmp_path: Path, text: str, key: str) -> None:
@@ -86,6 +87,13 @@ def test_an_unknown_key_is_named_with_its_file(tmp_path: Path, text: str, key: s
         ('[intake]\nendpoint = "tcp://nonsense"\n', "intake.endpoint", "expected a port"),
         ('[intake]\nendpoint = "tcp://127.0.0.1:-1"\n', "intake.endpoint", "expected a port"),
         ("workers = 7\n", "workers", "found 7"),
+        ('[intake.merlin]\nhost = ""\n', "intake.merlin.host", "expected the name or address of a host, found ''"),
+        ('[intake.dectris]\nhost = " "\n', "intake.dectris.host", "expected the name or address of a host, found ' '"),
+        ('[intake.asi]\nhost = "http://a"\n', "intake.asi.host", "address of a host, found 'http://a'"),
+        ('[intake.asi]\nhost = "a"\nlisten = ""\n', "intake.asi.listen", "address of a host, found ''"),
+        ("[intake.scan]\nshape = 16\n", "intake.scan.shape", "expected an array, found 16"),
+        ("[intake]\nmerlin = 3\n", "intake.merlin", "expected a table, found 3"),
+        ("[intake.merlin]\ndata_port = 3\n", "intake.merlin.host", "must be given"),
         ("[spool]\nkeep_scans = 0\n", "spool.keep_scans", "found 0"),
         ("[spool]\nkeep_scans = true\n", "spool.keep_scans", "found True"),
         ("[spool]\nkeep_scans = -3\n", "spool.keep_scans", "found -3"),
@@ -101,6 +109,26 @@ def test_a_wrong_value_is_named_with_what_was_found(tmp_path: Path, text: str, k
     message = refusal(path)
     assert f"{path}: {key}: " in message
     assert found in message
+
+
+def test_two_detectors_are_refused_in_a_short_line(tmp_path: Path) -> None:
+    path = written(tmp_path, '[intake.merlin]\nhost = "a"\n[intake.asi]\nhost = "b"\n')
+    assert refusal(path) == f"{path}: intake: merlin and asi both say where frames come from; give one of them"
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("", None),
+        ('[intake.merlin]\nhost = "a"\n', ("intake.merlin.host", "a")),
+        ('[intake.asi]\nhost = "a"\nlisten = "b"\n', None),
+        ('[intake.asi]\nhost = "a"\nlisten = "b"\nrest_port = 8080\n', ("intake.asi.host", "a")),
+    ],
+)
+def test_the_host_that_is_connected_to_is_known_with_its_key(
+    tmp_path: Path, text: str, host: tuple[str, str] | None
+) -> None:
+    assert load_config(written(tmp_path, text)).intake.host == host
 
 
 def test_a_spool_has_no_limits_unless_they_are_set(tmp_path: Path) -> None:

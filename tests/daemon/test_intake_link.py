@@ -12,7 +12,7 @@ from helpers.hostile import broken_bytes, broken_versions
 from helpers.waiting import wait_until
 from livestrain_daemon.errors import StorageError, Unavailable
 from livestrain_daemon.intake_link import MESSAGES_PER_TURN, IntakeLink
-from livestrain_daemon.messages import IntakeReady, SetArmed, Stored
+from livestrain_daemon.messages import IntakeFailed, IntakeReady, SetArmed, Stored
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import Message
 
@@ -150,6 +150,37 @@ def test_an_intake_without_storage_is_told_apart(
     line.processes[0].wait()
     with pytest.raises(kind, match=f"could not start: it exited with code {code}"):
         line.link.maintain()
+
+
+@pytest.mark.parametrize(("storage", "kind"), [(True, StorageError), (False, Unavailable)])
+def test_the_reason_of_an_intake_that_cannot_start_is_that_of_the_daemon(
+    line: Line, storage: bool, kind: type[Exception]
+) -> None:
+    line.intake.send(encode(IntakeFailed(reason="no room", storage=storage)))
+    line.processes[0].kill()
+    line.processes[0].wait()
+    with pytest.raises(kind, match=r"^the intake could not start: no room$"):
+        line.link.maintain()
+
+
+def test_a_detector_that_can_never_work_ends_the_daemon_unless_it_ends_anyway(line: Line) -> None:
+    line.greet()
+    line.intake.send(encode(IntakeFailed(reason="there is no such host")))
+    with pytest.raises(Unavailable, match=r"^there is no such host$"):
+        line.take(1)
+    line.link.expect_exit()
+    line.intake.send(encode(IntakeFailed(reason="there is no such host")))
+    line.take(1)
+
+
+def test_an_intake_that_cannot_start_again_is_tried_once_more(line: Line) -> None:
+    line.greet()
+    line.processes[0].kill()
+    wait_until(lambda: line.link.maintain() or line.link.restarts, what="the restart")  # type: ignore[func-returns-value]
+    line.intake.send(encode(IntakeFailed(reason="the port is taken")))
+    line.take(1)
+    line.processes[1].kill()
+    wait_until(lambda: line.link.maintain() or line.link.restarts > 1, what="the restart")  # type: ignore[func-returns-value]
 
 
 def test_an_intake_that_hangs_at_its_start_ends_the_daemon(new_line: Callable[..., Line]) -> None:

@@ -28,7 +28,7 @@ else to stderr. With `--json`, `watch` and `doctor` print JSON lines, the others
 | 69 | no daemon answers, a port or lock is taken, or an extra is not installed |
 | 74 | a file or disk cannot be read or written, or there is no space |
 | 78 | the configuration cannot be used; the line names the key and the file |
-| 130 | `simulate` or `replay` was interrupted; the scan has ended as aborted |
+| 130 | Ctrl-C (`serve`: before it says `serving`), or no yes to a question; a scan in sending has ended as aborted |
 """
 
 

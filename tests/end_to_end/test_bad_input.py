@@ -95,8 +95,9 @@ def test_a_spool_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_a_ring_that_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
     outcome = _serve(tmp_path, {"spool__record": "false", "spool__ring_mib": "16000000"})
     assert outcome.returncode == 74
-    assert f"needs {16000000 << 20} bytes" in outcome.stderr
-    assert _last_line(outcome.stderr).startswith("livestrain serve: the intake could not start")
+    line = _last_line(outcome.stderr)
+    assert line.startswith("livestrain serve: the intake could not start: ")
+    assert f"needs {16000000 << 20} bytes" in line
 
 
 def test_a_detector_that_can_never_work_ends_the_daemon_with_the_reason(tmp_path: Path) -> None:
@@ -106,9 +107,17 @@ def test_a_detector_that_can_never_work_ends_the_daemon_with_the_reason(tmp_path
         table = {"host": "127.0.0.1", "api_version": "9.9.9", **ports}
         outcome = _serve(tmp_path, {"intake__dectris": json.dumps(table)})
     assert outcome.returncode == 69
-    assert "the detector cannot be used" in outcome.stderr
-    assert "9.9.9" in outcome.stderr
-    assert _last_line(outcome.stderr) == "livestrain serve: the intake gave up: its own message says why"
+    line = _last_line(outcome.stderr)
+    assert line.startswith("livestrain serve: the detector cannot be used: GET http://127.0.0.1:")
+    assert "9.9.9" in line
+
+
+@pytest.mark.parametrize("name", ["dectris", "merlin", "asi"])
+def test_a_host_that_there_is_not_is_told_in_one_line_before_anything_is_started(tmp_path: Path, name: str) -> None:
+    outcome = _serve(tmp_path, {f"intake__{name}": json.dumps({"host": "256.1.1.1"})})
+    text = "expected the name or address of a host, found '256.1.1.1': Name or service not known"
+    assert outcome.returncode == 69
+    assert outcome.stderr == f"livestrain serve: intake.{name}.host: {text}\n"
 
 
 def test_a_setting_that_a_detector_refuses_ends_the_daemon_with_the_reason(tmp_path: Path) -> None:
@@ -118,7 +127,8 @@ def test_a_setting_that_a_detector_refuses_ends_the_daemon_with_the_reason(tmp_p
         table = {"host": "127.0.0.1", "arm": {"detector": {"trigger_mode": "now"}}, **ports}
         outcome = _serve(tmp_path, {"intake__dectris": json.dumps(table)})
     assert outcome.returncode == 69
-    (line,) = [line for line in outcome.stderr.splitlines() if "the detector cannot be used" in line]
+    line = _last_line(outcome.stderr)
+    assert line.startswith("livestrain serve: the detector cannot be used: ")
     assert "config/trigger_mode" in line
     assert "found 400" in line
 

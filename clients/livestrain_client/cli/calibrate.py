@@ -14,7 +14,7 @@ from rich.text import Text
 from livestrain_client.cli import known as options
 from livestrain_client.cli.found import calibration_rows
 from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
-from livestrain_client.cli.output import as_json, messages, results
+from livestrain_client.cli.output import agreed, as_json, messages, results
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control, Known
 from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
@@ -132,7 +132,7 @@ def _wanted(found: CalibrateReply) -> bool:
     """Asks, where there is a person to ask and something to apply."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or not found.calibration.get("g1"):
         return False
-    return typer.confirm("Analyse with this, as a new plan revision?")
+    return agreed("Analyse with this, as a new plan revision?")
 
 
 def parse_positions(text: str) -> list[int]:

@@ -9,7 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import typer
 from rich.console import Console
+
+from livestrain_client.cli import INTERRUPTED
 
 
 def results() -> Console:
@@ -50,3 +53,19 @@ def show_fields(fields: Mapping[str, object], console: Console | None = None) ->
     for name, value in fields.items():
         console.print(f"{name:<{width}}", end="  ", highlight=False, style="bold" if console.is_terminal else None)
         console.print(str(value), highlight=False, soft_wrap=True)
+
+
+def agreed(question: str) -> bool:
+    """
+    What a person answers.
+
+    Raises
+    ------
+    Exit
+        With the code of an interrupted command, if the input ends without an answer, or at Ctrl-C.
+    """
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as error:
+        messages().print("\nlivestrain: interrupted, there was no answer; --yes asks nothing", highlight=False)
+        raise typer.Exit(INTERRUPTED) from error

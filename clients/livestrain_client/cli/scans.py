@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from livestrain_client.cli import exits
+from livestrain_client.cli import INTERRUPTED, exits
 from livestrain_client.cli.options import ControlEndpoint, Deadline, Json, scan_id
-from livestrain_client.cli.output import as_json, messages, results
+from livestrain_client.cli.output import agreed, as_json, messages, results
 from livestrain_client.cli.verbs import missing_hint
 from livestrain_client.connection import CONTROL_ENDPOINT
 from livestrain_client.requests import Control
@@ -23,6 +23,8 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_mar
 GROUP, READER = "livestrain.spools", "scans"
 """The entry point of what lists the scans of a folder: it is another package's."""
 PAGE = 256
+HARMLESS = frozenset({"flyback"})
+"""Kinds of what is not stored and should not be."""
 
 
 @app.command()
@@ -59,8 +61,9 @@ def scans(
             asking.retain(scan_id, retained=False)
             _say(f"{scan_id} is no longer retained")
         for scan_id in remove or ():
-            if not yes:
-                typer.confirm(f"Delete all of scan {scan_id}?", abort=True, err=True)
+            if not (yes or agreed(f"Delete all of scan {scan_id}?")):
+                _say(f"{scan_id} stays")
+                raise typer.Exit(INTERRUPTED)
             asking.remove(scan_id)
             _say(f"{scan_id} is deleted")
         if not (keep or release or remove):
@@ -111,13 +114,13 @@ def scans_table(entries: list[ScanEntry]) -> Table:
     table.add_column("scan", overflow="fold")
     table.add_column("began", no_wrap=True)
     table.add_column("positions", no_wrap=True)
-    for title in ("stored", "missing", "analysed", "failed", "dropped", "size"):
+    for title in ("stored", "missing", "analysed", "failed", "dropped", "faults", "size"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("folder", overflow="fold")
     for entry in entries:
         shape = f"{entry.scan_shape[0]} x {entry.scan_shape[1]}" if entry.scan_shape else "?"
-        counts = (entry.stored, entry.missing, entry.analysed, entry.failed, entry.dropped)
+        counts = (entry.stored, entry.missing, entry.analysed, entry.failed, entry.dropped, faults(entry))
         table.add_row(
             entry.scan_id, began(entry), shape, *map(str, counts), size(entry.size_bytes), state(entry), entry.folder
         )
@@ -127,6 +130,11 @@ def scans_table(entries: list[ScanEntry]) -> Table:
 def began(entry: ScanEntry) -> str:
     """When a scan began, by the clock on the wall."""
     return datetime.fromtimestamp(entry.began_ns / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def faults(entry: ScanEntry) -> int:
+    """Frames and messages with which something was wrong; the number is there to be noticed."""
+    return sum(count for kind, count in entry.faults.items() if kind not in HARMLESS)
 
 
 def state(entry: ScanEntry) -> str:

@@ -1,3 +1,6 @@
+import time
+from datetime import UTC, datetime
+
 import typer
 
 from livestrain_client.cli.options import ControlEndpoint, Deadline, Json
@@ -76,8 +79,16 @@ def detector_line(detector: DetectorStatus) -> str:
         "waiting": "connected, waiting for a series to begin",
         "receiving": "a series is coming",
     }[detector.state]
+    if detector.lost_ns is not None:
+        doing = f"not connected since {clock(detector.lost_ns)}"
     trouble = f"  ({detector.trouble})" if detector.trouble else ""
     return f"{detector.name} {detector.endpoint}: {doing}{trouble}".strip()
+
+
+def clock(time_ns: int) -> str:
+    """The time of a day, by the clock on the wall; the day, too, if it is another one."""
+    then, now = (datetime.fromtimestamp(ns / 1e9, UTC).astimezone() for ns in (time_ns, time.time_ns()))
+    return then.strftime("%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S")
 
 
 def no_lattice(plan: PlanChanged) -> str:

@@ -61,6 +61,8 @@ class DetectorStatus(BaseModel):
     """waiting: it is connected, and no series is in progress."""
     trouble: str = ""
     """What kept it from being reached or armed last, while nothing has come since."""
+    lost_ns: Count | None = None
+    """Since when the connection is gone (UTC) [ns]; None while there is one, or if there has been none."""
 
 
 class ReferenceInfo(BaseModel):
@@ -227,6 +229,8 @@ class ScanEntry(BaseModel):
     analysed: Count = 0
     failed: Count = 0
     dropped: Count = 0
+    faults: dict[str, Count] = {}
+    """Counts by kind, as in `progress`."""
     reason: str = ""
     """Why no more frames were taken; empty while they are."""
     seconds: float = 0.0

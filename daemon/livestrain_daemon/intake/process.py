@@ -30,7 +30,7 @@ from livestrain_daemon.intake.syncing import Syncer
 from livestrain_daemon.intake.writing import Reporter, store
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.logs import configure_logs
-from livestrain_daemon.messages import IntakeReady, Released, RoomMade, SetArmed, StopIntake
+from livestrain_daemon.messages import IntakeFailed, IntakeReady, Released, RoomMade, SetArmed, StopIntake
 from livestrain_daemon.processes import EXIT_CONFIG, EXIT_IO, EXIT_UNAVAILABLE, become_child, keep_what_is_loaded
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
@@ -73,15 +73,17 @@ def main(settings: IntakeSettings) -> int:
     keep_freed_memory()
     configure_logs(settings.log)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    outbox = Outbox()
+    link = connected_socket(context, settings.main_endpoint)
     try:
         permission = Permission(settings.armed)
-        outbox = Outbox()
         source = _source(context, settings, permission, outbox.put)
-        link = connected_socket(context, settings.main_endpoint)
         _run(settings, source, link, outbox, permission)
     except (DaemonError, OSError) as error:
-        _log.error("the intake cannot start", reason=str(error))
-        return EXIT_UNAVAILABLE if isinstance(error, Unavailable) else EXIT_IO
+        storage = not isinstance(error, Unavailable)
+        outbox.put(IntakeFailed(reason=str(error), storage=storage))
+        outbox.send(link)
+        return EXIT_IO if storage else EXIT_UNAVAILABLE
     finally:
         # each socket keeps its own linger; one left open would hold up the end for ever
         context.destroy()
@@ -115,9 +117,7 @@ def _source(
         try:
             take(detector, scans, queue, stop, Standing(name, detector.endpoint, tell))
         except Unavailable as error:
-            _log.error("the detector cannot be used", detector=detector.endpoint, reason=str(error))
-            # not the code of what may be better at the next start
-            os._exit(EXIT_CONFIG)
+            tell(IntakeFailed(reason=f"the detector cannot be used: {error}" if name else str(error)))
 
     return _Source(detector.endpoint, receive_from_detector)
 

@@ -15,6 +15,15 @@ class IntakeReady(Message):
     endpoint: str
 
 
+class IntakeFailed(Message):
+    """The intake cannot do its work."""
+
+    type: Literal["intake_failed"] = "intake_failed"
+    reason: str
+    storage: bool = False
+    """Because of the spool or the ring."""
+
+
 class DetectorSeen(Message):
     """What the detector that frames are taken from is doing."""
 
@@ -24,6 +33,8 @@ class DetectorSeen(Message):
     state: Literal["connecting", "waiting", "receiving"]
     trouble: str
     """What kept it from being reached or begun last, while nothing has come since; empty: nothing."""
+    lost_ns: Count | None = None
+    """Since when the connection is gone (UTC); None while there is one, or if there has been none."""
 
 
 class ScanOpened(Message):
@@ -160,6 +171,7 @@ class StopIntake(Message):
 
 FROM_INTAKE = by_type(
     IntakeReady,
+    IntakeFailed,
     DetectorSeen,
     ScanOpened,
     ScanRefused,

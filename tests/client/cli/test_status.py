@@ -1,6 +1,8 @@
 """The verbs that tell or change what the daemon does."""
 
 import json
+import re
+import time
 
 import pytest
 
@@ -53,6 +55,17 @@ def test_status_says_what_the_detector_does_and_which_pixels_are_left_out(daemon
     fields = status.status_fields(reply.model_copy(update=told))
     assert fields["detector"] == "merlin tcp://merlin:6342: connected, waiting for a series to begin  (it is busy)"
     assert fields["left out"] == "5 pixels and saturated ones, from 4095 counts on"
+
+
+def test_status_says_since_when_a_detector_is_gone() -> None:
+    never = DetectorStatus(name="asi", endpoint="tcp://asi:8088", state="connecting")
+    assert status.detector_line(never) == "asi tcp://asi:8088: not reached yet"
+    gone = never.model_copy(update={"lost_ns": time.time_ns(), "trouble": "Connection refused"})
+    assert re.fullmatch(
+        r"asi tcp://asi:8088: not connected since (\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d  \(Connection refused\)",
+        status.detector_line(gone),
+    )
+    assert re.fullmatch(r"(1969-12-31|1970-01-01) \d\d:\d\d:\d\d", status.clock(0))
 
 
 def test_stop_asks_for_the_scan_or_the_daemon(daemon: WireDaemon, capsys: pytest.CaptureFixture[str]) -> None:

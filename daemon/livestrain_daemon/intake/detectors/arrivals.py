@@ -264,7 +264,5 @@ def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event, sta
         If the detector can never work.
     """
     for event in detector.events(stop):
-        if event is not None:
-            if standing is not None:
-                standing.hear(event)
+        if event is not None and (standing is None or standing.hear(event)):
             queue.put(list(scans.arrivals(event)))

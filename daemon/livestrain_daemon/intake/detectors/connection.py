@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from threading import Event
 
 from livestrain_daemon.errors import Unavailable
@@ -71,9 +72,35 @@ def resolved(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise
-        text = f"expected the name or address of a host, found {host!r}: {error.strerror}"
-        raise Unavailable(text) from error
+        raise Unavailable(unknown_host(host, error)) from error
+    except UnicodeError as error:
+        # a label that is empty or too long
+        raise Unavailable(f"expected the name or address of a host, found {host!r}: {error}") from error
     return family, kind, (str(address[0]), int(address[1]))
+
+
+def refuse_unknown_host(named: tuple[str, str] | None) -> None:
+    """
+    Look a host up that a key of the configuration names.
+
+    Raises
+    ------
+    Unavailable
+        If there is none; who cannot say now may say later.
+    """
+    if named is None:
+        return
+    key, host = named
+    try:
+        with suppress(OSError):
+            resolved(host, 0)
+    except Unavailable as error:
+        raise Unavailable(f"{key}: {error}") from error
+
+
+def unknown_host(host: str, error: OSError) -> str:
+    """That nobody has a name, in a line."""
+    return f"expected the name or address of a host, found {host!r}: {error.strerror}"
 
 
 def keep_alive(connection: socket.socket) -> None:

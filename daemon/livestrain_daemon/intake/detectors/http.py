@@ -49,6 +49,13 @@ class _Until(socket.socket):
         self.settimeout(left)
 
 
+def in_words(error: Exception) -> str:
+    """Why there was no answer, in a few words."""
+    if isinstance(error, OSError) and (error.strerror or str(error)):
+        return error.strerror or f"{error!s:.120}"
+    return f"{type(error).__name__}: {error!s:.120}"
+
+
 def exchange(host: str, port: int, request: Request) -> Reply:
     """
     Ask, and wait for the answer.

@@ -1,11 +1,16 @@
 """What a detector is doing, for people who wait for it."""
 
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, SeriesEnd, SeriesStart, Trouble
 from livestrain_daemon.messages import DetectorSeen
 from livestrain_wire.messages import Message
+
+SAME_TROUBLES = 16
+"""So many of an outage are known again; each is told and counted once."""
 
 State: TypeAlias = Literal["connecting", "waiting", "receiving"]
 
@@ -28,27 +33,50 @@ class Standing:
         self._tell = tell
         self._state: State = "connecting"
         self._trouble = ""
+        self._told: deque[str] = deque(maxlen=SAME_TROUBLES)
+        self._connected = False
+        self._lost_ns: int | None = None
         self._say()
 
-    def hear(self, event: DetectorEvent) -> None:
-        """Something that the detector has told."""
-        before = self._state, self._trouble
+    def hear(self, event: DetectorEvent) -> bool:
+        """Something that the detector has told; false where it is the trouble of an outage that is known already."""
+        before = self._state, self._trouble, self._lost_ns
         match event:
             case Connection(up=True):
-                self._state, self._trouble = "waiting", ""
+                self._up("waiting")
             case Connection(up=False):
-                self._state = "connecting"
+                self._down()
             case SeriesStart():
-                self._state, self._trouble = "receiving", ""
+                self._up("receiving")
             case SeriesEnd():
-                self._state = "waiting"
+                self._state = "waiting" if self._connected else "connecting"
             case Trouble(kind="connection"):
                 self._trouble = event.text
+                if event.text in self._told:
+                    return False
+                self._told.append(event.text)
             case _:
-                return
-        if (self._state, self._trouble) != before:
+                return True
+        if (self._state, self._trouble, self._lost_ns) != before:
             self._say()
+        return True
+
+    def _up(self, state: State) -> None:
+        self._state, self._trouble, self._connected, self._lost_ns = state, "", True, None
+        self._told.clear()
+
+    def _down(self) -> None:
+        self._state = "connecting"
+        if self._connected:
+            self._connected, self._lost_ns = False, time.time_ns()
 
     def _say(self) -> None:
-        seen = DetectorSeen(name=self._name, endpoint=self._endpoint, state=self._state, trouble=self._trouble)
-        self._tell(seen)
+        self._tell(
+            DetectorSeen(
+                name=self._name,
+                endpoint=self._endpoint,
+                state=self._state,
+                trouble=self._trouble,
+                lost_ns=self._lost_ns,
+            )
+        )

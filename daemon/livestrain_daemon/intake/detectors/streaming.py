@@ -9,6 +9,7 @@ from typing import Protocol
 
 from livestrain_daemon.intake.detectors.connection import POLL_SECONDS
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
+from livestrain_daemon.intake.detectors.http import in_words
 from livestrain_daemon.intake.detectors.pauses import Pauses
 
 
@@ -79,7 +80,7 @@ def streamed(line: Line, reading: Reading, stop: Event) -> Iterator[DetectorEven
         try:
             connection = yield from line.connect(stop)
         except OSError as error:
-            reason = str(error)
+            reason = in_words(error)
         else:
             pauses.reset()
             yield Connection(up=True)
@@ -91,8 +92,7 @@ def streamed(line: Line, reading: Reading, stop: Event) -> Iterator[DetectorEven
             return
         pause = pauses.next()
         if reason:
-            text = f"expected frames from {line.endpoint}, found: {reason}; trying again in {pause:g} s"
-            yield Trouble("connection", text)
+            yield Trouble("connection", f"expected frames from {line.endpoint}, found: {reason}; trying again")
         yield from _waited(pause, reading, stop)
 
 
@@ -109,7 +109,7 @@ def _received(
         except OSError as error:
             # a connection that has gone is a time-out, too, but of the kernel's
             quiet = isinstance(error, TimeoutError) and error.errno is None
-            reason = None if quiet else str(error)
+            reason = None if quiet else in_words(error)
         now = time.monotonic()
         for event in reading.events(now, quiet=quiet or reason is not None):
             yield event

@@ -1,5 +1,7 @@
 """What main hears of a detector."""
 
+import time
+
 from livestrain_daemon.intake.detectors.events import (
     Connection,
     DetectorEvent,
@@ -44,6 +46,31 @@ def test_main_hears_of_changes_and_of_nothing_else() -> None:
         ("waiting", "gone"),
         ("receiving", ""),
     ]
+    assert [one.lost_ns for one in told if isinstance(one, DetectorSeen)] == [None] * 7
     assert {(one.name, one.endpoint) for one in told if isinstance(one, DetectorSeen)} == {
         ("merlin", "tcp://merlin:6342")
     }
+
+
+def test_a_detector_that_has_gone_is_not_taken_for_connected_at_the_end_of_its_series() -> None:
+    told: list[Message] = []
+    standing = Standing("asi", "tcp://asi:8088", told.append)
+    before = time.time_ns()
+    for event in (START, Connection(up=False), SeriesEnd("7"), Connection(up=False), Connection(up=True)):
+        standing.hear(event)
+    seen = [(one.state, one.lost_ns is not None) for one in told if isinstance(one, DetectorSeen)]
+    assert seen == [("connecting", False), ("receiving", False), ("connecting", True), ("waiting", False)]
+    assert [before <= one.lost_ns for one in told if isinstance(one, DetectorSeen) and one.lost_ns] == [True]
+
+
+def test_a_trouble_is_passed_on_once_in_an_outage() -> None:
+    standing = Standing("merlin", "tcp://merlin:6342", lambda message: None)
+    closed, refused = Trouble("connection", "it was closed"), Trouble("connection", "Connection refused")
+    down, up = Connection(up=False), Connection(up=True)
+    outage: list[DetectorEvent] = [down, closed, refused, refused, down, refused]
+    assert [standing.hear(event) for event in [*outage, up, *outage]] == [
+        *(True, True, True, False, True, False),
+        *(True, True, True, True, False, True, False),
+    ]
+    assert standing.hear(Trouble("bad_message", "x"))
+    assert standing.hear(Trouble("bad_message", "x"))

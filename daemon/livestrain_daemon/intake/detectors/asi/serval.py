@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.asi.frames import Measurement
-from livestrain_daemon.intake.detectors.http import Request, exchange
+from livestrain_daemon.intake.detectors.http import Request, exchange, in_words
 
 LARGEST_REPLY_BYTES = 1 << 20
 RECORDING = frozenset({"DA_PREPARING", "DA_RECORDING", "DA_STOPPING"})
@@ -99,7 +99,7 @@ class Serval:
             self.trouble = f"{self.url}{path}: {error!s:.120}"
             return {}
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-            self.trouble = f"{self.url}{path}: expected an answer, found {type(error).__name__}: {error!s:.120}"
+            self.trouble = f"{self.url}{path}: expected an answer, found {in_words(error)}"
             return {}
         if not isinstance(told, dict):
             self.trouble = f"{self.url}{path}: expected an object, found {reply.status} {reply.content[:60]!r}"

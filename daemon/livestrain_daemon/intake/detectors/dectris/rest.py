@@ -12,9 +12,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from livestrain_daemon.errors import DaemonError
+from livestrain_daemon.intake.detectors.connection import unknown_host
 from livestrain_daemon.intake.detectors.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
-from livestrain_daemon.intake.detectors.http import Request, exchange
+from livestrain_daemon.intake.detectors.http import Request, exchange, in_words
 
 Value: TypeAlias = str | int | float | bool
 
@@ -174,9 +175,11 @@ class Rest:
         try:
             reply = exchange(self._host, self._port, Request(verb, path, seconds, largest, text))
         except (OSError, http.client.HTTPException) as error:
-            # a name that nobody has is a mistake, all else may pass
-            final = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
-            raise RestError(f"{verb} {self.url}{path}: {type(error).__name__}: {error!s:.120}", final) from error
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+                # that is a mistake, all else may pass
+                raise RestError(unknown_host(self._host, error), final=True) from error
+            text = f"{verb} {self.url}{path}: expected an answer, found {in_words(error)}"
+            raise RestError(text) from error
         if reply.status != http.client.OK:
             found = f"{reply.status} {reply.reason:.40} {reply.content[:80]!r}"
             # a key, a value or a version that it does not know now it will not know later

@@ -115,7 +115,7 @@ class Stream:
                 self._lost = time.monotonic()
                 text = f"expected {self._endpoint} to stay, found that the connection was closed; trying again"
             else:
-                text = f"expected a detector at {self._endpoint}, found nobody; next attempt in {event['value']} ms"
+                text = f"expected a detector at {self._endpoint}, found nobody; trying again"
             yield Trouble("connection", text)
         if self._is_given_up() or self._is_flooded():
             self.close()

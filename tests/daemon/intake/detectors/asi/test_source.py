@@ -99,7 +99,7 @@ def test_nobody_there_is_told_and_tried_again() -> None:
         wait_until(lambda: len(heard.troubles) > 1, what="two attempts")
         assert {trouble.kind for trouble in heard.troubles} == {"connection"}
         assert f"expected frames from tcp://{LOCAL}:{port}, found: " in heard.troubles[0].text
-        assert "Connection refused; trying again in 0.1 s" in heard.troubles[0].text
+        assert "Connection refused; trying again" in heard.troubles[0].text
         with emulated(FRAMES, data_port=port) as server:
             wait_until(lambda: server.emulator.listeners, what="a data connection")
             server.emulator.start()
@@ -115,7 +115,7 @@ def test_serval_that_does_not_answer_is_told_once() -> None:
         heard = measured(server, measurements=2, rest_port=free_ports().frames, frames=len(FRAMES))
     check(heard, 1)
     assert [trouble.kind for trouble in heard.troubles] == ["connection"]
-    assert "/dashboard: expected an answer, found ConnectionRefusedError" in heard.troubles[0].text
+    assert "/dashboard: expected an answer, found Connection refused" in heard.troubles[0].text
 
 
 @pytest.mark.parametrize(

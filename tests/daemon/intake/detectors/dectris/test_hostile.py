@@ -1,12 +1,9 @@
 """What a detector must not send, to a real intake: told in a line, in little memory, and the next series is clean."""
 
 import json
-import os
 import re
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +16,7 @@ import zmq
 from helpers.dectris import emulated, noise, rest_of
 from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
-from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanClosed
+from livestrain_daemon.messages import FaultSeen, IntakeCounts, IntakeFailed, ScanClosed
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
 
 Stream = Literal["v1", "v2"]
@@ -216,7 +213,7 @@ def test_a_detector_that_is_not_there_yet_is_told_of_and_taken_when_it_comes(tmp
         pass
     with listening(tmp_path, "v2", port) as intake:
         said = wait_until(lambda: [one for one in intake.of(FaultSeen) if one.kind == "connection"], what="a line")
-        assert f"expected a detector at tcp://{HOST}:{port}, found nobody; next attempt in" in said[0].text
+        assert f"expected a detector at tcp://{HOST}:{port}, found nobody; trying again" in said[0].text
         takes_a_series(intake, "v2", port)
 
 
@@ -227,20 +224,11 @@ def test_a_detector_that_is_not_there_yet_is_told_of_and_taken_when_it_comes(tmp
         ("1.8.0", {"host": "256.1.1.1"}, "expected the name or address of a host, found"),
     ],
 )
-def test_what_can_never_work_ends_the_intake_with_a_line(
-    tmp_path: Path, version: str, table: dict[str, Any], text: str
-) -> None:
+def test_main_is_told_what_can_never_work(tmp_path: Path, version: str, table: dict[str, Any], text: str) -> None:
     """The twins, of the version that is found and with one that is given, are above and in test_source."""
     with emulated(FRAMES, api_version=version) as server:
         ports = {"stream_port": server.emulator.outlet.port("cbor"), "rest_port": server.port}
-        settings = {
-            "intake": {"dectris": {"host": HOST, **ports, **table}},
-            "spool": {"folder": str(tmp_path)},
-            "main_endpoint": f"ipc://{tmp_path}/nobody",
-            "parent_pid": os.getpid(),
-        }
-        command = [sys.executable, "-m", "livestrain_daemon.intake", json.dumps(settings)]
-        outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert outcome.returncode == 78
-    (line,) = [one for one in outcome.stderr.splitlines() if "the detector cannot be used" in one]
-    assert text in line
+        with IntakeProcess(tmp_path, intake={"dectris": {"host": HOST, **ports, **table}}) as intake:
+            reason = intake.next(IntakeFailed).reason
+    assert reason.startswith("the detector cannot be used: ")
+    assert text in reason

@@ -152,7 +152,7 @@ def test_a_broken_connection_is_taken_up_again_and_the_acquisition_goes_on() -> 
     assert heard.ends == [SeriesEnd(heard.starts[0].series)]
     (trouble,) = heard.troubles
     assert trouble.kind == "connection"
-    assert trouble.text.endswith("found: the connection was closed; trying again in 0.1 s")
+    assert trouble.text.endswith("found: the connection was closed; trying again")
 
 
 def test_a_connection_that_is_reset_says_so() -> None:
@@ -163,7 +163,7 @@ def test_a_connection_that_is_reset_says_so() -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
             wait_until(lambda: heard.troubles)
-    assert "Connection reset by peer; trying again in 0.1 s" in heard.troubles[0].text
+    assert "Connection reset by peer; trying again" in heard.troubles[0].text
 
 
 def test_frames_that_nobody_hears_are_missing_and_those_after_are_not() -> None:
@@ -177,7 +177,7 @@ def test_frames_that_nobody_hears_are_missing_and_those_after_are_not() -> None:
     assert heard.ends == [SeriesEnd(heard.starts[0].series)]
 
 
-def test_a_detector_that_is_not_there_is_tried_again_with_growing_pauses_until_it_is() -> None:
+def test_a_detector_that_is_not_there_is_tried_again_until_it_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
     with listening(MerlinDetector(Address("127.0.0.1", port), IMPATIENT)) as heard:
@@ -186,10 +186,8 @@ def test_a_detector_that_is_not_there_is_tried_again_with_growing_pauses_until_i
             acquire(emulator, NUMFRAMESTOACQUIRE=40)
             wait_until(lambda: heard.ends)
     check(heard, set())
-    assert [trouble.text.split("; ")[1] for trouble in heard.troubles[:3]] == [
-        f"trying again in {pause} s" for pause in (0.1, 0.2, 0.4)
-    ]
-    assert "Connection refused" in heard.troubles[0].text
+    text = f"expected frames from tcp://127.0.0.1:{port}, found: Connection refused; trying again"
+    assert {trouble.text for trouble in heard.troubles[:3]} == {text}
     # it is asked to stop at least every 0.1 s
     assert heard.idle >= 4
 
