@@ -68,7 +68,8 @@ def _as_it_is(entry: ScanEntry, hand: ScanInHand | None) -> ScanEntry:
         return entry
     scan = hand.scan
     state = "ended" if scan.final else "analysing" if scan.stopped_coming else "receiving"
-    update: dict[str, object] = {"state": state, "stored": scan.seen.stored, "missing": scan.seen.missing}
+    seen, faults = scan.seen, dict(scan.faults)
+    update: dict[str, object] = {"state": state, "stored": seen.stored, "missing": seen.missing, "faults": faults}
     progress = scan.announcer.progress
     if progress is not None and "diffraction" in progress.stages:
         counts = progress.stages["diffraction"]

@@ -97,7 +97,8 @@ class Announcer:
 
     def closed(self, closed: ScanClosed) -> None:
         """The intake has closed the scan."""
-        self._note("intake_closed", reason=closed.reason, stored=closed.stored, missing=closed.missing)
+        facts = closed.model_dump(mode="json", include={"reason", "stored", "missing", "faults"})
+        self._note("intake_closed", **facts)
         log.info("no more frames", scan=self._id, reason=closed.reason, stored=closed.stored, missing=closed.missing)
 
     def step(self, standing: Standing) -> None:

@@ -123,15 +123,20 @@ def _facts(line: dict[str, Any]) -> dict[str, Any]:
             shapes = {name: start[name] for name in ("scan_shape", "frame_shape", "dtype")}
             return {**shapes, "recording": line["recording"]}
         case "intake_closed":
-            return {name: line[name] for name in ("reason", "stored", "missing")}
+            return {name: line[name] for name in ("reason", "stored", "missing")} | _faults(line)
         case "scan_ended":
             counts = line["stages"].get(_FIRST_STAGE, {})
             stage = {name: counts.get(name, 0) for name in ("analysed", "failed", "dropped")}
             told = {name: line[name] for name in ("reason", "stored", "missing", "seconds")}
-            return {**told, **stage, "state": "ended"}
+            return {**told, **stage, **_faults(line), "state": "ended"}
         case "retained" | "released":
             return {"retained": line["kind"] == RETAINED}
     return {}
+
+
+def _faults(line: dict[str, Any]) -> dict[str, Any]:
+    """Nothing where a line says nothing of them."""
+    return {"faults": line["faults"]} if "faults" in line else {}
 
 
 def _can_be_an_id(name: str) -> bool:

@@ -47,7 +47,16 @@ def test_a_scan_in_progress_is_told_as_it_is_now(window: Window) -> None:
     window.desk.store((0, 7))
     window.desk.turn()
     (entry,) = window.get(ScansReply, ScansRequest(id="1")).scans
-    assert (entry.state, entry.stored, entry.reason) == ("receiving", 7, "")
+    assert (entry.state, entry.stored, entry.reason, entry.faults) == ("receiving", 7, "", {})
+
+
+def test_faults_of_a_scan_are_told_as_soon_as_they_are_known(window: Window) -> None:
+    window.desk.planned()
+    window.desk.store((0, 7))
+    window.desk.end()
+    window.desk.turn()
+    (entry,) = window.get(ScansReply, ScansRequest(id="1")).scans
+    assert (entry.state, entry.faults) == ("analysing", {"late": 2})
 
 
 def test_what_is_retained_cannot_be_removed(window: Window) -> None:

@@ -44,6 +44,16 @@ def test_a_scan_that_ended_is_told_with_its_counts(tmp_path: Path) -> None:
     assert entry.size_bytes == size_on_disk(folder) >= 20 * 6 * 7 * 2
 
 
+@pytest.mark.parametrize("faults", [{}, {"duplicate": 2, "wrong_count": 1}])
+@pytest.mark.parametrize("over", [False, True])
+def test_faults_are_told_from_when_no_more_frames_come(tmp_path: Path, faults: dict[str, int], over: bool) -> None:
+    counts = {"reason": "complete", "stored": 20, "missing": 0, "faults": faults}
+    end = ("scan_ended", {**counts, "seconds": 2.5, "stages": {"diffraction": COUNTS}})
+    told(tmp_path / "a", ("intake_closed", counts), *([end] if over else []))
+    (entry,) = History(tmp_path).entries()
+    assert (entry.faults, entry.state) == (faults, "ended" if over else "unfinished")
+
+
 def test_the_newest_come_first(tmp_path: Path) -> None:
     for name in ("b", "c", "a"):
         ended(tmp_path / name)
