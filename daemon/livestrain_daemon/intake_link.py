@@ -179,7 +179,9 @@ class IntakeLink:
         return self._process.poll() is not None
 
     def kill(self, seconds: float = 5.0) -> None:
-        """Ends what has not exited by itself after a while, and reaps it."""
+        """Ends what has not exited by itself after a while, and reaps it; who is not ready yet has heard no command."""
+        if not self._identity:
+            self._process.kill()
         deadline = time.monotonic() + seconds
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))

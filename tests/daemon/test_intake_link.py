@@ -183,6 +183,20 @@ def test_an_intake_that_cannot_start_again_is_tried_once_more(line: Line) -> Non
     wait_until(lambda: line.link.maintain() or line.link.restarts > 1, what="the restart")  # type: ignore[func-returns-value]
 
 
+def test_an_intake_that_cannot_have_heard_that_it_shall_end_is_not_waited_for(line: Line) -> None:
+    before = time.monotonic()
+    line.link.kill(600)
+    assert line.processes[0].returncode == -9
+    assert time.monotonic() - before < 60
+
+
+def test_an_intake_that_is_ready_may_end_by_itself(new_line: Callable[..., Line]) -> None:
+    line = new_line("sleep 0.2; exit 7")
+    line.greet()
+    line.link.kill(600)
+    assert line.processes[0].returncode == 7
+
+
 def test_an_intake_that_hangs_at_its_start_ends_the_daemon(new_line: Callable[..., Line]) -> None:
     line = new_line(start_seconds=0.2)
     with pytest.raises(Unavailable, match=r"it was not ready and did nothing for 0\.2 s"):
