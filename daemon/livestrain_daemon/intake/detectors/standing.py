@@ -35,6 +35,8 @@ class Standing:
         self._trouble = ""
         self._told: deque[str] = deque(maxlen=SAME_TROUBLES)
         self._connected = False
+        self._in_series = False
+        """A series may outlast its connection."""
         self._lost_ns: int | None = None
         self._say()
 
@@ -43,12 +45,14 @@ class Standing:
         before = self._state, self._trouble, self._lost_ns
         match event:
             case Connection(up=True):
-                self._up("waiting")
+                self._up("receiving" if self._in_series else "waiting")
             case Connection(up=False):
                 self._down()
             case SeriesStart():
+                self._in_series = True
                 self._up("receiving")
             case SeriesEnd():
+                self._in_series = False
                 self._state = "waiting" if self._connected else "connecting"
             case Trouble(kind="connection"):
                 self._trouble = event.text

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from livestrain_daemon.intake.detectors.events import (
     Connection,
     DetectorEvent,
@@ -61,6 +63,17 @@ def test_a_detector_that_has_gone_is_not_taken_for_connected_at_the_end_of_its_s
     seen = [(one.state, one.lost_ns is not None) for one in told if isinstance(one, DetectorSeen)]
     assert seen == [("connecting", False), ("receiving", False), ("connecting", True), ("waiting", False)]
     assert [before <= one.lost_ns for one in told if isinstance(one, DetectorSeen) and one.lost_ns] == [True]
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_series_that_outlasts_its_connection_is_still_coming(over: bool) -> None:
+    told: list[Message] = []
+    standing = Standing("asi", "tcp://asi:8088", told.append)
+    end: list[DetectorEvent] = [SeriesEnd("7")] if over else []
+    for event in (START, Connection(up=False), *end, Connection(up=True)):
+        standing.hear(event)
+    states = [one.state for one in told if isinstance(one, DetectorSeen)]
+    assert states == ["connecting", "receiving", "connecting", "waiting" if over else "receiving"]
 
 
 def test_a_trouble_is_passed_on_once_in_an_outage() -> None:
