@@ -13,7 +13,7 @@ PREPARED_KEPT = 8
 
 
 @dataclass
-class Held:
+class HeldJob:
     """A job that a worker has."""
 
     job: Job
@@ -31,7 +31,7 @@ class WorkerProcess:
     ready: bool = False
     last_given: float = 0.0
     doomed: str = ""
-    held: deque[Held] = field(default_factory=deque)
+    held: deque[HeldJob] = field(default_factory=deque)
     prepared: dict[tuple[str, int], None] = field(default_factory=dict)
     """Folder and revision; the one used last comes last."""
 

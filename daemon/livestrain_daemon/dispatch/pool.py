@@ -10,7 +10,7 @@ import structlog
 import zmq
 
 from livestrain_daemon.config import WorkersConfig
-from livestrain_daemon.dispatch.held import Held, WorkerProcess, ping
+from livestrain_daemon.dispatch.held import HeldJob, WorkerProcess, ping
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.messages import FROM_WORKER, PrepareTask, StopWorker, TaskDone, TaskFailed, WorkerReady
@@ -196,7 +196,7 @@ class WorkerPool:
             self._ping(worker)
         self._task_number += 1
         worker.last_given = time.monotonic()
-        held = Held(job, self._task_number)
+        held = HeldJob(job, self._task_number)
         if not worker.held:
             held.started = worker.last_given
         worker.held.append(held)
@@ -269,7 +269,7 @@ class WorkerPool:
         self.internal_errors += 1
         log.error(what, trace=traceback.format_exc(limit=-4))
 
-    def _release(self, worker: WorkerProcess, number: int) -> Held | None:
+    def _release(self, worker: WorkerProcess, number: int) -> HeldJob | None:
         if worker.doomed or not worker.held or worker.held[0].number != number:
             return None
         held = worker.held.popleft()

@@ -19,11 +19,11 @@ from livestrain_daemon.scanfolder.creation import create_frames
 from livestrain_daemon.scanfolder.files import free_bytes, published
 from livestrain_daemon.scanfolder.frames import FrameWriter
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE, FrameLayout, open_frames
+from livestrain_daemon.scanfolder.marked import store_unusable
 from livestrain_daemon.scanfolder.provenance import provenance
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
 from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
-from livestrain_daemon.scanfolder.unusable import store_unusable
 from livestrain_wire.messages import Message, ScanStart
 
 POSITIONS_FILE = "positions.npy"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.scan.live import LiveScan
-from livestrain_daemon.scanfolder.unusable import load_unusable
+from livestrain_daemon.scanfolder.marked import load_unusable
 from livestrain_daemon.unusable import unusable_runs
 from livestrain_wire.messages import Run
 

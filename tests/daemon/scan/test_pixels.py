@@ -13,7 +13,7 @@ from daemon.small_scan import CAMERA
 from livestrain_daemon.errors import StorageError
 from livestrain_daemon.plan import Plan
 from livestrain_daemon.scan.surroundings import GivenImages
-from livestrain_daemon.scanfolder.unusable import UNUSABLE_FILE, load_unusable, store_unusable
+from livestrain_daemon.scanfolder.marked import UNUSABLE_FILE, load_unusable, store_unusable
 from livestrain_daemon.unusable import unusable_runs
 from livestrain_wire.messages import Event
 

@@ -9,7 +9,7 @@ HELD_BYTES = 1 << 25
 
 
 @dataclass(slots=True)
-class Held:
+class HeldChunks:
     """What waits, and what is lost between it."""
 
     chunks: list[tuple[Chunk, bytes | None]] = field(default_factory=list)

@@ -9,7 +9,7 @@ import numpy as np
 
 from livestrain_daemon.intake.detectors.asi.chunks import dense_frames
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
-from livestrain_daemon.intake.detectors.asi.held import Held
+from livestrain_daemon.intake.detectors.asi.held import HeldChunks
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
 from livestrain_daemon.intake.detectors.asi.messages import CutShort, Lost, MessageSplitter, Whole
 from livestrain_daemon.intake.detectors.asi.tpx3 import (
@@ -73,7 +73,7 @@ class ScanReading:
         self._names = Names()
         self._start: AcquisitionStart | None = None
         self._scan: _Scan | None = None
-        self._held = Held()
+        self._held = HeldChunks()
         self._may_hold = False
 
     @property
@@ -160,7 +160,7 @@ class ScanReading:
         yield from self._take(header, memoryview(b""), now)
 
     def _begin(self, header: ScanStart, body: memoryview, now: float) -> Iterator[DetectorEvent]:
-        held, self._held = self._held, Held()
+        held, self._held = self._held, HeldChunks()
         if self._start is None:
             text = f"expected the start of an acquisition, found scan {header.sequence}, whose frames cannot be read"
             yield self._trouble("unknown_scan", text)
@@ -230,7 +230,7 @@ class ScanReading:
         yield self._trouble("unknown_scan", text, chunk.frames)
 
     def _give_up_held(self) -> Iterator[DetectorEvent]:
-        held, self._held = self._held, Held()
+        held, self._held = self._held, HeldChunks()
         if held.chunks or held.adrift:
             # whatever follows belongs behind them
             self._may_hold = False
