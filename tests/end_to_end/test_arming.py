@@ -39,4 +39,5 @@ def test_a_detector_is_armed_when_the_daemon_is_and_the_status_says_what_it_does
             assert "connected" in seen(rig)
             emulator.dismiss()
             emulator.close()
-            wait_until(lambda: "not reached yet  (expected frames from" in seen(rig), 60, "the trouble")
+            wait_until(lambda: "(expected frames from" in seen(rig), 60, "the trouble")
+            assert "not connected since" in seen(rig)

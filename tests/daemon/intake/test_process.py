@@ -4,6 +4,8 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,17 @@ from helpers.intake_process import IntakeProcess
 from helpers.waiting import wait_until
 from livestrain_daemon.intake.placement import joined
 from livestrain_daemon.messages import (
+    FROM_INTAKE,
     FaultSeen,
     IntakeCounts,
+    IntakeFailed,
     RoomWanted,
     ScanClosed,
     ScanRefused,
     SetArmed,
     Synced,
 )
+from livestrain_wire.codec import decode
 
 Pixels = NDArray[Any]
 EXPECTED, STORED, MISSING, RECYCLED = range(4)
@@ -252,6 +257,21 @@ def test_it_dies_with_its_parent(tmp_path: Path) -> None:
         wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
+@contextmanager
+def main_at(endpoint: str) -> Iterator[Callable[[], IntakeFailed]]:
+    """Main's socket, and what it is told last."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.bind(endpoint)
+
+        def heard() -> IntakeFailed:
+            assert socket.poll(20_000)
+            message = decode(socket.recv_multipart()[1], FROM_INTAKE)
+            assert isinstance(message, IntakeFailed)
+            return message
+
+        yield heard
+
+
 def ended(settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "livestrain_daemon.intake", json.dumps(settings)]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
@@ -259,17 +279,21 @@ def ended(settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
 
 def test_a_ring_without_room_ends_it_with_the_numbers(tmp_path: Path) -> None:
     spool = {"folder": str(tmp_path), "record": False, "ring_mib": 16_000_000}
-    rest = {"main_endpoint": f"ipc://{tmp_path}/nobody", "parent_pid": os.getpid()}
-    outcome = ended({"intake": {"endpoint": "tcp://127.0.0.1:*"}, "spool": spool, **rest})
-    assert outcome.returncode == 74
-    assert f"needs {16_000_000 << 20} bytes" in outcome.stderr
+    rest = {"main_endpoint": f"ipc://{tmp_path}/main", "parent_pid": os.getpid()}
+    with main_at(str(rest["main_endpoint"])) as heard:
+        outcome = ended({"intake": {"endpoint": "tcp://127.0.0.1:*"}, "spool": spool, **rest})
+        failure = heard()
+    assert (outcome.returncode, outcome.stderr, failure.storage) == (74, "", True)
+    assert f"needs {16_000_000 << 20} bytes" in failure.reason
 
 
 def test_a_port_in_use_and_settings_that_make_no_sense_are_said(intake: IntakeProcess, tmp_path: Path) -> None:
-    rest = {"main_endpoint": f"ipc://{tmp_path}/nobody", "parent_pid": os.getpid()}
-    taken = ended({"intake": {"endpoint": intake.endpoint}, **rest})
-    assert taken.returncode == 69
-    assert f"cannot bind {intake.endpoint}" in taken.stderr
+    rest = {"main_endpoint": f"ipc://{tmp_path}/its-main", "parent_pid": os.getpid()}
+    with main_at(str(rest["main_endpoint"])) as heard:
+        taken = ended({"intake": {"endpoint": intake.endpoint}, **rest})
+        failure = heard()
+    assert (taken.returncode, taken.stderr, failure.storage) == (69, "", False)
+    assert f"cannot bind {intake.endpoint}" in failure.reason
     wrong = ended({"intake": {"endpiont": "tcp://127.0.0.1:*"}, **rest})
     assert wrong.returncode == 78
     assert "endpiont" in wrong.stderr
