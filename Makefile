@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+KERNELS := $(wildcard daemon/livestrain_core/*.py) daemon/livestrain_daemon/worker/warm.py daemon/livestrain_daemon/scan/deriving.py
 COMPILE := @$(BIN)/python -c "import sys; from livestrain_daemon.doctor import compile_kernels; compile_kernels(tuple(sys.argv[1:]))"
 
 # the tests start processes by the hundred; without bytecode each would compile every source again
@@ -50,7 +51,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --no-compile -e '.[dev]'
 	@touch $@
 
-$(VENV)/.kernels: $(VENV)/.dev
+# one that has changed would otherwise be compiled in each of the processes that test it
+$(VENV)/.kernels: $(VENV)/.dev $(KERNELS)
 	@echo "compiling the kernels ..."
 	$(COMPILE) uint8 uint16 float32
 	@touch $@
