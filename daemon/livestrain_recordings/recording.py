@@ -114,6 +114,20 @@ class Recording:
         OSError
             If frames cannot be read; names the first of them.
         """
+        for given in self.given():
+            if given.wrong:
+                raise UnusableRecording(f"{given.wrong}; convert the file first")
+            yield given.frames
+
+    def given(self) -> Iterator["Given"]:
+        """
+        As `blocks`, but with those frames that hold a value that the type cannot.
+
+        Raises
+        ------
+        OSError
+            If frames cannot be read; names the first of them.
+        """
         first = 0
         for piece in pieces(self.shape, self.chunks, np.dtype(self.dtype).itemsize):
             block = self._read(piece, first)
@@ -126,7 +140,7 @@ class Recording:
         except (OSError, RuntimeError, ValueError) as error:
             raise OSError(f"{self.path}: {self.name}: cannot read the frames from {first} on: {error}") from error
 
-    def _converted(self, block: NDArray[Any], first: int) -> NDArray[Any]:
+    def _converted(self, block: NDArray[Any], first: int) -> "Given":
         target = np.dtype(self.dtype)
         bad: NDArray[np.bool_] | None = None
         if block.dtype.kind in "iu" and (block.dtype.kind == "i" or block.dtype.itemsize > target.itemsize):
@@ -135,13 +149,28 @@ class Recording:
         elif block.dtype.itemsize > target.itemsize:
             # what is no number stays none
             bad = np.isfinite(block) & (np.abs(block) > np.finfo(target).max)
-        if bad is not None and bad.any():
-            frame = int(np.flatnonzero(bad.any(axis=(1, 2)))[0])
-            raise UnusableRecording(
-                f"{self.path}: {self.name}: frame {first + frame} holds {block[frame][bad[frame]][0]}, which "
-                f"{self.dtype} cannot; convert the file first"
-            )
-        return np.ascontiguousarray(block, dtype=target.newbyteorder("<"))
+        little = target.newbyteorder("<")
+        if bad is None or not bad.any():
+            return Given(np.ascontiguousarray(block, dtype=little))
+        unfit: NDArray[np.bool_] = np.asarray(bad.any(axis=(1, 2)))
+        frame = int(np.flatnonzero(unfit)[0])
+        wrong = (
+            f"{self.path}: {self.name}: frame {first + frame} holds {block[frame][bad[frame]][0]}, which "
+            f"{self.dtype} cannot"
+        )
+        return Given(np.ascontiguousarray(np.where(bad, 0, block), dtype=little), unfit, wrong)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Some frames that follow each other."""
+
+    frames: NDArray[Any]
+    """(n, rows, columns), little-endian and contiguous."""
+    unfit: NDArray[np.bool_] | None = None
+    """(n,) true for frames that hold a value that the type cannot; None: there are none."""
+    wrong: str = ""
+    """Which is the first of them, and what it holds."""
 
 
 def with_negative_counts(recording: Recording) -> Recording:

@@ -9,11 +9,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
 from helpers.rig import RenderedScan, follow, running
 from helpers.waiting import wait_until
+from livestrain_bench.analysing import Alone
+from livestrain_bench.errors import NoCases
 from livestrain_client.rig.processes import livestrain
 from livestrain_daemon.analyse.again import once
 from livestrain_daemon.worker.revision import OpenRevision
@@ -105,6 +108,18 @@ def test_workers_alone_do_the_same_work_again(live: tuple[Path, dict[str, Any]])
     assert results(folder) == expected
 
 
+def test_workers_alone_are_timed_until_one_of_them_has_ended(live: tuple[Path, dict[str, Any]]) -> None:
+    folder, plan = live
+    before = set(psutil.Process().children())
+    with Alone(folder, plan["revision"], 1) as alone:
+        (member,) = set(psutil.Process().children()) - before
+        assert min(alone.rate()) > 0
+        member.kill()
+        wait_until(lambda: member.status() == psutil.STATUS_ZOMBIE, 20)
+        with pytest.raises(NoCases, match=r"ended with code -9"):
+            alone.rate()
+
+
 def test_an_interrupted_analysis_leaves_an_ended_scan(tmp_path: Path, file: Path) -> None:
     frames = np.load(file)
     long = tmp_path / "long.npy"
@@ -149,3 +164,14 @@ def test_what_cannot_be_analysed_is_refused_in_a_line(
     assert said in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert not (tmp_path / "spool" / "scan").exists()
+
+
+def test_one_value_that_does_not_fit_costs_one_frame_and_is_told(tmp_path: Path, file: Path) -> None:
+    frames = np.load(file).astype(np.int64)
+    frames[7, 7, 3, 3] = 1 << 33
+    np.save(tmp_path / "bad.npy", frames)
+    outcome = analyse(tmp_path / "bad.npy", "--spool", tmp_path / "spool", "--workers", "1", "--json")
+    assert outcome.returncode == 74, outcome.stderr
+    said = json.loads(outcome.stdout)
+    assert (said["analysed"], said["missing"], said["faults"]) == (255, 1, {"unreadable": 1})
+    assert "frame 119 holds 8589934592" in outcome.stderr

@@ -161,9 +161,14 @@ def _say(outcome: "Outcome", as_json: bool) -> None:
     if outcome.reason == "aborted":
         typer.echo("livestrain analyse: the file could not be read to its end", err=True)
         raise typer.Exit(IO)
+    unfit = outcome.faults.get("unreadable", 0)
+    if unfit:
+        typer.echo(f"livestrain analyse: values that do not fit; frames left out: {unfit}", err=True)
     if outcome.reason == "stopped" or outcome.pending:
         typer.echo("livestrain analyse: interrupted; what there is of the scan is in its folder", err=True)
         raise typer.Exit(INTERRUPTED)
+    if unfit:
+        raise typer.Exit(IO)
     if not outcome.analysed:
         raise typer.Exit(NO_DATA)
 

@@ -17,7 +17,7 @@ from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_recordings.errors import UnusableRecording
 from livestrain_recordings.opening import open_recording
 from livestrain_recordings.optics import sorted_facts
-from livestrain_recordings.recording import Recording
+from livestrain_recordings.recording import Given, Recording
 from livestrain_wire.messages import FrameDtype
 
 MESSAGE_BYTES = 4 << 20
@@ -68,13 +68,21 @@ class RecordedDetector:
     def _frames(self, recording: Recording, stop: Event) -> Iterator[DetectorEvent]:
         first = 0
         try:
-            for block in recording.blocks():
-                for begin, part in _present(block, first, recording.absent):
-                    yield self._message(begin, part)
+            for given in recording.given():
+                there = np.ones(len(given.frames), np.bool_)
+                if recording.absent is not None:
+                    there &= ~recording.absent[first : first + len(there)]
+                if given.unfit is not None:
+                    count = int(np.count_nonzero(there & given.unfit))
+                    if count:
+                        yield _unfit(given, count)
+                    there &= ~given.unfit
+                for begin, part in _present(given.frames, there):
+                    yield self._message(first + begin, part)
                     if stop.is_set():
                         return
-                first += len(block)
-        except (UnusableRecording, OSError) as error:
+                first += len(there)
+        except OSError as error:
             text = f"expected {recording.frames} frames, could read {first}: {error}"
             yield Trouble("unreadable", text, recording.frames - first)
             yield SeriesEnd(self._file.scan_id, aborted=True)
@@ -170,14 +178,18 @@ def _scan_shape(recording: Recording, geometry: ScanGeometry) -> tuple[int, int]
     return isqrt(recording.frames), isqrt(recording.frames)
 
 
-def _present(block: NDArray[Any], first: int, absent: NDArray[np.bool_] | None) -> Iterator[tuple[int, NDArray[Any]]]:
+def _unfit(given: Given, count: int) -> Trouble:
+    others = f" ({count} such frames among {len(given.frames)})" if count > 1 else ""
+    return Trouble("unreadable", f"{given.wrong}{others}: left out", count)
+
+
+def _present(block: NDArray[Any], there: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[Any]]]:
     """Pieces of frames that are there, with the number of their first."""
-    there = np.ones(len(block), np.bool_) if absent is None else ~absent[first : first + len(block)]
     edges = np.flatnonzero(np.diff(there, prepend=False, append=False)).reshape(-1, 2).tolist()
     step = max(1, MESSAGE_BYTES // block[:1].nbytes)
     for begin, end in edges:
         for at in range(begin, end, step):
-            yield first + at, block[at : min(at + step, end)]
+            yield at, block[at : min(at + step, end)]
 
 
 def _dtype(name: str) -> FrameDtype:

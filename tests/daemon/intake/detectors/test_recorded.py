@@ -133,18 +133,23 @@ def test_a_file_with_a_place_for_each_position_is_laid_out_as_it_is(tmp_path: Pa
         assert geometry_of(recording, configured, {"order": "serpentine"}) == ScanGeometry(order="serpentine")
 
 
-def test_a_value_that_does_not_fit_ends_the_scan_and_is_told(tmp_path: Path) -> None:
-    scan = np.zeros((20, 30, 128, 128), np.uint64)
-    scan[19, 29, 5, 5] = 1 << 32
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
-        file.create_dataset("scan", data=scan, chunks=(1, 30, 128, 128), compression="lzf")
-    events = told(tmp_path / "scan.h5")
-    start = started(events)
-    trouble = next(event for event in events if isinstance(event, Trouble))
-    assert trouble.kind == "unreadable"
-    assert "frame 599 holds 4294967296" in trouble.text
-    assert trouble.frames + len(frames_in(events, start)) == 600
-    assert events[-1] == SeriesEnd("s", aborted=True)
+@pytest.mark.parametrize("bad", [[], [(7, 1 << 32)], [(0, 1 << 33), (599, 1 << 32)]])
+def test_only_frames_with_a_value_that_does_not_fit_are_left_out(tmp_path: Path, bad: list[tuple[int, int]]) -> None:
+    scan = np.zeros((600, 16, 16), np.uint64)
+    scan[:, 0, 0] = np.arange(600)
+    for frame, value in bad:
+        scan[frame, 5, 5] = value
+    np.save(tmp_path / "scan.npy", scan)
+    events = told(tmp_path / "scan.npy", ScanGeometry(shape=(20, 30)))
+    troubles = [event for event in events if isinstance(event, Trouble)]
+    assert [(one.kind, one.frames) for one in troubles] == [("unreadable", len(bad))] * bool(bad)
+    for one in troubles:
+        assert f"frame {bad[0][0]} holds {bad[0][1]}" in one.text
+    sent = frames_in(events, started(events))
+    assert {number: int(frame[0, 0]) for number, frame in sent.items()} == {
+        number: number for number in range(600) if number not in dict(bad)
+    }
+    assert events[-1] == SeriesEnd("s")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
