@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,12 +70,20 @@ class Alone:
         self._closing.close()
 
     def rate(self) -> tuple[float, float]:
-        """Positions per second of all of them, which start together; and per second of their processor time."""
+        """
+        Positions per second of all of them, which start together; and per second of their processor time.
+
+        Raises
+        ------
+        NoCases
+            If one has ended.
+        """
         start = time.perf_counter()
         for member in self._members:
-            if member.stdin is not None:
-                member.stdin.write("once\n")
-                member.stdin.flush()
+            # one that has ended says nothing, which is noticed below
+            with suppress(BrokenPipeError):
+                if member.stdin is not None:
+                    os.write(member.stdin.fileno(), b"once\n")
         answers = [self._heard(member) for member in self._members]
         positions = sum(answer[0] for answer in answers)
         return positions / (time.perf_counter() - start), positions / sum(answer[1] for answer in answers)
@@ -85,6 +94,27 @@ class Alone:
             raise NoCases(f"a worker alone has ended with code {member.wait()}")
         positions, seconds = line.split()
         return int(positions), float(seconds)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The workers alone, and the file just behind them."""
+
+    own: float
+    """Positions per second of the workers alone."""
+    processor: float
+    """The same, per second of their processor time."""
+    seconds: float
+    """That the file took [s]."""
+    busy_seconds: float
+    """In which each worker was busy with it, on average [s]."""
+    positions: int
+    """Of the file."""
+
+    @property
+    def ratio(self) -> float:
+        """The file's rate over that of the workers alone [1]."""
+        return self.positions / self.seconds / self.own
 
 
 @dataclass(frozen=True)
@@ -100,15 +130,30 @@ class Analysing:
     fps_file: float
     """The best of the whole: read, stored, analysed, reduced, written; under a given plan."""
     ratio: float
-    """The median over rounds of the file's rate over that of the workers alone just before [1]."""
+    """The file's rate over that of the workers alone just before, in the round in which it was the median [1]."""
     busy: float
-    """The median part of the time in which the workers were busy [1]."""
+    """The part of the time in which the workers were busy, in the same round [1]."""
     slowed: float
     """
-    The median of their rate while they were busy over that alone [1].
+    Their rate while they were busy over that alone, in the same round [1]: the ratio is the product of both.
 
     Below one because the intake and the main process take memory and processor time from them.
     """
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn], workers: int) -> Self:
+        """What the rounds say together."""
+        middle = sorted(turns, key=lambda turn: turn.ratio)[len(turns) // 2]
+        return cls(
+            workers,
+            middle.positions,
+            max(turn.own for turn in turns),
+            max(turn.processor for turn in turns),
+            max(turn.positions / turn.seconds for turn in turns),
+            middle.ratio,
+            middle.busy_seconds / middle.seconds,
+            middle.positions / middle.busy_seconds / middle.own,
+        )
 
     def facts(self) -> dict[str, object]:
         """Everything, as plain values."""
@@ -161,20 +206,9 @@ def analysing(
                 spool = scratch / f"turn-{turn}"
                 said = _run(scan, spool, environment, "--workers", str(workers), "--plan", str(plan))
                 shutil.rmtree(spool)
-                at_work = said["worker_seconds"] / workers
-                whole = (said["frames_per_second"], at_work / said["seconds"], said["positions"] / at_work)
-                turns.append((own, of_processor, *whole))
-    own, of_processor, of_file, busy, rate_at_work = np.array(turns).T
-    return Analysing(
-        workers,
-        rows * COLUMNS,
-        float(own.max()),
-        float(of_processor.max()),
-        float(of_file.max()),
-        float(np.median(of_file / own)),
-        float(np.median(busy)),
-        float(np.median(rate_at_work / own)),
-    )
+                busy = said["worker_seconds"] / workers
+                turns.append(Turn(own, of_processor, said["seconds"], busy, said["positions"]))
+    return Analysing.of(turns, workers)
 
 
 def _run(scan: Path, spool: Path, environment: dict[str, str], *options: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ Only = Annotated[str, typer.Option(help="Cases whose name contains this.")]
 Estimator = Annotated[EstimatorOption, typer.Option(help="How lattices are fitted.")]
 Peer = Annotated[PeerOption | None, typer.Option(help="Who does the same work beside us.")]
 Template = Annotated[TemplateOption, typer.Option(help="Compare with a flat disk, or the vacuum probe's image.")]
-Repeats = Annotated[int, typer.Option(min=1, help="How often everything is timed; the best counts.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Rounds of timing: the best rates and the median ratio count.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
