@@ -136,6 +136,7 @@ class AsiEmulator:
         with self._changed:
             if self._acquiring:
                 return False
+            self._name_measurement()
             self._acquiring, self._stopping = True, False
             self._changed.notify_all()
         return True
@@ -171,7 +172,8 @@ class AsiEmulator:
     def _run(self) -> None:
         again = False
         while again or self._started():
-            self.started_ms = max(time.time_ns() // 1_000_000, self.started_ms + 1)
+            if again:
+                self._name_measurement()
             again = False
             # who gives the frames knows why there are no more
             with suppress(SourceFailed):
@@ -182,6 +184,10 @@ class AsiEmulator:
                 self._acquiring = again
                 self.measurements += 1
                 self._changed.notify_all()
+
+    def _name_measurement(self) -> None:
+        """A measurement begins; no other has its name."""
+        self.started_ms = max(time.time_ns() // 1_000_000, self.started_ms + 1)
 
     def _started(self) -> bool:
         with self._changed:
