@@ -49,7 +49,7 @@ KINDS = {
     ".blo": Kind(lambda _, begin: begin.startswith(blockfile.MAGIC), _single(blockfile.open_blockfile)),
     ".zspy": Kind(lambda path, _: path.suffix.lower() == ".zspy", open_zspy),
     "EMPAD .xml": Kind(lambda path, _: is_empad(path), _single(open_empad)),
-    "Velox .emd": Kind(lambda path, _: hdf5.is_velox(path), formats.open_format),
+    "Velox": Kind(lambda path, _: hdf5.is_velox(path), formats.open_format),
     # may have a block of something else before it
     "HDF5": Kind(lambda path, _: path.is_file() and h5py.is_hdf5(path), hdf5.open_hdf5),
     ", ".join(formats.READERS): Kind(lambda path, _: path.suffix.lower() in formats.READERS, formats.open_format),

@@ -1,5 +1,6 @@
 """A list of scan positions, one for each frame, from a file."""
 
+import re
 import warnings
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ Table = NDArray[np.uint32]
 
 MOST_FRAMES = 1 << 26
 LARGEST_BYTES = 1 << 31
+WHOLE = re.compile("[+-]?[0-9]{1,18}")
 KEY = "intake.scan.positions"
 
 
@@ -68,8 +70,29 @@ def _read(path: Path) -> NDArray[np.generic]:
         line = file.readline()
         # names may stand above the numbers
         lines = chain([line] if any(letter.isdecimal() for letter in line) else [], file)
-        listed = np.loadtxt(lines, dtype=np.int64, delimiter=",", ndmin=2)
+        try:
+            listed = np.loadtxt(lines, dtype=np.int64, delimiter=",", ndmin=2)
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise ValueError(_wrong_line(path) or str(error)) from error
     return listed[:, 0] if listed.shape[1] == 1 else listed
+
+
+def _wrong_line(path: Path) -> str:
+    """Where a list of numbers stops to be one, by the number of its line from 1; empty if that is not clear."""
+    columns = 0
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            text = line.split("#")[0].strip()
+            # names may stand above the numbers
+            if not text or (number == 1 and not any(letter.isdecimal() for letter in text)):
+                continue
+            values = text.split(",")
+            columns = columns or len(values)
+            if len(values) != columns or not all(WHOLE.fullmatch(one.strip()) for one in values):
+                return f"{text[:60]!r} in line {number}"
+    return ""
 
 
 def _flat(listed: NDArray[np.generic], shape: tuple[int, int], path: Path) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestrain_daemon.errors import Unavailable
+from livestrain_daemon.intake.detectors.division import division_of
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake_config import ScanGeometry
@@ -60,12 +61,20 @@ class RecordedDetector:
         except (UnusableRecording, OSError) as error:
             raise Unavailable(str(error)) from error
         with recording:
-            yield start_of(recording, self._file.scan_id, self._geometry)
-            yield from self._frames(recording, stop)
+            start = start_of(recording, self._file.scan_id, self._geometry)
+            yield start
+            yield from self._frames(recording, self._last(start), stop)
         while not stop.wait(POLL_SECONDS):
             yield None
 
-    def _frames(self, recording: Recording, stop: Event) -> Iterator[DetectorEvent]:
+    def _last(self, start: SeriesStart) -> int:
+        """Where the frames end that the scan has; that the file has more is told from its start."""
+        frames = start.frames or 0
+        if start.scan_shape is None or self._geometry.positions is not None or self._geometry.repeat:
+            return frames
+        return min(frames, division_of(self._geometry, start.scan_shape, None).expected)
+
+    def _frames(self, recording: Recording, last: int, stop: Event) -> Iterator[DetectorEvent]:
         first = 0
         try:
             for given in recording.given():
@@ -77,6 +86,7 @@ class RecordedDetector:
                     if count:
                         yield _unfit(given, count)
                     there &= ~given.unfit
+                there &= np.arange(first, first + len(there)) < last
                 for begin, part in _present(given.frames, there):
                     yield self._message(first + begin, part)
                     if stop.is_set():

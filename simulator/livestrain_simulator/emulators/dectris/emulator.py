@@ -57,6 +57,8 @@ class EmulatorSettings:
     """What happens to messages that nobody takes."""
     second_copy: SecondCopy | None = None
     """Changes the pixels of the second copy of an image."""
+    series_before: int = 0
+    """Number of the series before its first."""
     config: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
     """Configuration of the detector in the beginning, by its REST keys."""
     stream: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
@@ -94,7 +96,7 @@ class DectrisEmulator:
         self._stale: list[Message] = []
         self._shape: tuple[int, int] = first.shape
         self._dtype: str = first.dtype.name
-        self._number = 0
+        self._number = settings.series_before
         self._leave = Event()
         self._finish = Event()
         self._thread: Thread | None = None
@@ -219,8 +221,9 @@ class DectrisEmulator:
     def _send(self, series: Series) -> bool:
         """Send a series; true if the next one is to follow at once."""
         settings = self.settings
-        plan = self._plans(series.number - 1, series.frames)
-        record = ScanRecord(series.number - 1, series.frames)
+        order = series.number - 1 - settings.series_before
+        plan = self._plans(order, series.frames)
+        record = ScanRecord(order, series.frames)
         self.record.append(record)
         script = Script(
             series,

@@ -1,5 +1,6 @@
 """A DECTRIS detector that takes the scans that it is given."""
 
+import time
 from typing import Any, Literal
 
 from zmq import ZMQError
@@ -16,6 +17,8 @@ from livestrain_simulator.errors import CannotListen, NotReplayable
 REST_PORT = 8080
 """The usual one, 80, is for root only."""
 STREAM_PORTS = {"dectris-v1": 9999, "dectris-v2": 31001}
+MOST_SERIES = 1_000_000
+"""Numbers that the first series can have."""
 DTYPES = ("uint8", "uint16", "uint32")
 CANNOT: dict[str, str] = {}
 """Faults that this detector cannot make, and why."""
@@ -121,6 +124,8 @@ def _settings(acquisition: Acquisition, delivery: Delivery, detector: EmulatedDe
         images_per_second=sending.frames_per_second,
         burst=sending.burst,
         stall_seconds=delivery.stall_seconds,
+        # who has heard another run of it must not take its series for those
+        series_before=int(time.time()) % MOST_SERIES,
         config=config,
         stream={"format": form},
         **ports,

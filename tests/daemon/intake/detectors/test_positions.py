@@ -66,6 +66,21 @@ def test_a_file_of_something_else_is_refused_with_its_name(tmp_path: Path, name:
         read_positions(geometry(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1,2\n3\n", "found '3' in line 2"),
+        ("row,column\n1,2\n\n3,x\n", "found '3,x' in line 4"),
+        ("1\n1.5\n", "found '1.5' in line 2"),
+        ("one\ntwo\n", "found 'two' in line 2"),
+    ],
+)
+def test_the_line_that_is_no_position_is_told_by_its_number(tmp_path: Path, text: str, found: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(ConfigError, match=f"expected a .npy or .csv file of whole numbers at .*, {found}$"):
+        read_positions(geometry(tmp_path / "list.csv"))
+
+
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "list.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(ConfigError, match="allow_pickle=False"):

@@ -108,6 +108,14 @@ def test_another_number_of_frames_needs_a_shape(tmp_path: Path, scan: NDArray[np
     assert started(told(tmp_path / "flat.npy", ScanGeometry(shape=(2, 6)))).scan_shape == (2, 6)
 
 
+def test_frames_behind_the_scan_are_not_handed_on(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
+    np.save(tmp_path / "flat.npy", scan.reshape(12, 20, 24))
+    for shape, skipped, expected in (((2, 2), 1, 5), ((3, 4), 0, 12), ((4, 4), 0, 12)):
+        events = told(tmp_path / "flat.npy", ScanGeometry(shape=shape, skip_frames=skipped))
+        assert started(events).frames == 12
+        assert list(frames_in(events, started(events))) == list(range(expected))
+
+
 def test_flyback_frames_are_no_columns(tmp_path: Path, scan: NDArray[np.uint16]) -> None:
     np.save(tmp_path / "scan.npy", scan)
     assert started(told(tmp_path / "scan.npy", ScanGeometry(flyback_frames=1))).scan_shape == (3, 3)
