@@ -47,12 +47,16 @@ def check_counts(intake: IntakeProcess, expected: Expected) -> None:
     assert not found, f"{found}: " + "; ".join(f"{seen.kind}: {seen.text}" for seen in intake.of(FaultSeen))[-4000:]
 
 
-def check_scans(campaign: Campaign, records: list[ScanRecord], of_scan: OfScan) -> None:
-    """What belongs to a scan has been told with it; with one in which nothing went wrong, that and nothing else."""
+def check_scans(campaign: Campaign, records: list[ScanRecord], of_scan: OfScan, is_all: bool = False) -> None:
+    """
+    What belongs to a scan has been told with it; with one in which nothing went wrong, that and nothing else.
+
+    Nothing else with any scan, if that is all.
+    """
     by_scan = folders(campaign, records)
     for scan, folder in by_scan.items():
         expected = of_scan(records[scan], campaign.positions)
-        found = wrong(folder.closed.faults, expected, is_all=bool(scan % 2))
+        found = wrong(folder.closed.faults, expected, is_all=is_all or bool(scan % 2))
         assert not found, f"scan {scan}: {found} in {folder.closed}: {story(campaign, records, scan)}"
 
 
@@ -208,8 +212,9 @@ def of_chunks(records: list[ScanRecord]) -> Expected:
     adrift = [record for record in records if record.numbers("bad_length")]
     counted_all = [record for record in begun if record not in adrift]
     unopened = [(record.copies.total() + record.astray + made([record], "corrupt"), record) for record in lost]
+    cut = made(records, "truncate")
     return {
-        ("bad_message",): (made(records, "truncate"), ANY if adrift else made(records, "truncate")),
+        ("bad_message",): (cut, cut + sum(_all_sent(record) for record in adrift)),
         ("bad_encoding",): (made(counted_all, "corrupt"), made(begun, "corrupt")),
         ("wrong_index",): (sum(record.astray for record in counted_all), sum(record.astray for record in begun)),
         ("wrong_count",): exactly(sum(passed(record) != record.frames for record in counted_all)),
@@ -222,21 +227,27 @@ def of_chunks(records: list[ScanRecord]) -> Expected:
 
 
 def of_chunk_scan(record: ScanRecord, positions: Positions) -> Expected:
-    """Of a scan of a TPX3: whatever comes between its start and its end."""
+    """Of a scan of a TPX3: whatever comes between its start and its end, all of it."""
     del positions
+    spoiled = made([record], "corrupt")
     if record.numbers("bad_length"):
         # before the start of its scan it is of none
-        return {("bad_message",): (0 if record.numbers("late_header") else 1, ANY)}
+        return {
+            ("bad_message",): (0 if record.numbers("late_header") else 1, _all_sent(record)),
+            ("bad_encoding",): (0, spoiled),
+            ("wrong_index",): (0, record.astray),
+        }
     return {
-        ("bad_encoding",): exactly(made([record], "corrupt")),
+        ("bad_message",): damaged(record, "truncate"),
+        ("bad_encoding",): exactly(spoiled),
         ("wrong_index",): exactly(record.astray),
         ("wrong_count",): exactly(int(passed(record) != record.frames)),
     }
 
 
-def damaged(record: ScanRecord) -> tuple[int, int]:
+def damaged(record: ScanRecord, *actions: Action) -> tuple[int, int]:
     """Damaged frames of a scan: those before its first one that is whole may be told of with no scan."""
-    numbers = heard(record, *SPOILED)
+    numbers = heard(record, *(actions or SPOILED))
     early, late = set(record.numbers("late_header")), set(record.numbers("reorder"))
     first = min(record.whole - early - late, default=record.frames)
     return sum(number > first for number in numbers if number not in early), len(numbers)
@@ -267,6 +278,11 @@ def heard(record: ScanRecord, *actions: Action) -> list[int]:
 def passed(record: ScanRecord) -> int:
     """Frames that have taken up a place, damaged or beyond the last position."""
     return record.copies.total() + record.astray + made([record], *SPOILED)
+
+
+def _all_sent(record: ScanRecord) -> int:
+    """No more frames have left, whatever has become of them."""
+    return record.frames + record.astray + len(record.numbers("duplicate"))
 
 
 def _parted(records: Iterable[ScanRecord]) -> tuple[list[ScanRecord], list[ScanRecord]]:

@@ -82,7 +82,7 @@ def test_chunks(tmp_path: Path) -> None:
             run(campaign, begin, lambda: emulator.record)
             wait_for_the_last(campaign, intake)
             check(campaign, intake, emulator.record, how_chunks_end)
-            check_scans(campaign, emulator.record, of_chunk_scan)
+            check_scans(campaign, emulator.record, of_chunk_scan, is_all=True)
             check_counts(intake, of_chunks(emulator.record))
 
 
