@@ -47,7 +47,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             file = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=SLAB_BYTES))
             if not dataset and is_master(file):
                 return open_master(path, file)
-            found = _found(path, file, dataset)
+            found, remark = _found(path, file, dataset)
             laid = stored(found)
             shape = checked_shape(path, found.name, laid.shape)
             given = given_type(path, found.name, found.dtype)
@@ -64,6 +64,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
                 absent=_absent(file, shape),
                 unusable=detector.unusable if detector.unusable is not None else _unusable(found, shape),
                 saturation=detector.saturation,
+                remark=remark,
                 resources=stack.pop_all(),
             )
         except UnusableRecording:
@@ -84,16 +85,18 @@ def _reading(path: Path, dataset: Any) -> Reading:
         raise OSError(f"{path}: {dataset.name}: {error}") from error
 
 
-def _found(path: Path, file: Any, dataset: str | None) -> Any:
+def _found(path: Path, file: Any, dataset: str | None) -> tuple[Any, str]:
+    """The dataset of frames, and what a user must know of its choice."""
     if "ring_path" in file.attrs and not dataset:
         raise NoFrames(f"{path}: this scan was not recorded, its frames lived in a ring")
     named = _named(path, file, dataset) if dataset else None
     if isinstance(named, h5py.Dataset) and named.shape is not None:
-        return named
+        return named, ""
     all_found, broken = _datasets(path, file)
     fitting = [one for one in all_found if _fits(one)]
     if fitting and not dataset:
-        return max(fitting, key=lambda one: (len(stored(one).shape), one.size))
+        taken = max(fitting, key=lambda one: (len(stored(one).shape), one.size))
+        return taken, f"{broken[0]}; {taken.name} is taken" if broken else ""
     if broken and not dataset:
         raise OSError(broken[0])
     nearest = max(fitting or all_found, key=lambda one: (one.ndim, one.size), default=None)

@@ -66,6 +66,8 @@ class Recording:
     """(rows, columns) true where the file says that a pixel must not be looked at; None: it says nothing."""
     saturation: float | None = None
     """Counts from which on a pixel says nothing, where the file tells [counts]."""
+    remark: str = ""
+    """What a user must know of the choice of the dataset; empty: nothing."""
     resources: AbstractContextManager[Any] = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:

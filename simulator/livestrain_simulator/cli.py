@@ -122,8 +122,7 @@ def _delivery(
     from livestrain_simulator.delivery import Delivery
     from livestrain_simulator.send import Sending
 
-    emulated = _emulated(detector)
-    delivery = Delivery(
+    return Delivery(
         sending.endpoint,
         sending.wait,
         sending.scan_id,
@@ -131,11 +130,8 @@ def _delivery(
         _faults(faults, seed),
         faults.stall_seconds,
         sending.scans,
-        detector=emulated,
+        detector=_emulated(detector),
     )
-    if emulated is None:
-        _told(f"sending to {sending.endpoint}")
-    return delivery
 
 
 def _emulated(options: DetectorOptions) -> "EmulatedDetector | None":

@@ -100,7 +100,7 @@ def replay(
     real_time
         Send one frame per dwell time.
     say
-        Takes a line on where a detector listens.
+        Takes a line on where frames go, or where a detector listens, and on what is taken of the file.
     tell
         Takes the report of each scan.
 
@@ -115,6 +115,8 @@ def replay(
         If they are not accepted within the waiting time.
     """
     with open_recording(path, dataset) as recording:
+        if recording.remark:
+            say(f"livestrain: {recording.remark}")
         start = start_of(recording, delivery.scan_id or new_scan_id("replay"), scan_shape, order, flyback_frames)
         if real_time:
             dwell = dwell_us if dwell_us is not None else recording.facts.get("dwell_us")

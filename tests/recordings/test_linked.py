@@ -125,8 +125,14 @@ def test_a_dataset_that_another_file_has_is_followed_or_that_file_is_named(tmp_p
 def test_a_link_that_leads_nowhere_does_not_hide_the_frames(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["frames"] = CUBE
+    with open_recording(tmp_path / "scan.h5") as recording:
+        assert not recording.remark
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
         file["preview"] = h5py.ExternalLink("none.h5", "data")
     np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), CUBE)
+    with open_recording(tmp_path / "scan.h5") as recording:
+        assert recording.remark.startswith(f"{tmp_path / 'scan.h5'}: preview: expected the linked file ")
+        assert recording.remark.endswith("none.h5, found none; /frames is taken")
 
 
 def test_raw_files_of_a_dataset_are_there_and_long_enough(tmp_path: Path) -> None:

@@ -203,3 +203,10 @@ def test_listing_the_verbs_loads_nothing_heavy() -> None:
     code = f"import sys, livestrain_simulator.cli; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_fault_that_no_scan_can_have_is_refused_before_anything_is_sent() -> None:
+    result = CliRunner().invoke(simulate_app, ["--scan", "8x8", "--short-by", "10000", "--wait", "0.1"])
+    assert result.exit_code == 2, result.output
+    assert "--short-by: expected 64 frames at most, found 10000" in result.output
+    assert "sending to" not in result.output

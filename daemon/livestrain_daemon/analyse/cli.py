@@ -115,6 +115,8 @@ def _checked(recorded: "RecordedFile", configured: "ScanGeometry", asked: dict[s
     from livestrain_recordings.opening import open_recording
 
     with open_recording(recorded.path, recorded.dataset) as recording:
+        if recording.remark:
+            typer.echo(f"livestrain analyse: {recording.remark}", err=True)
         geometry = geometry_of(recording, configured, asked)
         try:
             start_of(recording, recorded.scan_id, geometry)

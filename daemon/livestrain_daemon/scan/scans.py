@@ -204,7 +204,10 @@ class Scans:
                 scan.faults = dict(message.faults)
                 self.queued_frames = message.queued
             case FaultSeen():
-                scan.notebook.tell(message.kind, message.text, "warning")
+                # others of the kind are not told one by one
+                scan.notebook.tell(
+                    message.kind, f"{message.text} (the first of its kind; status counts all)", "warning"
+                )
             case Synced():
                 scan.notebook.note("synced", runs=message.runs)
             case ScanClosed():

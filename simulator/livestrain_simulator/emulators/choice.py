@@ -46,7 +46,7 @@ def deliver(acquisition: Acquisition, delivery: Delivery, say: Callable[[str], N
     delivery
         Where and how to send it.
     say
-        Takes a line on where a detector listens.
+        Takes a line on where frames go, or where a detector listens.
     tell
         Takes the report of each scan.
 
@@ -68,6 +68,7 @@ def deliver(acquisition: Acquisition, delivery: Delivery, say: Callable[[str], N
     if delivery.sending.burst > 1 and delivery.sending.frames_per_second is None:
         raise WrongFault("burst: expected a rate to keep between bursts, found none; give --rate")
     if detector is None:
+        say(f"sending to {delivery.endpoint}")
         return deliver_native(acquisition, delivery, tell)
     if acquisition.positions is not None:
         raise NotReplayable(f"{detector.name} does not say where frames belong: an explicit order goes as native only")

@@ -96,5 +96,6 @@ def test_synced_positions_and_faults_get_into_the_journal(desk: Desk) -> None:
     desk.scans.take(FaultSeen(scan_id="small", kind="duplicate", text="seen twice"))
     desk.scans.take(IntakeCounts(scan_id="small", stored=5, queued=3, faults={"duplicate": 4}))
     assert entries(desk, "synced")[0]["runs"] == [[0, 5]]
-    assert entries(desk, "event")[0]["name"] == "duplicate"
+    event = entries(desk, "event")[0]
+    assert (event["name"], event["text"]) == ("duplicate", "seen twice (the first of its kind; status counts all)")
     assert (scan.faults, desk.scans.queued_frames) == ({"duplicate": 4}, 3)
