@@ -174,4 +174,5 @@ def test_one_value_that_does_not_fit_costs_one_frame_and_is_told(tmp_path: Path,
     assert outcome.returncode == 74, outcome.stderr
     said = json.loads(outcome.stdout)
     assert (said["analysed"], said["missing"], said["faults"]) == (255, 1, {"unreadable": 1})
+    assert outcome.stderr.startswith("starting (a minute or two longer where kernels are still to be compiled)")
     assert "frame 119 holds 8589934592" in outcome.stderr

@@ -73,6 +73,7 @@ def analyse(
         recorded = RecordedFile(path=file.absolute(), dataset=dataset, scan_id=scan_id or named_after(file))
         geometry = _checked(recorded, _configured(loaded), _asked(scan_shape, order, flyback))
         configure_logs(loaded.log)
+        typer.echo("starting (a minute or two longer where kernels are still to be compiled) ...", err=True)
         with _shown() as tell:
             outcome = analyse(loaded, recorded, geometry, workers, tell)
     _say(outcome, as_json)

@@ -84,6 +84,8 @@ class Scans:
         self.queued_frames = 0
         """Frames between the intake's socket and its file."""
         self.opened_total = 0
+        # workers have compiled for this one before they are ready
+        self._dtypes: set[str] = {"uint16"}
         self.finished_counts: dict[str, dict[str, float]] = {}
         """What the forgotten scans have counted: value by label by metric."""
 
@@ -235,6 +237,11 @@ class Scans:
             VectorMapper(scan, self._surroundings),
         )
         scan.announcer.opened(opened)
+        dtype = opened.start.dtype
+        if dtype not in self._dtypes:
+            self._dtypes.add(dtype)
+            text = f"first scan of {dtype} since the start: it waits a minute or two if kernels have to be compiled"
+            log.info(text, scan=opened.scan_id)
         try:
             if plan is not None and plan.revision in revisions(scan.folder):
                 self._resume(hand, plan)

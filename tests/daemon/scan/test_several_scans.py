@@ -1,5 +1,7 @@
 """Scans beside and after each other, and what is said of scans that nobody knows."""
 
+from structlog.testing import capture_logs
+
 from daemon.desk import Desk, entries, only
 from daemon.small_scan import POSITIONS
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanRefused, Synced
@@ -99,3 +101,13 @@ def test_synced_positions_and_faults_get_into_the_journal(desk: Desk) -> None:
     event = entries(desk, "event")[0]
     assert (event["name"], event["text"]) == ("duplicate", "seen twice (the first of its kind; status counts all)")
     assert (scan.faults, desk.scans.queued_frames) == ({"duplicate": 4}, 3)
+
+
+def test_the_first_scan_of_another_type_is_told_that_it_may_wait(desk: Desk) -> None:
+    with capture_logs() as logs:
+        desk.open("a")
+        desk.open("b", dtype="float32")
+        desk.open("c", dtype="float32")
+    told = [(line["scan"], line["event"]) for line in logs if "kernels" in line["event"]]
+    assert [scan for scan, _ in told] == ["b"]
+    assert told[0][1].startswith("first scan of float32 since the start")
