@@ -59,6 +59,7 @@ def serve(config: ConfigPath = None) -> None:
         from livestrain_daemon.config import load_config
 
         loaded = load_config(config)
+        # what is loaded is no garbage: looking for it there is a quarter of the work of a start
         gc.disable()
         from livestrain_daemon.daemon import Daemon
         from livestrain_daemon.logs import configure_logs

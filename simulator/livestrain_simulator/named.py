@@ -64,10 +64,11 @@ def fate_of(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) -> 
             status = _status(socket)
             if status is None:
                 continue
-            if status.last_refusal.startswith(refused):
-                fate = Fate(refusal=status.last_refusal.removeprefix(refused))
             if not status.armed:
-                fate = Fate(refusal=NOT_ARMED)
+                # a refusal seen while it was armed is why
+                fate = fate if fate.refusal else Fate(refusal=NOT_ARMED)
+            elif status.last_refusal.startswith(refused):
+                fate = Fate(refusal=status.last_refusal.removeprefix(refused))
             if status.scan is None or status.scan.started_ns < began_ns:
                 continue
             name = status.scan.start.scan_id

@@ -34,7 +34,7 @@ class Started:
         def idle() -> bool:
             self.resumption.step()
             self.keeper.turn()
-            return not (self.keeper._listing.reading or self.keeper._removals.deleting)
+            return self.keeper.idle
 
         for _ in range(3):
             wait_until(idle, 20, "the housekeeper")

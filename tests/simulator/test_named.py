@@ -2,11 +2,13 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from helpers.waiting import wait_until
 from helpers.wire_daemon import WireDaemon
 from livestrain_simulator.cli import simulate_app
 from livestrain_simulator.named import NOT_ARMED, Fate, fate_of
@@ -78,6 +80,17 @@ def test_a_scan_that_a_daemon_ignores_because_it_is_not_armed_was_refused(armed:
         daemon.armed = armed
         fate = fate_of(daemon.control_endpoint, "first", 0, seconds=0.3)
         assert fate == (Fate() if armed else Fate(refusal=NOT_ARMED))
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_refusal_stays_why_when_the_daemon_is_disarmed_after_it(earlier: bool) -> None:
+    with WireDaemon() as daemon, ThreadPoolExecutor(1) as pool:
+        daemon.last_refusal, daemon.armed = "first: too large", not earlier
+        fate = pool.submit(fate_of, daemon.control_endpoint, "first", 0, 1.0)
+        # who asks again has had an answer
+        wait_until(lambda: len(daemon.requests) >= 2, 20)
+        daemon.armed = False
+        assert fate.result() == Fate(refusal=NOT_ARMED if earlier else "too large")
 
 
 def test_a_scan_that_began_before_the_daemon_was_disarmed_was_not_refused() -> None:

@@ -80,6 +80,11 @@ class Housekeeper:
         """Scans removed since the start of the daemon, by reason."""
         return self._removals.removed
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is being looked at, and nothing deleted."""
+        return not (self._listing.reading or self._removals.deleting)
+
     def turn(self) -> None:
         """Takes what the threads have done, and starts what is due."""
         self._listing.turn()

@@ -34,7 +34,7 @@ class Kept:
 
         def idle() -> bool:
             self.keeper.turn()
-            return not (self.keeper._looking or self.keeper._listing.reading or self.keeper._removals.deleting)
+            return self.keeper.idle
 
         # what one look has removed another one sees
         for _ in range(2):
