@@ -168,3 +168,8 @@ def test_an_abort_sends_no_end_and_a_disarm_does() -> None:
         ("dheader-1.0", 2),
         ("dseries_end-1.0", 2),
     ]
+
+
+def test_series_are_numbered_on_from_the_one_before() -> None:
+    with emulated(noise(1, 4, 6), series_before=41) as server:
+        assert server.emulator.arm() == 42
