@@ -69,12 +69,17 @@ def _has_maps(live: Live, scan_id: str) -> bool:
 def test_a_killed_worker_changes_no_bit(
     scan: RenderedScan, undisturbed: tuple[Path, dict[str, bytes]], daemon: str, request: pytest.FixtureRequest
 ) -> None:
+    killed: list[psutil.Process] = []
+
     def kill_workers(rig: Rig) -> None:
-        for worker in rig.workers():
+        killed.extend(rig.workers())
+        for worker in killed:
             worker.kill()
 
     rig: Rig = request.getfixturevalue(daemon)
     assert _disturbed(rig, scan, "killed-worker", kill_workers) == undisturbed[1]
+    assert killed
+    assert not {*killed} & {*rig.workers()}
 
 
 def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
@@ -89,6 +94,7 @@ def test_a_hung_worker_is_replaced_and_changes_no_bit_when_it_wakes(
             suspend(worker)
 
     assert _disturbed(spared, scan, "hung-worker", hang) == undisturbed[1]
+    assert stopped
     for worker in stopped:
         # it was killed and reaped, so there is nobody left to wake
         with pytest.raises(ProcessLookupError):
