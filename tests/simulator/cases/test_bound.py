@@ -68,6 +68,6 @@ def test_an_efficient_estimate_reaches_the_bound() -> None:
         errors.append(np.linalg.solve(information, slopes @ (counts / expected - 1.0)))
     limit = bound(rendering, 0, 4)
     scatter = np.sqrt(np.mean(np.square(errors), axis=0))
-    assert np.sqrt((scatter[:2] ** 2).mean()) == pytest.approx(limit["c0"], rel=0.25)
+    assert np.sqrt((scatter[:2] ** 2).mean()) == pytest.approx(limit["c0"], rel=0.15)
     strained = np.sqrt((scatter[2:] ** 2).mean()) / case.spacing_px
-    assert strained == pytest.approx((limit["e00"] + limit["e11"]) / 2, rel=0.25)
+    assert strained == pytest.approx((limit["e00"] + limit["e11"]) / 2, rel=0.15)
