@@ -101,7 +101,7 @@ def test_a_proposal_that_nobody_made_is_refused(looked_at: Window) -> None:
     assert looked_at.refused(ApplyCalibrationRequest(id="1", proposal="none"))[0] == "outdated"
 
 
-def test_the_descan_is_found_from_positions_all_over_the_scan_and_not_from_one_row(looked_at: Window) -> None:
+def test_the_descan_is_found_from_positions_all_over_the_scan_and_not_from_a_part(looked_at: Window) -> None:
     positions = tuple(range(0, POSITIONS, 11))
     told = looked_at.get(CalibrateReply, CalibrateRequest(id="1", positions=positions)).calibration
     assert told["positions"] == list(positions)
@@ -112,8 +112,10 @@ def test_the_descan_is_found_from_positions_all_over_the_scan_and_not_from_one_r
     for way, count, total in (("per_row", SCAN[0], CAMERA.descan_px[0]), ("per_column", SCAN[1], CAMERA.descan_px[1])):
         axis = 0 if way == "per_row" else 1
         assert descan[way][axis] * count == pytest.approx(total, abs=0.15)
-    one_row = looked_at.get(CalibrateReply, CalibrateRequest(id="2", positions=tuple(range(SCAN[1]))))
-    assert one_row.calibration["descan"] is None
+    corner = tuple(SCAN[1] * row + column for row in range(4) for column in range(4))
+    for part in (tuple(range(SCAN[1])), corner):
+        found = looked_at.get(CalibrateReply, CalibrateRequest(id=f"{len(part)}", positions=part))
+        assert found.calibration["descan"] is None
 
 
 def test_a_position_counts_once_in_a_calibration(looked_at: Window) -> None:
