@@ -96,16 +96,17 @@ class Audience:
             self._connections = [known for known in self._connections if known[0] is not connection]
 
     def send(self, message: bytes, closed: Callable[[], bool]) -> int:
-        """Send to everybody, waiting for those who are slow unless all is ``closed``; how many there were."""
+        """Send to everybody, waiting for those who are slow unless all is ``closed``; how many were sent all of it."""
         with self._lock:
             connections = list(self._connections)
+        sent = 0
         for connection, gone in connections:
             try:
-                self._send(connection, message, closed)
+                sent += self._send(connection, message, closed)
             except OSError:
                 gone.set()
             self.waiting_since = None
-        return len(connections)
+        return sent
 
     def finish(self, seconds: float) -> None:
         """Tell everybody that nothing more comes; wait until they have hung up, as who has it all does, so long [s]."""
@@ -127,7 +128,8 @@ class Audience:
             with connection, suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _send(self, connection: socket.socket, message: bytes, closed: Callable[[], bool]) -> None:
+    def _send(self, connection: socket.socket, message: bytes, closed: Callable[[], bool]) -> bool:
+        """Whether all of it has left."""
         rest = memoryview(message)
         while rest and not closed():
             try:
@@ -135,6 +137,7 @@ class Audience:
                 self.waiting_since = None
             except TimeoutError:
                 self.waiting_since = self.waiting_since or time.monotonic()
+        return not rest
 
 
 def exactly(connection: socket.socket, size: int, stop: Event) -> bytes | None:

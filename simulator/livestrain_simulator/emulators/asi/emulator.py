@@ -148,7 +148,7 @@ class AsiEmulator:
             self._changed.notify_all()
 
     def send(self, message: bytes) -> int:
-        """Send bytes of any kind on the data connections; how many there are."""
+        """Send bytes of any kind on the data connections; on how many all of them have left."""
         return self.audience.send(message, lambda: self._closed)
 
     def dismiss(self) -> None:

@@ -123,7 +123,7 @@ class MerlinEmulator:
         return self._state.answer(request)
 
     def send(self, message: bytes) -> int:
-        """Send bytes of any kind on the data connections; how many there are."""
+        """Send bytes of any kind on the data connections; on how many all of them have left."""
         return self.audience.send(message, self._is_closed)
 
     def dismiss(self) -> None:
