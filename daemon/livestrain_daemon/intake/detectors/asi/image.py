@@ -21,7 +21,7 @@ SHORTEST_BEGINNING = 3
 """So many bytes tell a header from anything else."""
 
 # the standard lets a comment stand wherever white space may
-_SPACE = rb"(?:[ \t-\r]|#[^\r\n]*[\r\n])+"
+_SPACE = rb"(?:[ \t-\r]|#[^\r\n]*+[\r\n])+"
 _PGM = re.compile(rb"P5" + _SPACE + rb"(\d{1,9})" + _SPACE + rb"(\d{1,9})" + _SPACE + rb"(\d{1,9})[ \t-\r]")
 _OPEN = rb"(?:[ \t-\r]|#[^\r\n]*(?:[\r\n]|\Z))+"
 _PGM_BEGUN = re.compile(rb"P(?:5(?:%b(?:\d{1,9}(?:%b(?:\d{1,9}(?:%b(?:\d{1,9})?)?)?)?)?)?)?" % (_OPEN, _OPEN, _OPEN))

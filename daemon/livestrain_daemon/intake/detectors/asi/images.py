@@ -24,6 +24,8 @@ FARTHEST_IMAGES = 4
 """So far behind an image the next header is looked for before the image is believed."""
 FARTHEST_BYTES = 1 << 23
 """No farther than so, unless an image is longer."""
+MOST_TRIED = 16
+"""So much that looks like the beginning of a header is read in as many bytes as a header may have, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,16 @@ class ImageSplitter:
 
     def _search(self, first: int) -> int | None:
         """Where a whole header begins."""
-        return self._inbox.find(BEGINNING, first, self._is_whole_header)
+        begin, tried = first, 0
+
+        def is_right(at: int) -> bool:
+            nonlocal begin, tried
+            if at - begin >= LONGEST_HEADER:
+                begin, tried = at, 0
+            tried += 1
+            return tried <= MOST_TRIED and self._is_whole_header(at)
+
+        return self._inbox.find(BEGINNING, first, is_right)
 
     def _is_whole_header(self, at: int) -> bool:
         try:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from livestrain_daemon.intake.detectors.asi.errors import WrongMessage
+from livestrain_daemon.intake.detectors.positions import MOST_FRAMES
 
 HEADER_BYTES = 32
 VERSION = 7
@@ -154,6 +155,8 @@ def _acquisition(data: bytes, largest: int) -> AcquisitionStart:
         raise WrongMessage("wrong_dtype", f"expected whole numbers of 8 to 64 bits, found codes {pointers}, {indices}")
     if not (ny and nx and sy and sx):
         raise WrongMessage("wrong_size", f"expected a scan of frames, found {ny} x {nx} frames of {sy} x {sx} pixels")
+    if ny * nx > MOST_FRAMES:
+        raise WrongMessage("wrong_size", f"expected a scan of at most {MOST_FRAMES} frames, found {ny} x {nx}")
     if sy * sx * WIDEST.itemsize > largest:
         raise WrongMessage("wrong_size", f"expected frames of at most {largest} bytes, found {sy} x {sx} pixels")
     return AcquisitionStart(sequence, (ny, nx), (sy, sx), DTYPES[pointers], DTYPES[indices])

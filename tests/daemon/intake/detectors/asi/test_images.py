@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.asi import LARGEST, sparse
-from livestrain_daemon.intake.detectors.asi.images import Image, ImageSplitter, Junk
+from livestrain_daemon.intake.detectors.asi.image import LONGEST_HEADER, ImageHeader
+from livestrain_daemon.intake.detectors.asi.images import MOST_TRIED, Image, ImageSplitter, Junk
 from livestrain_daemon.intake.detectors.asi.inbox import FIRST_BYTES, ROOM_BYTES, Inbox
 
 FRAMES = sparse(8)
@@ -132,6 +133,28 @@ def test_what_follows_an_image_is_searched_once_however_many_parts_it_comes_in()
         inbox.put(part)
         assert splitter.next() is None
     assert sum(searched) < 2 * (2 * 512 * 512 + parts * len(part))
+
+
+@pytest.mark.parametrize("text", [b'{"A', b'{"A":', b"P5#", b'{"A":' * 800 + b"\n"])
+def test_few_of_many_beginnings_are_read_as_headers_and_the_next_image_is_found(text: bytes) -> None:
+    read: list[int] = []
+
+    class Watched(ImageSplitter):
+        def _header(self, at: int) -> ImageHeader | None:
+            read.append(at)
+            return super()._header(at)
+
+    inbox = Inbox()
+    splitter = Watched(inbox, LARGEST)
+    noise = text * ((1 << 18) // len(text))
+    inbox.put(b"x" + noise)
+    assert splitter.next() is None
+    assert len(read) <= 2 * MOST_TRIED * len(noise) // LONGEST_HEADER
+    inbox.put(bytes(LONGEST_HEADER) + sent(FRAMES[0]))
+    assert isinstance(splitter.next(), Junk)
+    image = splitter.next(quiet=True)
+    assert isinstance(image, Image)
+    assert bytes(image.pixels) == FRAMES[0].astype(">u2").tobytes()
 
 
 def test_memory_is_bounded_whatever_is_announced_and_sent() -> None:

@@ -16,15 +16,17 @@ from livestrain_daemon.intake.detectors.asi.tpx3 import (
     ScanStart,
     tpx3_header,
 )
+from livestrain_daemon.intake.detectors.positions import MOST_FRAMES
+from livestrain_daemon.intake.folders import MOST_POSITIONS
 
 LARGEST = 1 << 27
 START = AcquisitionStart(9, (3, 4), (516, 514), np.dtype("<u4"), np.dtype("<u4"))
 
 
 def acquisition(
-    version: int = 7, form: int = 0, ny: int = 3, sx: int = 514, pointers: int = 4, indices: int = 4
+    version: int = 7, form: int = 0, ny: int = 3, sx: int = 514, pointers: int = 4, indices: int = 4, nx: int = 4
 ) -> bytes:
-    return struct.pack("<BBBHHBHHBI15x", 0, version, form, ny, 4, pointers, 516, sx, indices, 9)
+    return struct.pack("<BBBHHBHHBI15x", 0, version, form, ny, nx, pointers, 516, sx, indices, 9)
 
 
 def chunk(values: int = 3, frames: int = 2, length: int = 5, indices_at: int = 12, values_at: int = 32) -> bytes:
@@ -53,6 +55,7 @@ def test_each_kind_of_header_is_read() -> None:
         (acquisition(ny=0), "wrong_size", "found 0 x 4 frames"),
         (acquisition(sx=0), "wrong_size", "frames of 516 x 0 pixels"),
         (acquisition(sx=65535), "wrong_size", "at most 134217728 bytes, found 516 x 65535 pixels"),
+        (acquisition(ny=65535, nx=1025), "wrong_size", "at most 67108864 frames, found 65535 x 1025"),
         (struct.pack("<BIQ19x", 1, 5, 1 << 40), "bad_message", "found 1099511627776"),
         (chunk(values=0), "wrong_dtype", "found code 0"),
         (chunk(frames=13), "bad_message", "up to 12 frames"),
@@ -69,6 +72,13 @@ def test_what_is_no_header_is_refused_with_what_was_expected_and_found(data: byt
         tpx3_header(data, START, LARGEST)
     assert refused.value.kind == kind
     assert text in str(refused.value)
+
+
+def test_a_scan_of_nearly_as_many_frames_as_a_folder_can_have_is_taken() -> None:
+    found = tpx3_header(acquisition(ny=65535, nx=1024), None, LARGEST)
+    assert isinstance(found, AcquisitionStart)
+    assert found.frames == 65535 * 1024
+    assert MOST_FRAMES == MOST_POSITIONS
 
 
 @given(st.binary(min_size=31, max_size=31), st.integers(0, 5), st.sampled_from([None, START]))
