@@ -7,6 +7,7 @@ from math import prod
 from threading import Event
 
 import numpy as np
+from pydantic import ValidationError
 
 from livestrain_daemon.intake.detectors.division import Part, Place, division_of
 from livestrain_daemon.intake.detectors.events import (
@@ -104,7 +105,14 @@ class Scans:
             yield _trouble("no_scan_shape", text)
             return
         listed = None if self._positions is None else len(self._positions)
-        series = self._series = Series(start, shape, division_of(self._geometry, shape, listed))
+        series = Series(start, shape, division_of(self._geometry, shape, listed))
+        try:
+            self._start(series, self._id(start.series))
+        except ValidationError as error:
+            self._ignored = start.series
+            yield _trouble("no_scan_shape", f"series {start.series}: {_refused(error, shape)}")
+            return
+        self._series = series
         # which scan of many is the first to come, its first frame tells
         if not self._geometry.repeat:
             yield from self._scan(series, 0)
@@ -120,13 +128,28 @@ class Scans:
         series.scan, series.doubted = scan, None
         series.scan_id = self._id(series.start.series, scan)
         series.first = series.division.skip + scan * series.division.period
-        start, geometry, table = series.start, self._geometry, self._positions
-        message = ScanStart(
-            scan_id=series.scan_id,
+        start, table = series.start, self._positions
+        message = self._start(series, series.scan_id)
+        payload = None if table is None else table.data.cast("B")
+        size = OVERHEAD_BYTES + (len(payload) if payload else 0)
+        yield Arrival(message, payload, size, unusable=start.unusable, beginning=start.beginning)
+
+    def _start(self, series: Series, scan_id: str) -> ScanStart:
+        """
+        The start of a scan of a series.
+
+        Raises
+        ------
+        ValidationError
+            If the detector has told what no scan can have.
+        """
+        start, geometry = series.start, self._geometry
+        return ScanStart(
+            scan_id=scan_id,
             scan_shape=series.shape,
             frame_shape=start.frame_shape,
             dtype=start.dtype,
-            order=geometry.order if table is None else "explicit",
+            order=geometry.order if self._positions is None else "explicit",
             flyback_frames=geometry.flyback_frames,
             energy_kev=start.energy_kev,
             semiangle_mrad=start.semiangle_mrad,
@@ -135,9 +158,6 @@ class Scans:
             saturation=start.saturation,
             metadata=start.metadata,
         )
-        payload = None if table is None else table.data.cast("B")
-        size = OVERHEAD_BYTES + (len(payload) if payload else 0)
-        yield Arrival(message, payload, size, unusable=start.unusable, beginning=start.beginning)
 
     def _end(self, series: Series, aborted: bool = False) -> Arrival:
         end = ScanEnd(scan_id=series.scan_id, reason="aborted" if aborted else "complete")
@@ -241,6 +261,13 @@ class Scans:
         name = f"{self._name}-{series}" if self._name else series
         number = f".{scan + 1}" if self._geometry.repeat else ""
         return re.sub("[^A-Za-z0-9._-]", "-", name)[: LONGEST_ID - len(number)] + number
+
+
+def _refused(error: ValidationError, shape: tuple[int, int]) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    rows, columns = shape
+    return f"expected a scan that can be, found {rows} x {columns} positions and a wrong {field}: {first['msg']}"
 
 
 def _trouble(kind: str, text: str, frames: int = 0, size: int = 0) -> Arrival:

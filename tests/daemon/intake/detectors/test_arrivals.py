@@ -70,6 +70,25 @@ def test_a_count_that_does_not_fit_a_given_shape_is_said_at_once() -> None:
     assert len(begun(ScanGeometry(shape=(3, 4), flyback_frames=1, skip_frames=2), frames=17)) == 1
 
 
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize(("columns", "begins"), [(1 << 16, True), ((1 << 16) + 1, False)])
+def test_a_series_whose_scan_is_larger_than_any_can_be_is_told_and_its_frames_are_counted(
+    columns: int, begins: bool, repeat: bool
+) -> None:
+    scans = Scans("merlin", ScanGeometry(repeat=repeat))
+    told = [arrival.message for arrival in scans.arrivals(SeriesStart("7", (2, 3), "uint16", None, (1, columns)))]
+    taken = [arrival.message for arrival in scans.arrivals(frames(0, 3))]
+    troubles = [message.kind for message in [*told, *taken] if isinstance(message, Trouble)]
+    assert troubles == ([] if begins else ["no_scan_shape", "unknown_scan"])
+    assert any(isinstance(message, Frames) for message in taken) is begins
+
+
+def test_an_endless_series_without_a_shape_is_told() -> None:
+    (told,) = begun(ScanGeometry(), frames=2_000_000_000 * 10)
+    assert isinstance(told, Trouble)
+    assert told.kind == "no_scan_shape"
+
+
 def test_without_a_shape_and_a_count_a_series_is_no_scan_and_its_frames_are_counted() -> None:
     scans = Scans("merlin", ScanGeometry())
     (told,) = scans.arrivals(SeriesStart("7", (2, 3), "uint16", None))

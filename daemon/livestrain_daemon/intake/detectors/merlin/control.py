@@ -66,7 +66,7 @@ class Control:
         """
         self._socket.sendall(framed(request.encode("latin-1")))
         fields = self._reply().split(",")
-        if fields[:2] != request.split(",")[:2] or not fields[-1].isdigit():
+        if fields[:2] != request.split(",")[:2] or not fields[-1].isdecimal():
             raise WrongMessage("bad_message", f"expected an answer to {request}, found {','.join(fields)[:80]!r}")
         code = int(fields[-1])
         if code:
