@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeAlias
 
-from helpers.campaign import Campaign, folders, story
+from helpers.campaign import Campaign
 from helpers.intake_process import IntakeProcess
+from helpers.outcome import folders, story
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, ScanClosed
 from livestrain_simulator.emulators.faults import UNSENT, Action
@@ -108,9 +109,11 @@ def of_series(record: ScanRecord, positions: Positions) -> Expected:
     Images of a series that nobody has begun wait for their start, and are told of at any time.
     """
     found: Expected = {("unknown_scan",): (0, ANY)}
+    twice = not_stored(record, positions)
     if not record.started or record.numbers("late_header"):
-        return found | {DAMAGE: (0, ANY), TWICE: (0, ANY)}
-    return found | {DAMAGE: damaged(record), TWICE: exactly(not_stored(record, positions))}
+        # that it has no start is told once
+        return found | {DAMAGE: (0, len(heard(record, "corrupt", "truncate")) + 1), TWICE: (0, twice)}
+    return found | {DAMAGE: damaged(record), TWICE: exactly(twice)}
 
 
 def of_merlin(records: list[ScanRecord], positions: Positions) -> Expected:

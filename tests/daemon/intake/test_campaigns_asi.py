@@ -8,9 +8,7 @@ from helpers.campaign import (
     STALL_SECONDS,
     Campaign,
     Geometry,
-    check,
     run,
-    wait_for_the_last,
 )
 from helpers.cases import BY_CONNECTION, ENDS, RUNS_ALONE, Fault
 from helpers.intake_process import IntakeProcess
@@ -26,6 +24,7 @@ from helpers.ledger import (
     of_plain_measurement,
     passed,
 )
+from helpers.outcome import check, wait_for_the_last
 from helpers.waiting import wait_until
 from livestrain_simulator.emulators.asi import AsiEmulator, AsiSettings, ServalServer
 from livestrain_simulator.emulators.faults import EXCLUSIVE, Kind

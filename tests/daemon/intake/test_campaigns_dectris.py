@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers.campaign import STALL_SECONDS, Campaign, Geometry, check, run, wait_for_the_last
+from helpers.campaign import STALL_SECONDS, Campaign, Geometry, run
 from helpers.cases import ENDS
 from helpers.intake_process import IntakeProcess
 from helpers.ledger import check_counts, check_scans, of_dectris, of_series
+from helpers.outcome import check, wait_for_the_last
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator, EmulatorSettings
 from livestrain_simulator.emulators.dectris.rest import RestServer
 from livestrain_simulator.emulators.faults import KINDS

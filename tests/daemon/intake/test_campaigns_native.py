@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from helpers.campaign import SIDE, STALL_SECONDS, Campaign, Geometry, check, run, wait_for_the_last
+from helpers.campaign import SIDE, STALL_SECONDS, Campaign, Geometry, run
 from helpers.cases import BY_CONNECTION, ENDS
 from helpers.intake_process import IntakeProcess
 from helpers.ledger import check_counts, check_scans, of_acquisition, of_merlin
 from helpers.native_ledger import Sent, exact, of_native
+from helpers.outcome import check, wait_for_the_last
 from helpers.waiting import wait_until
 from livestrain_simulator.emulators.faults import EXCLUSIVE, KINDS, STALE_FRAMES
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind
