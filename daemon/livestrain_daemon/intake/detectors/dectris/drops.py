@@ -20,6 +20,8 @@ class _Counting:
     """Known where the series was begun here."""
     name: str | None = None
     """Known once its start has come in the stream."""
+    told: int | None = None
+    """Its number as the stream told it."""
     count: int = 0
     """As the detector said last."""
     before: int = 0
@@ -63,9 +65,11 @@ class Drops:
         return self._heard
 
     def armed(self, number: int) -> None:
-        """A series has been begun here."""
+        """A series has been begun here; its start may have come in the stream before the detector's answer."""
         with self._lock:
-            self._next(_Counting(shown=True, number=number))
+            now = self._counting
+            name = now.name if now.told == number else None
+            self._next(_Counting(shown=True, number=number, name=name, told=now.told))
             self._state = "ready"
 
     def heard(self, series: str, number: int | None, missing: int | None = None) -> None:
@@ -94,6 +98,7 @@ class Drops:
             elif now.name != series:
                 known = now.name is not None and now.shown and missing is not None
                 self._next(_Counting(name=series, count=max(now.count - (missing or 0), 0) if known else 0))
+            self._counting.told = number
             self._flush()
 
     def seen(self, mark: int, state: str, count: int) -> bool:

@@ -83,7 +83,7 @@ class Starter:
         now
             Monotonic [s].
         idle
-            No acquisition is in progress, as far as its frames tell.
+            No acquisition is in progress, as far as its frames tell, and nothing of one has come.
 
         Raises
         ------
@@ -93,6 +93,10 @@ class Starter:
         if self._thread and not self._thread.is_alive():
             self._thread = None
             return self._finished(now)
+        if self._over:
+            self._over, self._quiet_since = False, now
+            # what had come before the detector's answer has been read since
+            return self._missed() if idle else None
         if self._permission.times > self._begun:
             self._begun, self._wanted = self._permission.times, True
         if self._wanted and self._permission.armed and self._thread is None and now >= self._not_before:
@@ -120,14 +124,15 @@ class Starter:
             ):
                 control.command("STOPACQUISITION")
 
+    def _missed(self) -> Trouble:
+        self.ended()
+        where = f"{self._host}:{self._arming.port}"
+        text = f"expected frames of the acquisition that was started at {where}, found that it is over"
+        return Trouble("lost", text, series="")
+
     def _finished(self, now: float) -> Trouble | None:
         where = f"{self._host}:{self._arming.port}"
         error, self._found = self._found, None
-        if self._over:
-            self._over = False
-            self.ended()
-            text = f"expected frames of the acquisition that was started at {where}, found that it is over"
-            return Trouble("lost", text, series="")
         if error is None:
             self._pauses.reset()
             return None

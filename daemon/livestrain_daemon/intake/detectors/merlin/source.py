@@ -88,7 +88,7 @@ class MerlinDetector:
         reading = MerlinReading(acquisitions, starter.ended if starter else lambda: None)
 
         def aside(now: float) -> Iterator[Trouble]:
-            trouble = starter.step(now, reading.idle) if starter else None
+            trouble = starter.step(now, reading.idle and not reading.cut) if starter else None
             if idling and not trouble:
                 trouble = idling.step(reading.idle, now)
             if trouble:

@@ -3,7 +3,6 @@
 import socket
 import struct
 from threading import Event, Thread
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from livestrain_daemon.intake.detectors.asi.chunks import BLOCK_BYTES
 from livestrain_daemon.intake.detectors.asi.source import AsiDetector, AsiSettings
 from livestrain_daemon.intake.detectors.events import Connection, SeriesEnd, SeriesFrames
 from livestrain_simulator.emulators.asi import Form, tpx3
+from livestrain_simulator.emulators.faults import Action
 
 FRAMES = sparse(40)
 
@@ -78,7 +78,11 @@ def test_without_serval_a_series_is_as_long_as_its_scan() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_lost_connection_ends_what_has_no_numbers_and_the_next_measurement_is_whole(form: Form) -> None:
-    plan: Any = lambda number: ("disconnect",) if number == 17 else ()  # noqa: E731
+    def plan(number: int) -> tuple[Action, ...]:
+        if number == 25:
+            wait_until(lambda: server.emulator.listeners, what="another data connection")
+        return ("disconnect",) if number == 17 else ()
+
     with emulated(FRAMES, plan, form=form, frames_per_second=100.0) as server, listening(source_of(server)) as heard:
         wait_until(lambda: server.emulator.listeners, what="a data connection")
         server.emulator.start()

@@ -1,5 +1,7 @@
 """Dropped images by series: each told once, with its series."""
 
+import pytest
+
 from livestrain_daemon.intake.detectors.dectris.drops import HELD_SAMPLES, Drops
 from livestrain_daemon.intake.detectors.events import Trouble
 
@@ -89,6 +91,19 @@ def test_a_count_read_before_a_start_is_not_that_of_the_new_series() -> None:
     assert not told.drops.seen(mark, "acquire", 42)
     told.seen("acquire", 1)
     assert told.lost() == [("1", 42), ("2", 1)]
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_start_names_the_series_begun_here_though_it_comes_before_the_detector_s_answer(early: bool) -> None:
+    told = Told()
+    for number in (1, 2):
+        if early:
+            told.drops.heard(f"{number}-x", number)
+        told.drops.armed(number)
+        if not early:
+            told.drops.heard(f"{number}-x", number)
+        told.seen("ready", 10 * number)
+    assert told.lost() == [("1-x", 10), ("2-x", 20)]
 
 
 def test_the_start_of_an_older_series_does_not_name_the_one_begun_here() -> None:

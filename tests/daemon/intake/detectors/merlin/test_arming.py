@@ -102,9 +102,20 @@ def test_an_acquisition_that_is_over_before_its_first_frame_is_told_and_followed
         assert stepped(starter, 1.0) == []
         assert stepped(starter, 10.0) == []
         assert control.asked == ["STARTACQUISITION"]
-        assert stepped(starter, 11.5) == ["lost"]
-        assert stepped(starter, 11.6) == []
+        assert stepped(starter, 11.5) == []
+        assert stepped(starter, 11.6) == ["lost"]
+        assert stepped(starter, 11.7) == []
         assert control.asked == ["STARTACQUISITION", "DETECTORSTATUS", "STARTACQUISITION"]
+        starter.close()
+
+
+def test_frames_that_had_come_before_the_detector_said_that_it_is_over_are_not_lost() -> None:
+    with controlled() as control:
+        starter = Starter("127.0.0.1", Arming(control.port, repeat=True), silence_seconds=10)
+        starter.ended()
+        for now, idle in ((0.0, True), (11.5, True), (11.6, False), (11.7, True)):
+            assert stepped(starter, now, idle) == []
+        assert control.asked == ["STARTACQUISITION", "DETECTORSTATUS"]
         starter.close()
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from dataclasses import replace
 from threading import Event
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from livestrain_daemon.intake.detectors.connection import KEEPALIVE, connected
 from livestrain_daemon.intake.detectors.events import Detector, SeriesEnd
 from livestrain_daemon.intake.detectors.merlin.arming import Arming
 from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
+from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.faults import Action, FaultPlan, always, no_faults
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array
 
@@ -23,8 +25,8 @@ KIND = PixelKind("U16", 12, "1x1")
 SCAN = frames_of(KIND, 40)
 
 
-def detector_of(emulator: MerlinEmulator, arming: Arming | None = None) -> Detector:
-    return MerlinDetector(Address("127.0.0.1", emulator.data_port), IMPATIENT, arming)
+def detector_of(emulator: MerlinEmulator, arming: Arming | None = None, patience: Patience = IMPATIENT) -> Detector:
+    return MerlinDetector(Address("127.0.0.1", emulator.data_port), patience, arming)
 
 
 def acquired(plan: FaultPlan = no_faults, frames: NDArray[Any] = SCAN, kind: PixelKind = KIND) -> Heard:
@@ -239,7 +241,9 @@ def test_what_is_no_merlin_is_told_in_one_line_and_the_next_acquisition_is_whole
 def test_acquisitions_are_started_one_after_the_other_if_that_is_wanted() -> None:
     with MerlinEmulator(from_array(SCAN), KIND) as emulator:
         arming = Arming(emulator.control_port, (("NUMFRAMESTOACQUIRE", 40), ("TRIGGERSTART", 0)), repeat=True)
-        with listening(detector_of(emulator, arming)) as heard:
+        # an emulator that waits for a processor has not fallen silent
+        patience = replace(IMPATIENT, silence_seconds=20.0)
+        with listening(detector_of(emulator, arming, patience)) as heard:
             wait_until(lambda: len(heard.ends) >= 3)
     for start in heard.starts[:3]:
         assert sorted(heard.frames(start.series)) == list(range(40))
