@@ -4,11 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from livestrain_daemon.config import SpoolConfig
-from livestrain_daemon.errors import NotAScan, StorageError
+from livestrain_daemon.errors import StorageError
 from livestrain_daemon.intake.faults import Faults
 from livestrain_daemon.intake.gate import Gate
 from livestrain_daemon.intake.openscan import OpenScan, bytes_needed
@@ -16,9 +13,10 @@ from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.placement import Placement, placement_of
 from livestrain_daemon.intake.room import Room
 from livestrain_daemon.scanfolder.creation import create_frames
-from livestrain_daemon.scanfolder.files import free_bytes, published
+from livestrain_daemon.scanfolder.files import free_bytes
 from livestrain_daemon.scanfolder.frames import FrameWriter
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE, FrameLayout, open_frames
+from livestrain_daemon.scanfolder.listed import Table, read_positions, write_positions
 from livestrain_daemon.scanfolder.marked import store_unusable
 from livestrain_daemon.scanfolder.provenance import provenance
 from livestrain_daemon.scanfolder.recovery import positions_lost_to_power
@@ -26,15 +24,12 @@ from livestrain_daemon.scanfolder.ring import Ring
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import Message, ScanStart
 
-POSITIONS_FILE = "positions.npy"
-"""With explicit order: the flat position of every frame, uint32."""
 MOST_POSITIONS = 1 << 26
 """A scan of more positions is refused: what is known of each is kept in memory."""
 LONGEST_NUMBERED = 58
 """An id that is used again is cut to so many characters, to leave room for -2, -3, ..."""
 MIB = 1 << 20
 
-Table = NDArray[np.uint32]
 Teller = Callable[[str], Callable[[str, str], None]]
 """For a scan id: what tells main of the first fault of a kind."""
 
@@ -102,7 +97,7 @@ class ScanFolders:
         folder = self._spool.new_folder(self._name(start.scan_id))
         try:
             if table is not None:
-                _write_positions(folder, table)
+                write_positions(folder, table)
             if unusable is not None and unusable.any():
                 store_unusable(folder, unusable[0] != 0)
             layout = create_frames(folder, start, provenance(), self._ring)
@@ -138,7 +133,7 @@ class ScanFolders:
         layout = open_frames(folder)
         # the ledger lies there, and is written with every frame
         written_ns = (folder / FRAMES_FILE).stat().st_mtime_ns
-        table = _read_positions(folder) if layout.start.order == "explicit" else None
+        table = read_positions(folder) if layout.start.order == "explicit" else None
         placement = placement_of(layout.start, table)
         lost = positions_lost_to_power(folder)
         scan = self.open(layout, placement, teller)
@@ -177,20 +172,3 @@ class ScanFolders:
                 f"{self._config.folder}: scan {start.scan_id} needs {needed} bytes with its results, "
                 f"and {reserve} must stay free (spool.reserve_mib), found {free} free"
             )
-
-
-def _write_positions(folder: Path, table: Table) -> None:
-    with published(folder / POSITIONS_FILE) as partial, partial.open("wb") as file:
-        np.save(file, table)
-
-
-def _read_positions(folder: Path) -> Table:
-    path = folder / POSITIONS_FILE
-    try:
-        table = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise NotAScan(f"{path}: expected the position of every frame, found {error!s:.200}") from error
-    if table.ndim != 1 or table.dtype != np.uint32:
-        raise NotAScan(f"{path}: expected uint32 (frames,), found {table.dtype} {table.shape}")
-    positions: Table = table
-    return positions

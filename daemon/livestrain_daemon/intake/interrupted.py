@@ -9,6 +9,7 @@ from livestrain_daemon.errors import StorageError
 from livestrain_daemon.intake.detectors.division import division_of
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE, FrameState, open_frames
+from livestrain_daemon.scanfolder.listed import read_positions
 from livestrain_daemon.scanfolder.reader import FrameReader
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import ScanStart
@@ -52,21 +53,26 @@ def interrupted_scan(spool: Spool, geometry: ScanGeometry, silence_seconds: floa
         layout = open_frames(folder)
         with FrameReader(layout) as reader:
             states = reader.ledger()
+        table = read_positions(folder) if layout.start.order == "explicit" else None
     except (StorageError, OSError):
         return None
+    if table is not None:
+        if not len(table) or table.max() >= layout.positions:
+            return None
+        states = states[table]
     if (states != FrameState.EXPECTED).all():
         return None
     come = np.flatnonzero(states != FrameState.EXPECTED)
-    reached = _frames(layout.start, geometry, int(come[-1]) if len(come) else 0)
+    listed = None if table is None else len(table)
+    reached = _frames(layout.start, geometry, listed, int(come[-1]) if len(come) else 0)
     return Interrupted(layout.start, reached, written_ns + int(silence_seconds * 1e9))
 
 
-def _frames(start: ScanStart, geometry: ScanGeometry, position: int) -> int:
-    """Frames of the series before the row of a position."""
-    division = division_of(geometry, start.scan_shape, None)
+def _frames(start: ScanStart, geometry: ScanGeometry, listed: int | None, last: int) -> int:
+    """Frames of the series before the last one of a list, or before the row of the last position."""
+    division = division_of(geometry, start.scan_shape, listed)
     columns = start.scan_shape[1]
     number = start.scan_id.partition(".")[2].partition("-")[0]
     earlier = max(int(number) - 1, 0) if geometry.repeat and number.isdecimal() else 0
-    # behind a list of positions nobody looks: it may be in any order
-    rows = 0 if start.order == "explicit" else position // columns
-    return division.skip + earlier * division.period + rows * (columns + start.flyback_frames)
+    within = last // columns * (columns + start.flyback_frames) if listed is None else last
+    return division.skip + earlier * division.period + within

@@ -11,7 +11,7 @@ from livestrain_daemon.errors import StorageError
 from livestrain_daemon.intake.continuing import Beginning, goes_on
 from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.faults import Faults
-from livestrain_daemon.intake.folders import ScanFolders, Table
+from livestrain_daemon.intake.folders import ScanFolders
 from livestrain_daemon.intake.openscan import OpenScan
 from livestrain_daemon.intake.payload import Block
 from livestrain_daemon.intake.receiver import Arrival
@@ -27,6 +27,7 @@ from livestrain_daemon.messages import (
     SetArmed,
     StopIntake,
 )
+from livestrain_daemon.scanfolder.listed import Table
 from livestrain_wire.errors import NewerProtocol, WireError
 from livestrain_wire.messages import Frames, Message, ScanEnd, ScanStart
 

@@ -16,6 +16,7 @@ from livestrain_daemon.intake.gate import OpenGate
 from livestrain_daemon.intake.interrupted import Interrupted, interrupted_scan
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_daemon.scanfolder.layout import FRAMES_FILE
+from livestrain_daemon.scanfolder.listed import POSITIONS_FILE, Table
 from livestrain_daemon.scanfolder.spool import Spool
 from livestrain_wire.messages import Frames, ScanStart
 
@@ -23,12 +24,15 @@ START = ScanStart(scan_id="merlin-1.3", scan_shape=(4, 5), frame_shape=(2, 2), d
 NAMELESS = SeriesStart("now", (2, 2), "uint16", None, beginning="nameless")
 
 
-def written(folder: Path, *frames: int) -> Spool:
+EXPLICIT = START.model_copy(update={"order": "explicit", "flyback_frames": 0})
+
+
+def written(folder: Path, *frames: int, start: ScanStart = START, table: Table | None = None) -> Spool:
     """A spool with an unfinished scan of these frames."""
     folder.mkdir(exist_ok=True)
     spool = Spool.joined(folder)
     folders = ScanFolders(SpoolConfig(folder=folder, reserve_mib=0), spool, None, 1 << 20, OpenGate(), lambda _: None)
-    scan = folders.open(*folders.lay_out(START, None), lambda _: lambda _kind, _text: None)
+    scan = folders.open(*folders.lay_out(start, table), lambda _: lambda _kind, _text: None)
     for number in frames:
         message = Frames(scan_id="x", first_index=number, count=1, shape=(2, 2), dtype="uint16", encoding="raw")
         scan.store(message, memoryview(np.zeros((2, 2), np.uint16).tobytes()))
@@ -44,6 +48,32 @@ def test_it_is_as_far_as_the_row_of_its_last_frame(tmp_path: Path, geometry: Sca
     found = interrupted_scan(written(tmp_path, 0, 1, 14), geometry, 30.0)
     assert found is not None
     assert (found.start.scan_shape, found.reached, found.lasts) == ((4, 5), reached, True)
+
+
+@pytest.mark.parametrize(("geometry", "reached"), [({}, 2), ({"skip_frames": 7}, 9), ({"repeat": True}, 12)])
+def test_in_a_list_of_positions_it_is_as_far_as_its_last_frame(
+    tmp_path: Path, geometry: dict[str, int], reached: int
+) -> None:
+    """Scan follows scan after as many frames as are listed, which need not be as many as there are positions."""
+    table = np.array([3, 19, 7, 0, 12], np.uint32)
+    np.save(tmp_path / "list.npy", table)
+    spool = written(tmp_path / "spool", 0, 2, start=EXPLICIT, table=table)
+    found = interrupted_scan(
+        spool, ScanGeometry.model_validate({"shape": (4, 5), "positions": tmp_path / "list.npy"} | geometry), 30.0
+    )
+    assert found is not None
+    assert found.reached == reached
+
+
+def test_a_list_whose_positions_have_all_come_expects_no_rest(tmp_path: Path) -> None:
+    table = np.array([3, 19, 7], np.uint32)
+    assert interrupted_scan(written(tmp_path, 0, 1, 2, start=EXPLICIT, table=table), ScanGeometry(), 30.0) is None
+
+
+def test_a_scan_whose_list_is_gone_is_not_gone_on_with(tmp_path: Path) -> None:
+    spool = written(tmp_path, 0, start=EXPLICIT, table=np.array([3, 19, 7], np.uint32))
+    (tmp_path / EXPLICIT.scan_id / POSITIONS_FILE).unlink()
+    assert interrupted_scan(spool, ScanGeometry(), 30.0) is None
 
 
 def test_a_spool_without_scans_has_none(tmp_path: Path) -> None:
