@@ -1,5 +1,6 @@
 """Series of the images that Serval sends: when one begins, which image belongs to which, and when one is over."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -59,6 +60,8 @@ class _Open:
     """Serval has said that it does not go on, and nothing has come since."""
     over: bool = False
     """As many images have come as it has; more of them would say that one of them is wrong."""
+    unanswered: float = -math.inf
+    """When Serval last did not say whether an image was one more of it."""
 
     @property
     def numbered(self) -> bool:
@@ -120,6 +123,10 @@ class FrameReading:
         self._interrupted = before
         self._over: _Open | None = None
         """The last series, if none of its images is looked for any more: every one came, or they have no numbers."""
+        self._last = ""
+        """What the images of the last series call their measurement."""
+        self._telling = False
+        """That was another name than in the series before."""
         self._lead = 0
         """Images that were damaged before the first that was not."""
         self._heard = 0.0
@@ -199,7 +206,7 @@ class FrameReading:
             yield from self._end()
             current = None
         if current is None or current.over:
-            measurement = None if self._is_late(header) else self._inquiry.measurement()
+            measurement = self._asked(header, now)
             if measurement is None or self._is_surplus(header, measurement, now):
                 text = f"expected a new measurement, found another image of {self._described_last(header, measurement)}"
                 yield Trouble("wrong_count", text, 1, series=current.name if current else "")
@@ -218,11 +225,22 @@ class FrameReading:
             return header.measurement or f"the one that began at {name}"
         return "the last" if self._interrupted is None else "the one that a restart has interrupted"
 
-    def _is_late(self, header: ImageHeader) -> bool:
-        """Whether its number alone says that it is one more of a measurement whose series is over."""
-        # the name in the images may be the same again in the next measurement, which begins with 0
+    def _asked(self, header: ImageHeader, now: float) -> Measurement | None:
+        """What Serval says of the measurement of an image; None if it is one more of the last one, which is over."""
         over = self._over
-        return bool(header.number) and over is not None and header.measurement == over.header.measurement
+        if not header.number or over is None or header.measurement != over.header.measurement:
+            # the name in the images may be the same again in the next measurement, which begins with 0
+            return self._inquiry.measurement()
+        is_copy = header.number == over.next - 1
+        if self._telling or is_copy or not over.measurement.name:
+            return None
+        if now - over.unanswered < self._patience.silence_seconds:
+            return None
+        measurement = self._inquiry.measurement()
+        if not measurement.name:
+            over.unanswered = now
+        # the first image of the next measurement may be lost
+        return measurement if measurement.name not in ("", over.measurement.name) else None
 
     def _is_surplus(self, header: ImageHeader, measurement: Measurement, now: float) -> bool:
         """Whether it is one more of a measurement whose series is over: nobody knows which, or it came before."""
@@ -243,6 +261,8 @@ class FrameReading:
         name = self._names.next(self._stamp())
         self._open = _Open(name, header, measurement, frames, now, now, Counted(frames), self._lead)
         self._lead, self._over = 0, None
+        self._telling = bool(self._last) and header.measurement not in ("", self._last)
+        self._last = header.measurement
         return self._open
 
     def _start(self, current: _Open) -> SeriesStart:

@@ -200,6 +200,35 @@ def test_a_second_copy_of_the_last_image_begins_no_series_and_the_next_measureme
     assert places(heard, "now-2") == {number: number for number in range(12)}
 
 
+@pytest.mark.parametrize("name", ["", "the same each time"])
+def test_a_lost_first_image_costs_itself_only_where_images_do_not_tell_their_measurement(name: str) -> None:
+    lost = sent("jsonimage", *range(12), measurement=name) + sent("jsonimage", *range(1, 12), measurement=name)
+    heard = fed(reading(RUNNING, NEXT), lost, quiet=True)
+    assert places(heard, "now-2") == {number: number for number in range(1, 12)}
+    assert not heard.troubles
+    still_the_same = fed(reading(RUNNING), lost, quiet=True)
+    assert kinds(still_the_same) == [("wrong_count", 1)] * 11
+    assert len(still_the_same.starts) == 1
+
+
+def test_images_that_tell_their_measurement_are_believed_whatever_serval_is_at() -> None:
+    told = Told(RUNNING, NEXT, Measurement("300", 12))
+    late = sent("jsonimage", 3, 4, measurement="b")
+    data = sent("jsonimage", *range(12), measurement="a") + sent("jsonimage", *range(12), measurement="b") + late
+    heard = fed(FrameReading(told, PATIENCE, None, lambda: "now", LARGEST), data, quiet=True)
+    assert kinds(heard) == [("wrong_count", 1)] * 2
+    assert (len(heard.starts), told.asked) == (2, 2)
+
+
+def test_a_serval_that_has_gone_is_asked_about_late_images_once_in_a_silence() -> None:
+    told = Told(RUNNING, Measurement())
+    numbered = FrameReading(told, PATIENCE, None, lambda: "now", LARGEST)
+    heard = fed(numbered, sent("jsonimage", *range(12), 3, 4, 5, measurement=""), now=100.0, quiet=True)
+    assert (kinds(heard), told.asked) == ([("wrong_count", 1)] * 3, 2)
+    heard = fed(numbered, sent("jsonimage", 6, 7, measurement=""), now=111.0, quiet=True)
+    assert (kinds(heard), told.asked) == ([("wrong_count", 1)] * 2, 3)
+
+
 @pytest.mark.parametrize("bad", [0, 5, 11])
 def test_a_damaged_image_costs_its_place_only(bad: int) -> None:
     data = sent("pgm", *range(bad)) + b"\xff\xff" + sent("pgm", bad)[2:] + sent("pgm", *range(bad + 1, 12))
