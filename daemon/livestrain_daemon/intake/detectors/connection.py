@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from contextlib import suppress
 from threading import Event
+from typing import NamedTuple
 
 from livestrain_daemon.errors import Unavailable
 
@@ -21,9 +22,17 @@ KEEPALIVE = {
 """A detector that has gone without closing the connection is noticed after 11 s."""
 
 
+class Address(NamedTuple):
+    """Of a host, with a port."""
+
+    family: int
+    where: tuple[str | int, ...] | tuple[int, bytes]
+    """As the family has it: IPv6 with a scope."""
+
+
 def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket.socket]:
     """
-    Connect, yielding every 0.05 s until that is done.
+    Connect to the first address of a host that takes it, yielding every 0.05 s until that is done.
 
     Raises
     ------
@@ -32,12 +41,23 @@ def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket
     OSError
         If nobody answers, or ``stop`` is set.
     """
-    family, kind, address = resolved(host, port)
-    connection = socket.socket(family, kind)
+    found: OSError | None = None
+    for address in resolved(host, port):
+        try:
+            return (yield from _connected(address, stop))
+        except OSError as error:
+            found = error
+        if stop.is_set():
+            break
+    raise found or OSError(f"no address of {host}")
+
+
+def _connected(address: Address, stop: Event) -> Generator[None, None, socket.socket]:
+    connection = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         keep_alive(connection)
         connection.setblocking(False)
-        error = connection.connect_ex(address)
+        error = connection.connect_ex(address.where)
         deadline = time.monotonic() + CONNECT_SECONDS
         while error == errno.EINPROGRESS:
             if time.monotonic() > deadline or stop.is_set():
@@ -56,9 +76,9 @@ def connected(host: str, port: int, stop: Event) -> Generator[None, None, socket
     return connection
 
 
-def resolved(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
+def resolved(host: str, port: int) -> list[Address]:
     """
-    Family, kind and address of a host.
+    Where a host is, the first choice first.
 
     Raises
     ------
@@ -68,7 +88,7 @@ def resolved(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
         If nobody can say now.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise
@@ -76,7 +96,7 @@ def resolved(host: str, port: int) -> tuple[int, int, tuple[str, int]]:
     except UnicodeError as error:
         # a label that is empty or too long
         raise Unavailable(f"expected the name or address of a host, found {host!r}: {error}") from error
-    return family, kind, (str(address[0]), int(address[1]))
+    return [Address(family, where) for family, _, _, _, where in found]
 
 
 def refuse_unknown_host(named: tuple[str, str] | None) -> None:
