@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
-from livestrain_daemon.intake.detectors.asi.frames import FrameReading, Measurement
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading
+from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.asi.source import AsiDetector
 from livestrain_daemon.intake.detectors.asi.source import AsiSettings as SourceSettings

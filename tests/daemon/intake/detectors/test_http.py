@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from livestrain_daemon.intake.detectors.asi.frames import Measurement
+from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.asi.serval import Serval
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.http import Request, exchange

@@ -1,83 +1,21 @@
 """Series of the images that Serval sends: when one begins, which image belongs to which, and when one is over."""
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 
 from livestrain_daemon.intake.detectors.asi.batch import Batch
+from livestrain_daemon.intake.detectors.asi.current import CurrentSeries
 from livestrain_daemon.intake.detectors.asi.image import ImageHeader
 from livestrain_daemon.intake.detectors.asi.images import Image, ImageSplitter, Junk
 from livestrain_daemon.intake.detectors.asi.inbox import Inbox
+from livestrain_daemon.intake.detectors.asi.measurement import STARTED, Inquiry, Measurement
 from livestrain_daemon.intake.detectors.counted import Counted
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesStart, Trouble
 from livestrain_daemon.intake.detectors.naming import Names
 from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_wire.messages import FrameDtype
-
-STARTED = "started"
-"""In the metadata of a scan: when its measurement began, as Serval writes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What Serval says of the measurement in progress, or of the last one."""
-
-    name: str = ""
-    """When it began, as Serval writes it; empty if it does not say."""
-    frames: int | None = None
-    """How many it will send; None if that is not known or there is no end."""
-    recording: bool | None = None
-    """It goes on; None if that is not known."""
-    dropped: int = 0
-    """Frames that the detector could not send."""
-
-
-class Inquiry(Protocol):
-    """Somebody who can be asked what the image stream does not say."""
-
-    def measurement(self) -> Measurement:
-        """As it is now; all unknown if nobody answers."""
-        ...
-
-
-@dataclass(slots=True)
-class _Open:
-    """The series in progress."""
-
-    name: str
-    header: ImageHeader
-    measurement: Measurement
-    frames: int | None
-    heard: float
-    asked: float
-    counted: Counted
-    next: int = 0
-    """Number of the next frame, where the stream has no numbers."""
-    idle: bool = False
-    """Serval has said that it does not go on, and nothing has come since."""
-    over: bool = False
-    """As many images have come as it has; more of them would say that one of them is wrong."""
-    unanswered: float = -math.inf
-    """When Serval last did not say whether an image was one more of it."""
-
-    @property
-    def numbered(self) -> bool:
-        """The stream has numbers."""
-        return self.header.number is not None
-
-    @property
-    def seen(self) -> int:
-        """One more than the number of the last frame."""
-        return self.counted.latest if self.numbered else self.next
-
-    @property
-    def complete(self) -> bool:
-        """Nothing more is to come."""
-        # with numbers, frames may still come that others have overtaken
-        return self.counted.complete if self.numbered else self.next == self.frames
 
 
 class FrameReading:
@@ -119,9 +57,9 @@ class FrameReading:
         self._splitter = ImageSplitter(self._inbox, largest)
         self._batch = Batch()
         self._names = Names()
-        self._open: _Open | None = None
+        self._open: CurrentSeries | None = None
         self._interrupted = before
-        self._over: _Open | None = None
+        self._over: CurrentSeries | None = None
         """The last series, if none of its images is looked for any more: every one came, or they have no numbers."""
         self._last = ""
         """What the images of the last series call their measurement."""
@@ -256,16 +194,16 @@ class FrameReading:
         # Serval does not answer any more: one in the place of another would spoil a whole scan
         return now - over.heard < self._patience.silence_seconds
 
-    def _begun(self, header: ImageHeader, measurement: Measurement, now: float) -> _Open:
+    def _begun(self, header: ImageHeader, measurement: Measurement, now: float) -> CurrentSeries:
         frames = self._frames if measurement.frames is None else measurement.frames
         name = self._names.next(self._stamp())
-        self._open = _Open(name, header, measurement, frames, now, now, Counted(frames), self._lead)
+        self._open = CurrentSeries(name, header, measurement, frames, now, now, Counted(frames), self._lead)
         self._lead, self._over = 0, None
         self._telling = bool(self._last) and header.measurement not in ("", self._last)
         self._last = header.measurement
         return self._open
 
-    def _start(self, current: _Open) -> SeriesStart:
+    def _start(self, current: CurrentSeries) -> SeriesStart:
         metadata: dict[str, str | int | float | bool] = {}
         if current.header.measurement:
             metadata["measurement"] = current.header.measurement
@@ -280,7 +218,7 @@ class FrameReading:
             beginning="nameless" if current.header.number else "seen",
         )
 
-    def _add(self, current: _Open, image: Image, now: float) -> Iterator[DetectorEvent]:
+    def _add(self, current: CurrentSeries, image: Image, now: float) -> Iterator[DetectorEvent]:
         header = image.header
         index = current.next if header.number is None else header.number
         current.next = index + 1
@@ -303,7 +241,7 @@ class FrameReading:
         self._batch.add(index, header, image.pixels)
         yield from self._end_if_all_came(current)
 
-    def _end_if_all_came(self, current: _Open) -> Iterator[DetectorEvent]:
+    def _end_if_all_came(self, current: CurrentSeries) -> Iterator[DetectorEvent]:
         if not current.complete:
             return
         self._over = current
@@ -312,11 +250,11 @@ class FrameReading:
         if not current.over:
             yield from self._end()
 
-    def _given_up_and_ended(self, current: _Open) -> Iterator[DetectorEvent]:
+    def _given_up_and_ended(self, current: CurrentSeries) -> Iterator[DetectorEvent]:
         yield from self._given_up()
         yield from self._end_for_good(current)
 
-    def _end_for_good(self, current: _Open) -> Iterator[DetectorEvent]:
+    def _end_for_good(self, current: CurrentSeries) -> Iterator[DetectorEvent]:
         """End a series; images that come later have no place in it, and without numbers in no other."""
         if not current.numbered:
             self._over = current
@@ -337,22 +275,15 @@ class FrameReading:
             return
         yield from self._flushed()
         self._open = None
-        short = current.frames is not None and current.seen < current.frames
+        short = current.short
         if short and not current.numbered:
-            yield Trouble("wrong_count", _short(current), 0, current.name)
+            yield Trouble("wrong_count", current.shortness, 0, current.name)
         dropped = self._inquiry.measurement().dropped if short else 0
         if dropped > current.measurement.dropped:
             lost = dropped - current.measurement.dropped
             text = f"{current.name}: expected every frame from the detector, found that it dropped {lost}"
             yield Trouble("lost", text, lost, current.name)
         yield SeriesEnd(current.name, aborted=short)
-
-
-def _short(current: _Open) -> str:
-    return (
-        f"{current.name}: expected {current.frames} images, found {current.seen}; they have no numbers, so if one was "
-        f"lost before the last, those behind it are stored too early"
-    )
 
 
 def _described(header: ImageHeader) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.intake.detectors.asi.frames import Measurement
+from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.http import Request, exchange, in_words
 
 LARGEST_REPLY_BYTES = 1 << 20

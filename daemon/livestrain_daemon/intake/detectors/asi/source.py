@@ -9,7 +9,8 @@ from threading import Event
 from typing import Literal
 
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.intake.detectors.asi.frames import STARTED, FrameReading
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading
+from livestrain_daemon.intake.detectors.asi.measurement import STARTED
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
 from livestrain_daemon.intake.detectors.connection import POLL_SECONDS, connected, keep_alive

@@ -8,7 +8,8 @@ import pytest
 from helpers.asi import FORMS, Told, fed, measured, source_of, sparse
 from helpers.merlin import Heard, listening
 from helpers.waiting import wait_until
-from livestrain_daemon.intake.detectors.asi.frames import FrameReading, Measurement
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading
+from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.asi.scans import ScanReading
 from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.asi import POSSIBLE, AsiEmulator, AsiSettings, Form, ServalServer, tpx3

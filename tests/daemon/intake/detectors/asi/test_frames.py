@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from helpers.asi import LARGEST, Told, fed, sparse
 from helpers.merlin import Heard
-from livestrain_daemon.intake.detectors.asi.frames import FrameReading, Measurement
+from livestrain_daemon.intake.detectors.asi.frames import FrameReading
+from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesFrames, SeriesStart, Trouble
 from livestrain_daemon.intake.detectors.patience import Patience
 from livestrain_simulator.emulators.asi.forms import Form, Kind, image

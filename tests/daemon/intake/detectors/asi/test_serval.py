@@ -11,7 +11,7 @@ import pytest
 from helpers.asi import emulated, sparse
 from helpers.waiting import wait_until
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.intake.detectors.asi.frames import Measurement
+from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.asi.serval import NobodyAsked, Serval
 
 
