@@ -45,6 +45,8 @@ class Part:
     shape: tuple[int, ...]
     """(frames, rows, columns)"""
     dtype: np.dtype[Any]
+    absent: NDArray[np.bool_]
+    """(frames,)"""
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Parts:
             part = self.parts[number]
             try:
                 dataset = self._closing.enter_context(h5py.File(part.path, "r"))[part.dataset]
-                self._reading = checked_reading(dataset)
+                self._reading = checked_reading(dataset).read
             except (OSError, KeyError, RuntimeError, ValueError) as error:
                 raise OSError(f"{part.path}: {error}") from error
             if (dataset.shape, dataset.dtype) != (part.shape, part.dtype):
@@ -125,6 +127,7 @@ def open_master(path: Path, file: Any) -> Recording:
     beside = _beside(path)
     shape = checked_shape(path, DATA, _shape(parts.ends[-1], first.shape[1:], beside))
     detector = detector_of(path, file, shape[-2:], first.dtype)
+    absent = np.concatenate([part.absent for part in found])
     stack = ExitStack()
     stack.callback(parts.close)
     return Recording(
@@ -135,6 +138,7 @@ def open_master(path: Path, file: Any) -> Recording:
         read=by_number(shape, parts.frames),
         chunks=(1,) * (len(shape) - 2),
         facts={**beside, **detector.facts},
+        absent=absent if absent.any() else None,
         unusable=detector.unusable,
         saturation=detector.saturation,
         resources=stack,
@@ -175,7 +179,9 @@ def _part(path: Path, file: Any, name: str) -> Part:
             dataset = other[link.path]
             if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 3 or not dataset.size:
                 raise NoFrames(f"{path}: {DATA}/{name}: expected (frames, rows, columns) in {named}, found {dataset}")
-            return Part(linked, link.path, dataset.shape, dataset.dtype)
+            absent = checked_reading(dataset).absent
+            none = np.zeros(dataset.shape[0], np.bool_)
+            return Part(linked, link.path, dataset.shape, dataset.dtype, none if absent is None else absent)
     except UnusableRecording:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:

@@ -22,7 +22,7 @@ from livestrain_recordings.recording import (
     checked_shape,
     given_type,
 )
-from livestrain_recordings.units import Axis, axis_facts, is_frequency, is_length
+from livestrain_recordings.units import Axis, axis_facts, is_frequency
 
 READERS = {
     ".dm3": "digitalmicrograph",
@@ -142,7 +142,7 @@ def _axes(signal: Signal) -> tuple[list[int], list[int]]:
         frame = list(range(signal["data"].ndim))[-2:]
     scan = [number for number in range(signal["data"].ndim) if number not in frame]
     if len(scan) == 2 and all(is_frequency(_axis(signal, one)) for one in scan):
-        turned = all(is_length(_axis(signal, one)) for one in frame)
+        turned = not any(is_frequency(_axis(signal, one)) for one in frame)
         return (frame, scan) if turned else (scan, frame)
     return scan, frame
 

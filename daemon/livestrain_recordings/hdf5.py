@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from livestrain_recordings.dectris import detector_of, is_master, open_master
 from livestrain_recordings.errors import NoFrames, UnusableRecording
-from livestrain_recordings.hdf5_facts import facts_of
-from livestrain_recordings.linked import checked_reading, linked
+from livestrain_recordings.hdf5_facts import facts_of, is_turned
+from livestrain_recordings.linked import Checked, checked_reading, linked
 from livestrain_recordings.pieces import SLAB_BYTES
 from livestrain_recordings.recording import Recording, checked_shape, given_type
-from livestrain_recordings.stored import Reading, stored
+from livestrain_recordings.stored import stored
 
 LEDGER_STORED = 1
 SMALLEST_SIDE = 8
@@ -51,17 +51,17 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             laid = stored(found)
             shape = checked_shape(path, found.name, laid.shape)
             given = given_type(path, found.name, found.dtype)
-            reading = _reading(path, found)
+            checked = _checked(path, found)
             detector = detector_of(path, file, shape[-2:], found.dtype)
             return Recording(
                 path=path,
                 name=found.name,
                 shape=shape,
                 dtype=given,
-                read=partial(laid.turned, reading),
+                read=partial(laid.turned, checked.read),
                 chunks=laid.chunks,
                 facts={**detector.facts, **facts_of(found)},
-                absent=_absent(file, shape),
+                absent=_absent(path, file, found, checked, shape),
                 unusable=detector.unusable if detector.unusable is not None else _unusable(found, shape),
                 saturation=detector.saturation,
                 remark=remark,
@@ -78,7 +78,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Recording:
             raise OSError(str(error) if named else f"{path}: not a readable HDF5 file: {error}") from error
 
 
-def _reading(path: Path, dataset: Any) -> Reading:
+def _checked(path: Path, dataset: Any) -> Checked:
     try:
         return checked_reading(dataset)
     except OSError as error:
@@ -94,11 +94,14 @@ def _found(path: Path, file: Any, dataset: str | None) -> tuple[Any, str]:
         return named, ""
     all_found, broken = _datasets(path, file)
     fitting = [one for one in all_found if _fits(one)]
+    if broken:
+        # what has three axes beside the frames is most often something else of the detector
+        fitting = [one for one in fitting if len(stored(one).shape) == 4]
     if fitting and not dataset:
         taken = max(fitting, key=lambda one: (len(stored(one).shape), one.size))
         return taken, f"{broken[0]}; {taken.name} is taken" if broken else ""
     if broken and not dataset:
-        raise OSError(broken[0])
+        raise OSError(f"{broken[0]}; what else is there must be named (--dataset)")
     nearest = max(fitting or all_found, key=lambda one: (one.ndim, one.size), default=None)
     beside = "" if nearest is None else f"; the nearest is {nearest.name}, {_type(nearest)} of {nearest.shape}"
     what = f"no dataset {dataset} of frames" if dataset else "no dataset with three or four axes of numbers"
@@ -118,7 +121,10 @@ def _datasets(path: Path, file: Any) -> tuple[list[Any], list[str]]:
     def follow(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
             try:
-                keep(name, _named(path, file, name))
+                item = _named(path, file, name)
+                keep(name, item)
+                if isinstance(item, h5py.Group):
+                    item.visititems(keep)
             except OSError as error:
                 broken.append(str(error))
 
@@ -163,12 +169,16 @@ def _kind(dataset: Any) -> str:
         return "V"
 
 
-def _absent(file: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
-    """Where livestrain's own ledger beside the frames says that one was not stored."""
+def _absent(path: Path, file: Any, dataset: Any, checked: Checked, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Where there are no values, or livestrain's own ledger beside the frames says that one was not stored."""
+    absent = np.zeros(prod(shape[:-2]), np.bool_)
+    if checked.absent is not None:
+        if checked.absent.size != absent.size or is_turned(dataset):
+            raise OSError(f"{path}: {dataset.name}: expected all values, found some never written")
+        absent |= checked.absent.ravel()
     ledger = file.get("ledger")
-    if not isinstance(ledger, h5py.Dataset) or ledger.shape != (prod(shape[:-2]),):
-        return None
-    absent: NDArray[np.bool_] = ledger[()] != LEDGER_STORED
+    if isinstance(ledger, h5py.Dataset) and ledger.shape == absent.shape:
+        absent |= ledger[()] != LEDGER_STORED
     return absent if absent.any() else None
 
 

@@ -94,6 +94,16 @@ def test_a_dm4_file_tells_steps_and_pixel_sizes(tmp_path: Path) -> None:
 
 
 @needs_rosettasciio
+@pytest.mark.parametrize("unit", ["nm", ""])
+def test_a_dm4_file_that_begins_with_the_axes_of_the_frame_is_turned(tmp_path: Path, unit: str) -> None:
+    """Whether or not the scan was calibrated: 1/nm are never steps of a scan."""
+    frame, scan = [Calibration(0.05, "1/nm")] * 2, [Calibration(2.0, unit)] * 2
+    turned = np.ascontiguousarray(CUBE.transpose(2, 3, 0, 1))
+    np.testing.assert_array_equal(whole(write_dm(tmp_path / "turned.dm4", turned, frame + scan)), CUBE)
+    np.testing.assert_array_equal(whole(write_dm(tmp_path / "straight.dm4", CUBE, scan + frame)), CUBE)
+
+
+@needs_rosettasciio
 def test_a_dm4_file_without_units_has_the_axes_of_the_frame_last(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole(write_dm(tmp_path / "scan.dm4", CUBE)), CUBE)
 
