@@ -1,9 +1,11 @@
 """Which reader a file needs."""
 
+import fcntl
+import os
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -18,6 +20,8 @@ from livestrain_recordings.recording import Recording, with_negative_counts
 from livestrain_recordings.zspy import open_zspy
 from livestrain_wire.forms import LOOKED_AT_BYTES, NPY, form_of
 
+JOURNAL = "journal.jsonl"
+"""Beside the frames of a scan in a spool."""
 FOLDERS = {".zspy"}
 """Suffixes of files that are folders."""
 
@@ -57,7 +61,9 @@ KINDS = {
 """What can be read; the first that fits reads a file."""
 
 
-def open_recording(path: Path, dataset: str | None = None) -> Recording:
+def open_recording(
+    path: Path, dataset: str | None = None, *, values: bool = True, stopped: Callable[[], bool] = lambda: False
+) -> Recording:
     """
     The frames of a file.
 
@@ -68,6 +74,11 @@ def open_recording(path: Path, dataset: str | None = None) -> Recording:
     dataset
         Path of the dataset within an HDF5 file, or title of the signal in a file that holds several; None takes the
         largest with four axes, else with three.
+    values
+        Whether the frames will be read; else ``dtype`` may be another, as a file of signed numbers is not searched for
+        counts below zero.
+    stopped
+        Whether to give up that search; what was opened must not be used then.
 
     Raises
     ------
@@ -83,19 +94,35 @@ def open_recording(path: Path, dataset: str | None = None) -> Recording:
     beginning = _beginning(path)
     for kind in KINDS.values():
         if kind.is_one(path, beginning):
-            return _checked(kind.open(path, dataset))
+            return _opened(kind, path, dataset, stopped if values else None)
     if beginning.startswith(ACQUISITION_HEADER):
         raise OSError(f"{path}: expected a Merlin .mib, found the header that lies beside one")
     raise OSError(f"{path}: expected {', '.join(KINDS)}, found {form_of(beginning)}")
 
 
-def _checked(recording: Recording) -> Recording:
+def _opened(kind: Kind, path: Path, dataset: str | None, stopped: Callable[[], bool] | None) -> Recording:
     """What cannot be read is found out before a scan has begun."""
     with ExitStack() as closing:
-        closing.enter_context(recording)
-        checked = with_negative_counts(recording)
-        closing.pop_all()
-        return checked
+        _hold(path, closing)
+        recording = closing.enter_context(kind.open(path, dataset))
+        checked = recording if stopped is None else with_negative_counts(recording, stopped)
+        return replace(checked, resources=closing.pop_all())
+
+
+def _hold(path: Path, closing: ExitStack) -> None:
+    """Keep a scan in a spool from being removed while it is read, as the daemon keeps those that it works on."""
+    folder = path.resolve().parent
+    if not (folder / JOURNAL).is_file():
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    closing.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(f"{path}: its scan is being removed") from error
+    except OSError:
+        # not every file system has locks
+        return
 
 
 def _beginning(path: Path) -> bytes:

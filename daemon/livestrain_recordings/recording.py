@@ -28,7 +28,7 @@ CASTS = {
     "float16": "float32",
     "float64": "float32",
 }
-"""What each pixel type is given as; whole numbers that the new type cannot hold are refused, others are rounded."""
+"""What each pixel type is given as; integers that the new type cannot hold are refused, floats are rounded."""
 EXACT = 1 << 24
 """Whole numbers up to this are the same as float32."""
 MOST_PIXELS = 1 << 26
@@ -175,12 +175,12 @@ class Given:
     """Which is the first of them, and what it holds."""
 
 
-def with_negative_counts(recording: Recording) -> Recording:
+def with_negative_counts(recording: Recording, stopped: Callable[[], bool]) -> Recording:
     """
     The same recording, given as float32 if there are counts below zero.
 
     They are there where a camera has subtracted its dark counts. Only in a file of signed numbers without any is every
-    frame read for that.
+    frame read for that, as long as it is not to be stopped.
 
     Raises
     ------
@@ -188,13 +188,15 @@ def with_negative_counts(recording: Recording) -> Recording:
         If the first frame cannot be read.
     """
     signed = recording.first_frame().dtype.kind == "i"
-    return replace(recording, dtype="float32") if signed and _any_negative(recording) else recording
+    return replace(recording, dtype="float32") if signed and _any_negative(recording, stopped) else recording
 
 
-def _any_negative(recording: Recording) -> bool:
+def _any_negative(recording: Recording, stopped: Callable[[], bool]) -> bool:
     # what cannot be read is told when its turn comes, and the frames before it are there
     with suppress(OSError):
         for piece in pieces(recording.shape, recording.chunks, np.dtype(recording.dtype).itemsize):
+            if stopped():
+                break
             if (recording._read(piece, 0) < 0).any():  # noqa: SLF001 - of the same module
                 return True
     return False

@@ -115,7 +115,7 @@ def _checked(recorded: "RecordedFile", configured: "ScanGeometry", asked: dict[s
     from livestrain_recordings.errors import UnusableRecording
     from livestrain_recordings.opening import open_recording
 
-    with open_recording(recorded.path, recorded.dataset) as recording:
+    with open_recording(recorded.path, recorded.dataset, values=False) as recording:
         if recording.remark:
             typer.echo(f"livestrain analyse: {recording.remark}", err=True)
         geometry = geometry_of(recording, configured, asked)

@@ -57,10 +57,12 @@ class RecordedDetector:
             If it cannot be opened, or does not tell the shape of the scan.
         """
         try:
-            recording = open_recording(self._file.path, self._file.dataset)
+            recording = open_recording(self._file.path, self._file.dataset, stopped=stop.is_set)
         except (UnusableRecording, OSError) as error:
             raise Unavailable(str(error)) from error
         with recording:
+            if stop.is_set():
+                return
             start = start_of(recording, self._file.scan_id, self._geometry)
             yield start
             yield from self._frames(recording, self._last(start), stop)
