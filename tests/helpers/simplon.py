@@ -8,7 +8,6 @@ from threading import Thread
 from typing import Any
 
 from helpers.waiting import wait_until
-from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.control import Arming, Control
 from livestrain_daemon.intake.detectors.dectris.rest import Rest
 from livestrain_daemon.intake.detectors.events import Trouble
@@ -109,7 +108,7 @@ class Controlled:
 
     def __init__(self, simplon: Simplon, rest: Rest, arming: Arming | None) -> None:
         self.simplon = simplon
-        self.told: list[Trouble | Unavailable] = []
+        self.told: list[Trouble | Exception] = []
         self.control = Control(rest, arming, "cbor", self.told.append)
 
     def lost(self) -> list[tuple[int, str | None]]:

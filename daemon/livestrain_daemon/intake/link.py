@@ -9,6 +9,7 @@ from threading import Event, Lock
 import structlog
 import zmq
 
+from livestrain_daemon.intake.noting import note
 from livestrain_daemon.messages import TO_INTAKE, IntakeCounts, Recycled, Stored
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
@@ -77,6 +78,9 @@ def _sent(socket: zmq.Socket[bytes], message: Message) -> bool:
         socket.send(encode(message), zmq.NOBLOCK)
     except zmq.Again:
         return False
+    except Exception as error:
+        note(error, "the message to main is", message)
+        raise
     return True
 
 

@@ -24,6 +24,7 @@ from livestrain_daemon.intake.detectors.positions import read_positions
 from livestrain_daemon.intake.detectors.series import Series
 from livestrain_daemon.intake.detectors.standing import Standing
 from livestrain_daemon.intake.interrupted import Interrupted
+from livestrain_daemon.intake.noting import note
 from livestrain_daemon.intake.receiver import OVERHEAD_BYTES, Arrival, ArrivalQueue
 from livestrain_daemon.intake_config import ScanGeometry
 from livestrain_wire.messages import Frames, ScanEnd, ScanStart
@@ -292,4 +293,9 @@ def take(detector: Detector, scans: Scans, queue: ArrivalQueue, stop: Event, sta
     """
     for event in detector.events(stop):
         if event is not None and (standing is None or standing.hear(event)):
-            queue.put(list(scans.arrivals(event)))
+            try:
+                arrivals = list(scans.arrivals(event))
+            except Exception as error:
+                note(error, "the detector told", event)
+                raise
+            queue.put(arrivals)

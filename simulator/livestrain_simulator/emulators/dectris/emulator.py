@@ -53,6 +53,8 @@ class EmulatorSettings:
     """So many images leave at once, and then a pause keeps the rate."""
     stall_seconds: float = 1.0
     """How long an image that stalls takes [s]."""
+    arm_seconds: float = 0.0
+    """How long it takes to be armed [s]."""
     when_full: Literal["wait", "drop"] = "wait"
     """What happens to messages that nobody takes."""
     second_copy: SecondCopy | None = None
@@ -122,6 +124,7 @@ class DectrisEmulator:
             raise NotAccepted(f"expected the state idle, found {self.state}")
         self.close_series()
         self._leave, self._finish = Event(), Event()
+        self._leave.wait(self.settings.arm_seconds)
         self._triggers = self._served = 0
         self.outlet.forget()
         self.state = "ready"

@@ -25,11 +25,8 @@ from livestrain_daemon.intake.detectors.asi.tpx3 import (
 from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesEnd, SeriesFrames, SeriesStart, Trouble
 from livestrain_daemon.intake.detectors.naming import Names
 from livestrain_daemon.intake.detectors.patience import Patience
+from livestrain_daemon.intake.detectors.plain import Plain, plain_values
 from livestrain_wire.messages import FrameDtype
-
-METADATA_VALUES = 64
-LONGEST_TEXT = 200
-LARGEST_NUMBER = 1 << 53
 
 
 @dataclass(slots=True)
@@ -39,7 +36,7 @@ class _Scan:
     name: str
     sequence: int
     start: AcquisitionStart
-    metadata: dict[str, str | int | float | bool]
+    metadata: dict[str, Plain]
     heard: float
     dtype: np.dtype[Any] | None = None
     """Of its frames, once it is known."""
@@ -280,19 +277,10 @@ def _miscounted(scan: _Scan) -> str:
     return f"{text}; they have no numbers, so if some were lost before the last, those behind them are stored too early"
 
 
-def _metadata(body: memoryview) -> dict[str, str | int | float | bool]:
+def _metadata(body: memoryview) -> dict[str, Plain]:
     """What of the JSON can be kept as it is."""
     try:
         told = json.loads(bytes(body) or b"{}")
     except (ValueError, RecursionError):
         return {}
-    values = told.items() if isinstance(told, dict) else ()
-    kept = [(name, value) for name, value in values if _is_plain(name) and _is_plain(value)]
-    return dict(kept[:METADATA_VALUES])
-
-
-def _is_plain(value: object) -> bool:
-    """Whether it can be written anywhere."""
-    if isinstance(value, str):
-        return len(value) <= LONGEST_TEXT and value.isprintable()
-    return isinstance(value, int | float) and abs(value) < LARGEST_NUMBER
+    return plain_values(told.items() if isinstance(told, dict) else ())

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.asi.measurement import Measurement
 from livestrain_daemon.intake.detectors.http import Request, exchange, in_words
+from livestrain_daemon.intake.detectors.plain import is_plain
 
 LARGEST_REPLY_BYTES = 1 << 20
 RECORDING = frozenset({"DA_PREPARING", "DA_RECORDING", "DA_STOPPING"})
@@ -65,7 +66,7 @@ class Serval:
         frames, status = _whole(config.get("nTriggers")), values.get("Status")
         began = values.get("StartDateTime")
         return Measurement(
-            name=str(began) if isinstance(began, int | str) and began else "",
+            name=str(began) if isinstance(began, int | str) and is_plain(began) and began else "",
             frames=frames or None,
             recording=status in RECORDING if isinstance(status, str) else None,
             dropped=_whole(values.get("DroppedFrames")) or 0,

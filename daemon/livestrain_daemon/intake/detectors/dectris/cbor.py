@@ -10,10 +10,14 @@ DEEPEST = 16
 MOST_ITEMS = 1 << 14
 """Items in a message, counted with those of nested arrays and maps; a detector sends a few hundred."""
 
+UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
+"""Major types of items."""
+MOST_TEXT_BYTES = 1 << 20
+"""Of all texts in a message together: in memory they may be many times as large."""
+
 _ENDLESS = -1
 """In place of a length that only an end mark tells."""
 _BREAK = 0xFF
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _NUMBERS = {24: struct.Struct(">B"), 25: struct.Struct(">H"), 26: struct.Struct(">I"), 27: struct.Struct(">Q")}
 _FLOATS = {25: struct.Struct(">e"), 26: struct.Struct(">f"), 27: struct.Struct(">d")}
 _CONSTANTS: dict[int, "Item"] = {20: False, 21: True, 22: None, 23: None}
@@ -53,13 +57,14 @@ def decode(message: memoryview) -> Item:
 class _Reader:
     """Goes once through a message; every length is held against what is left before anything is made of it."""
 
-    __slots__ = ("_end", "_items_left", "_message", "_readers", "at")
+    __slots__ = ("_end", "_items_left", "_message", "_readers", "_text_left", "at")
 
     def __init__(self, message: memoryview) -> None:
         self.at = 0
         self._message = message
         self._end = len(message)
         self._items_left = MOST_ITEMS
+        self._text_left = MOST_TEXT_BYTES
         self._readers: tuple[Callable[[int, int], Item], ...] = (
             self._unsigned,
             self._negative,
@@ -78,16 +83,16 @@ class _Reader:
         initial = self._message[at]
         self.at = at + 1
         kind, number = initial >> 5, initial & 31
-        if kind == _SIMPLE:
+        if kind == SIMPLE:
             return self._simple(number)
         if number >= 24:
             number = self._number(number)
-            if number == _ENDLESS and kind in (_UNSIGNED, _NEGATIVE, _TAG):
+            if number == _ENDLESS and kind in (UNSIGNED, NEGATIVE, TAG):
                 raise MalformedCbor(f"expected a number before byte {self.at}, found none")
         # most items are names and small numbers: they take the short way
-        if kind == _UNSIGNED:
+        if kind == UNSIGNED:
             return number
-        if kind == _TEXT and number != _ENDLESS:
+        if kind == TEXT and number != _ENDLESS:
             return self._whole_text(number)
         return self._readers[kind](number, depth)
 
@@ -150,6 +155,9 @@ class _Reader:
         if end > self._end:
             raise self._cut_off(length)
         self.at = end
+        self._text_left -= length
+        if self._text_left < 0:
+            raise MalformedCbor(f"expected at most {MOST_TEXT_BYTES} bytes of text, found more before byte {end}")
         try:
             return str(self._message[at:end], "utf-8")
         except UnicodeDecodeError as error:

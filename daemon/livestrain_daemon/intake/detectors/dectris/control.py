@@ -7,11 +7,13 @@ from types import MappingProxyType
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.counts import dectris_counts
-from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError, Value
+from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.told import Mask
 from livestrain_daemon.intake.detectors.dectris.watch import Tell, Watch
 from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.permission import Permission
+from livestrain_daemon.intake.detectors.plain import Plain
+from livestrain_daemon.intake.noting import note
 
 POLL_SECONDS = 1.0
 """Between questions [s]."""
@@ -30,9 +32,9 @@ SELF_TRIGGERED = ("ints", "inte")
 class Arming:
     """The daemon itself begins series."""
 
-    detector: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    detector: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
     """Configuration of the detector, set in this order before each series."""
-    stream: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    stream: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
     """Configuration of its stream, likewise."""
     repeat: bool = False
     """Begin the next series when one has ended."""
@@ -77,7 +79,7 @@ class Control:
         self.mask: Mask | None = None
         """Pixels that the detector marks, (rows, columns); None if it is not known."""
         self._pause = FIRST_PAUSE_SECONDS
-        self._thread = Thread(target=self._run, name="dectris-control", daemon=True)
+        self._thread = Thread(target=self._told(self._run), name="dectris-control", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -112,6 +114,18 @@ class Control:
         if number != self._finished:
             self._finished = number
             self._news.set()
+
+    def _told(self, work: Callable[[], None]) -> Callable[[], None]:
+        """The same, and whatever ends it is raised by who listens to the stream: a detector is not left alone."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                note(error, "while asking the detector at", self._rest.url)
+                self._tell(error)
+
+        return guarded
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -198,7 +212,7 @@ class Control:
         mode = rest.get("detector", "config/trigger_mode")
         if arming.frames is not None:
             rest.configure("detector", dectris_counts(arming.frames, mode, arming.detector))
-        return int(rest.get("detector", "config/ntrigger")) if mode in SELF_TRIGGERED else 0
+        return rest.triggers() if mode in SELF_TRIGGERED else 0
 
     def _acquire(self, series: "_Series", triggers: int) -> None:
         """
@@ -211,7 +225,8 @@ class Control:
         """
         if triggers:
             # each reply comes after the last image of its trigger, and we may have to abort before
-            Thread(target=self._trigger, args=(series, triggers), name="dectris-trigger", daemon=True).start()
+            trigger = self._told(lambda: self._trigger(series, triggers))
+            Thread(target=trigger, name="dectris-trigger", daemon=True).start()
         idle = still = 0
         while not self._is_over(series) and idle < IDLE_POLLS:
             self._news.clear()

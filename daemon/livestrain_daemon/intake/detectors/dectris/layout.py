@@ -9,6 +9,7 @@ that differs anywhere else than in the bytes of a number is left to the general 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from livestrain_daemon.intake.detectors.dectris.cbor import ARRAY, BYTES, MAP, NEGATIVE, SIMPLE, TAG, TEXT, UNSIGNED
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed
 from livestrain_daemon.intake.detectors.dectris.told import Image
 
@@ -18,7 +19,6 @@ PACKED_HEADER_BYTES = 12
 """Sizes at the beginning of packed pixels, the same in every image."""
 LARGEST_NUMBER = 1 << 62
 
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _ARGUMENT_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}
 _SELF_DESCRIBED = b"\xd9\xd9\xf7"
 _READ = frozenset({b"type", b"series_id", b"series_unique_id"})
@@ -144,7 +144,7 @@ class _Walk:
         if self._message[: len(_SELF_DESCRIBED)] == _SELF_DESCRIBED:
             self._at = len(_SELF_DESCRIBED)
         kind, count, _ = self._head()
-        if kind != _MAP:
+        if kind != MAP:
             raise _Unfit
         seen: set[bytes] = set()
         for _ in range(count):
@@ -204,14 +204,14 @@ class _Walk:
 
     def _text(self) -> bytes:
         kind, length, _ = self._head()
-        if kind != _TEXT:
+        if kind != TEXT:
             raise _Unfit
         self._at += length
         return bytes(self._message[self._at - length : self._at])
 
     def _take_number(self) -> None:
         kind, _, width = self._head()
-        if kind != _UNSIGNED or not width:
+        if kind != UNSIGNED or not width:
             raise _Unfit
         self._number = (self._at - width, self._at)
         self._free.append(self._number)
@@ -219,18 +219,18 @@ class _Walk:
     def _skip(self, *, free: bool, pixels: bool) -> None:
         """Pass an item; note numbers if any will do, and byte strings if they are pixels."""
         kind, number, width = self._head()
-        if kind in (_UNSIGNED, _NEGATIVE, _SIMPLE):
+        if kind in (UNSIGNED, NEGATIVE, SIMPLE):
             # of simple values only floats have so many bytes
-            if free and (kind != _SIMPLE or width > 1):
+            if free and (kind != SIMPLE or width > 1):
                 self._free.append((self._at - width, self._at))
-        elif kind in (_BYTES, _TEXT):
-            if pixels and kind == _BYTES:
+        elif kind in (BYTES, TEXT):
+            if pixels and kind == BYTES:
                 if not width:
                     raise _Unfit
                 self._free.append((self._at - width, self._at))
                 self._pixels.append((width, self._at, self._at + number))
             self._at += number
         else:
-            items = {_ARRAY: number, _MAP: 2 * number, _TAG: 1}[kind]
+            items = {ARRAY: number, MAP: 2 * number, TAG: 1}[kind]
             for _ in range(items):
                 self._skip(free=free, pixels=pixels)

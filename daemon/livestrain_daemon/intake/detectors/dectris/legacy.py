@@ -12,6 +12,7 @@ import numpy as np
 from livestrain_daemon.intake.detectors.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing
 from livestrain_daemon.intake.detectors.dectris.told import (
+    DTYPES,
     MOST_PARTS,
     BadMessage,
     End,
@@ -19,18 +20,18 @@ from livestrain_daemon.intake.detectors.dectris.told import (
     Image,
     Mask,
     Told,
-    facts,
     image_shape,
+    in_brief,
     positive,
     whole_number,
 )
-from livestrain_wire.messages import FrameDtype
+from livestrain_daemon.intake.detectors.plain import plain_values
+from livestrain_daemon.intake.noting import LONGEST_NOTE, note
 
 LARGEST_JSON_BYTES = 1 << 20
 CHANNEL = "image"
 """Stream v1 has one channel without a name."""
 
-_DTYPES: dict[str, FrameDtype] = {"uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "float32": "float32"}
 _ENCODING = re.compile(r"(?:bs(?P<bits>8|16|32))?(?P<lz4>-?lz4)?(?P<order>[<>])")
 _PARTS = {"none": 1, "basic": 2, "all": 8}
 """Of a header without an appendix."""
@@ -65,6 +66,9 @@ class LegacyDecoder:
                 yield from self.take(parts)
             except BadMessage as error:
                 yield error
+            except Exception as error:
+                note(error, "the message begins", bytes(parts[0][:LONGEST_NOTE]))
+                raise
 
     def take(self, parts: Sequence[memoryview]) -> list[Told]:
         """
@@ -94,7 +98,7 @@ class LegacyDecoder:
             return [End(*_series(first))]
         if appendix:
             return []
-        raise BadMessage(f"stream v1: expected a header, an image or an end, found htype {kind!r:.60}")
+        raise BadMessage(f"stream v1: expected a header, an image or an end, found htype {in_brief(kind)}")
 
     def _more_of_header(self, parts: Sequence[memoryview]) -> list[Told]:
         if _begins(parts[0]):
@@ -109,12 +113,12 @@ class LegacyDecoder:
             text = f"stream v1: expected a header of at most {MOST_PARTS} parts and {self._largest} bytes, found more"
             raise BadMessage(text)
         detail = _json(parts[0]).get("header_detail")
-        if detail not in _PARTS:
-            raise BadMessage(f"header_detail: expected all, basic or none, found {detail!r:.60}")
-        if len(parts) < _PARTS[str(detail)]:
+        if not isinstance(detail, str) or detail not in _PARTS:
+            raise BadMessage(f"header_detail: expected all, basic or none, found {in_brief(detail)}")
+        if len(parts) < _PARTS[detail]:
             self._parts = [memoryview(bytes(part)) for part in parts]
             return []
-        self._appendix = len(parts) == _PARTS[str(detail)]
+        self._appendix = len(parts) == _PARTS[detail]
         return [_read_header(parts)]
 
 
@@ -135,7 +139,7 @@ def _json(part: memoryview) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"stream v1: expected JSON, found {bytes(part[:40])!r:.60}") from error
     if not isinstance(value, dict):
-        raise BadMessage(f"stream v1: expected a JSON object, found {value!r:.60}")
+        raise BadMessage(f"stream v1: expected a JSON object, found {in_brief(value)}")
     return value
 
 
@@ -159,7 +163,7 @@ def _read_header(parts: Sequence[memoryview]) -> Header:
         saturation=positive(config.get("countrate_correction_count_cutoff") if corrected else None),
         channels=(CHANNEL,),
         masks=_masks(parts[2:]),
-        metadata=facts(config),
+        metadata=plain_values(config.items()),
     )
 
 
@@ -183,7 +187,8 @@ def _masks(parts: Sequence[memoryview]) -> dict[str, Mask]:
         if fields.get("htype") == "dpixelmask-1.0" and len(blob):
             shape = _shape(fields, "pixel mask")
             if fields.get("type") != "uint32" or len(blob) != 4 * math.prod(shape):
-                text = f"pixel mask: expected {shape} of uint32, found {fields.get('type')!r:.20}, {len(blob)} bytes"
+                found = in_brief(fields.get("type"))
+                text = f"pixel mask: expected {shape} of uint32, found {found}, {len(blob)} bytes"
                 raise BadMessage(text)
             return {CHANNEL: np.frombuffer(bytes(blob), "<u4").reshape(shape)}
     return {}
@@ -194,7 +199,7 @@ def _image(first: Mapping[str, object], parts: Sequence[memoryview]) -> Image:
         raise BadMessage(f"stream v1: expected an image of 4 parts, found {len(parts)}")
     described = _json(parts[1])
     if described.get("htype") != "dimage_d-1.0":
-        raise BadMessage(f"stream v1: expected htype dimage_d-1.0, found {described.get('htype')!r:.60}")
+        raise BadMessage(f"stream v1: expected htype dimage_d-1.0, found {in_brief(described.get('htype'))}")
     number = whole_number(first.get("frame"), "frame")
     packed = _packed(described, parts[2])
     return Image(*_series(first), number, {CHANNEL: packed}, sum(len(part) for part in parts))
@@ -202,20 +207,20 @@ def _image(first: Mapping[str, object], parts: Sequence[memoryview]) -> Image:
 
 def _packed(described: Mapping[str, object], blob: memoryview) -> Packed:
     dtype, encoding = described.get("type"), described.get("encoding")
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise BadMessage(f"type: expected {', '.join(_DTYPES)}, found {dtype!r:.60}")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise BadMessage(f"type: expected {', '.join(DTYPES)}, found {in_brief(dtype)}")
     match = _ENCODING.fullmatch(encoding) if isinstance(encoding, str) else None
     if match is None:
-        raise BadMessage(f"encoding: expected [bs<BIT>][[-]lz4][<|>], found {encoding!r:.60}")
+        raise BadMessage(f"encoding: expected [bs<BIT>][[-]lz4][<|>], found {in_brief(encoding)}")
     bits, lz4 = match["bits"], match["lz4"]
     packing: Packing = ("bslz4" if lz4 else "bitshuffle") if bits else ("lz4" if lz4 else "raw")
     shape = _shape(described, "image")
-    return Packed(shape, _DTYPES[dtype], packing, blob, match["order"] == ">", int(bits or 0) // 8)
+    return Packed(shape, DTYPES[dtype], packing, blob, match["order"] == ">", int(bits or 0) // 8)
 
 
 def _shape(fields: Mapping[str, object], name: str) -> tuple[int, int]:
     """(rows, columns) of what is described as [columns, rows]."""
     shape = fields.get("shape")
     if not isinstance(shape, list) or len(shape) != 2:
-        raise BadMessage(f"{name}: expected a shape of [columns, rows], found {shape!r:.60}")
+        raise BadMessage(f"{name}: expected a shape of [columns, rows], found {in_brief(shape)}")
     return image_shape(shape[1], shape[0], f"{name} shape")

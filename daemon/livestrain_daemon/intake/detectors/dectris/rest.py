@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from livestrain_daemon.intake.detectors.connection import unknown_host
 from livestrain_daemon.intake.detectors.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
 from livestrain_daemon.intake.detectors.http import Request, exchange, in_words
-
-Value: TypeAlias = str | int | float | bool
+from livestrain_daemon.intake.detectors.plain import Plain, is_plain
 
 LARGEST_REPLY_BYTES = 1 << 20
 LARGEST_MASK_BYTES = 64 << 20
@@ -89,14 +88,14 @@ class Rest:
             self._version = found
         return self._version
 
-    def get(self, module: Literal["detector", "stream"], key: str, seconds: float | None = None) -> Value:
+    def get(self, module: Literal["detector", "stream"], key: str, seconds: float | None = None) -> Plain:
         """A value; the key is for example `config/nimages` or `status/state`."""
         seconds = seconds or ASK_SECONDS
         deadline = time.monotonic() + seconds
         path = f"/{module}/api/{self.version(seconds)}/{key}"
         return _value(self._exchange("GET", path, None, deadline - time.monotonic()), f"{self.url}{path}")
 
-    def configure(self, module: Literal["detector", "stream"], values: Mapping[str, Value]) -> None:
+    def configure(self, module: Literal["detector", "stream"], values: Mapping[str, Plain]) -> None:
         """Set values one after the other, in their order: some change others."""
         for key, value in values.items():
             path = f"/{module}/api/{self.version()}/config/{key}"
@@ -142,16 +141,18 @@ class Rest:
             If the interface does not tell, within so long [s].
         """
         deadline = time.monotonic() + seconds
-        values: list[Value] = []
+        values: list[Plain] = []
         for key in ("nimages", "ntrigger", "trigger_mode"):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise RestError(f"{self.url}: expected the number of images within {seconds:g} s, found no answer")
             values.append(self.get("detector", f"config/{key}", left))
         images, triggers, mode = values
-        if not isinstance(images, int) or not isinstance(triggers, int):
-            raise RestError(f"{self.url}: expected whole numbers of images and triggers, found {images}, {triggers}")
-        return dectris_frames(images, triggers, mode)
+        return dectris_frames(self._count(images, "nimages"), self._count(triggers, "ntrigger"), mode)
+
+    def triggers(self) -> int:
+        """Of a series, as configured."""
+        return self._count(self.get("detector", "config/ntrigger"), "ntrigger")
 
     def pixel_mask(self) -> Mask | None:
         """Pixels that the detector marks, (rows, columns); None where it has no such value."""
@@ -163,6 +164,11 @@ class Rest:
                 return None
             raise
         return _mask(reply)
+
+    def _count(self, value: Plain, key: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise RestError(f"{self.url}: {key}: expected a whole number, found {value!r:.60}")
+        return value
 
     def _command(self, name: str, seconds: float) -> object:
         return self._exchange("PUT", f"/detector/api/{self.version()}/command/{name}", None, seconds)
@@ -211,8 +217,8 @@ def _parsed(content: bytes, where: str) -> object:
     return parsed
 
 
-def _value(reply: object, where: str) -> Value:
+def _value(reply: object, where: str) -> Plain:
     value = reply.get("value") if isinstance(reply, dict) else None
-    if not isinstance(value, str | int | float | bool):
+    if not is_plain(value):
         raise RestError(f"{where}: expected a value, found {reply!r:.60}")
     return value

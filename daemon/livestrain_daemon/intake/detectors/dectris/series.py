@@ -70,6 +70,8 @@ class SeriesTracker:
         self._ask_mask = ask_mask
         self._open: CurrentSeries | None = None
         self._early: dict[str, _Early] = {}
+        self.begun = 0
+        """Series so far."""
         self._came = 0
         """Images so far, of any series."""
         self._heard = 0
@@ -187,6 +189,7 @@ class SeriesTracker:
         events = self._close(aborted=not self._open.counted.last_seen) if self._open else []
         self._ended.pop(header.series, None)
         self._finished = None
+        self.begun += 1
         self._open = CurrentSeries(header, headless)
         if header.frame_shape and header.dtype:
             events += self._start(self._open, header)

@@ -23,13 +23,13 @@ from livestrain_daemon.intake.detectors.dectris.told import Told
 from livestrain_daemon.intake.detectors.events import DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.merging import merged
 from livestrain_daemon.intake.detectors.permission import Permission
+from livestrain_daemon.intake.noting import note
 
 PORTS = {"v1": 9999, "v2": 31001}
 HASTY_SECONDS = 1.0
 """So long may the answers take, all together, that the stream waits for [s]."""
 LEAVE_SECONDS = 5.0
 """So long may disarming take in the end [s]."""
-
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ class Dectris:
         # ZeroMQ would ask for a name that nobody has again and again; who cannot say now may say later
         with suppress(OSError):
             resolved(self._settings.host, self._settings.stream_port or PORTS[self._settings.stream])
-        told: SimpleQueue[Trouble | Unavailable] = SimpleQueue()
+        told: SimpleQueue[Trouble | Exception] = SimpleQueue()
         form = "legacy" if self._settings.stream == "v1" else "cbor"
         arming, permission = self._settings.arming, self._permission
         control = Control(self._rest, arming, form, told.put, permission) if self._rest else None
@@ -104,13 +104,14 @@ class Dectris:
         tracker = SeriesTracker(
             settings.channel, settings.largest_bytes, self._ask_frames, lambda: control.mask if control else None
         )
+        following = _Following(tracker, control)
         with zmq.Context() as context, self._opened(context) as stream:
             if control:
                 control.start()
             try:
                 while not stop.is_set():
                     yield from _aside(told)
-                    yield from self._turn(stream, tracker, control)
+                    yield from _turn(stream, following)
             finally:
                 if control:
                     control.stop(LEAVE_SECONDS)
@@ -123,17 +124,6 @@ class Dectris:
         decoder = LegacyDecoder(largest) if self._settings.stream == "v1" else MessageDecoder(largest)
         return Stream(context, self._endpoint, decoder, largest)
 
-    def _turn(self, stream: Stream, tracker: SeriesTracker, control: Control | None) -> Iterator[DetectorEvent | None]:
-        """What the next messages say; None if there are none."""
-        now = time.monotonic()
-        told = stream.next()
-        if told is None:
-            yield from _heard(tracker.tick(now), tracker, control)
-            yield from stream.troubles()
-            yield None
-            return
-        yield from merged(_followed(told, tracker, control, now))
-
     def _ask_frames(self) -> int | None:
         try:
             return self._rest.frames(HASTY_SECONDS) if self._rest else None
@@ -142,35 +132,66 @@ class Dectris:
             return None
 
 
-def _followed(
-    told: "list[Told | Trouble]", tracker: SeriesTracker, control: Control | None, now: float
-) -> Iterator[DetectorEvent]:
-    """What follows from messages that came at a time [s]."""
-    for one in told:
-        if isinstance(one, Trouble):
-            yield one
-            continue
-        yield from _heard(tracker.take(one, now), tracker, control)
+@dataclass(slots=True)
+class _Following:
+    """The series, and a control that knows of them."""
+
+    tracker: SeriesTracker
+    control: Control | None
+    told: tuple[int, int] | None = None
+    """The series, counted, and its number, that the control was told of last as finished."""
+
+    def take(self, told: "list[Told | Trouble]", now: float) -> Iterator[DetectorEvent]:
+        """What follows from messages that came at a time [s]."""
+        for one in told:
+            if isinstance(one, Trouble):
+                yield one
+                continue
+            try:
+                events = self.tracker.take(one, now)
+            except Exception as error:
+                note(error, "the message says", one)
+                raise
+            yield from self._heard(events)
+
+    def tick(self, now: float) -> Iterator[DetectorEvent]:
+        """What follows from time having passed [s]."""
+        yield from self._heard(self.tracker.tick(now))
+
+    def _heard(self, events: list[DetectorEvent]) -> list[DetectorEvent]:
+        control, tracker = self.control, self.tracker
+        if control:
+            for event in events:
+                control.hear(event, tracker.number)
+            number = tracker.finished
+            finished = None if number is None else (tracker.begun, number)
+            # said once: a detector that is switched on again gives the next series the same number
+            if finished is not None and finished != self.told:
+                control.finished(finished[1])
+            self.told = finished
+        return events
 
 
-def _heard(events: list[DetectorEvent], tracker: SeriesTracker, control: Control | None) -> Iterator[DetectorEvent]:
-    """The same events, and the control knows of them."""
-    if control:
-        for event in events:
-            control.hear(event, tracker.number)
-        if tracker.finished is not None:
-            control.finished(tracker.finished)
-    yield from events
+def _turn(stream: Stream, following: _Following) -> Iterator[DetectorEvent | None]:
+    """What the next messages say; None if there are none."""
+    now = time.monotonic()
+    told = stream.next()
+    if told is None:
+        yield from following.tick(now)
+        yield from stream.troubles()
+        yield None
+        return
+    yield from merged(following.take(told, now))
 
 
-def _aside(told: "SimpleQueue[Trouble | Unavailable]") -> Iterator[Trouble]:
+def _aside(told: "SimpleQueue[Trouble | Exception]") -> Iterator[Trouble]:
     for one in _left(told):
-        if isinstance(one, Unavailable):
+        if isinstance(one, Exception):
             raise one
         yield one
 
 
-def _left(told: "SimpleQueue[Trouble | Unavailable]") -> "Iterator[Trouble | Unavailable]":
+def _left(told: "SimpleQueue[Trouble | Exception]") -> "Iterator[Trouble | Exception]":
     with suppress(Empty):
         while True:
             yield told.get_nowait()

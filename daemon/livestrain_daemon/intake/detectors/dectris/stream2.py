@@ -11,6 +11,7 @@ from livestrain_daemon.intake.detectors.dectris.cbor import Item, MalformedCbor,
 from livestrain_daemon.intake.detectors.dectris.layout import Layout, layout_of
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing, unpack
 from livestrain_daemon.intake.detectors.dectris.told import (
+    DTYPES,
     MOST_CHANNELS,
     BadMessage,
     End,
@@ -20,12 +21,14 @@ from livestrain_daemon.intake.detectors.dectris.told import (
     Mask,
     Message,
     Told,
-    facts,
     image_shape,
+    in_brief,
     positive,
     whole_number,
 )
 from livestrain_daemon.intake.detectors.merging import room
+from livestrain_daemon.intake.detectors.plain import plain_values
+from livestrain_daemon.intake.noting import LONGEST_NOTE, note
 from livestrain_daemon.intake.payload import PayloadError
 from livestrain_wire.messages import FrameDtype
 
@@ -50,7 +53,6 @@ _TYPED_ARRAYS: dict[int, tuple[FrameDtype, bool]] = {
     85: ("float32", False),
 }
 """Tags of typed arrays (RFC 8746) that frames can be made of: type and whether it is big-endian."""
-_DTYPES: dict[str, FrameDtype] = {"uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "float32": "float32"}
 _PACKINGS: dict[str, Packing] = {"bslz4": "bslz4", "lz4": "lz4_blocks"}
 _UNIQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SCALARS = (
@@ -114,6 +116,9 @@ class MessageDecoder:
                 yield self.take(message)
             except BadMessage as error:
                 yield error
+            except Exception as error:
+                note(error, "the message begins", bytes(message[:LONGEST_NOTE]))
+                raise
         if run:
             yield run.told()
 
@@ -195,7 +200,7 @@ def decode_message(message: memoryview, largest: int) -> Message:
         return _start(item, largest)
     if kind == "end":
         return End(*_series(item))
-    raise BadMessage(f"stream v2: expected the type start, image or end, found {kind!r:.60}")
+    raise BadMessage(f"stream v2: expected the type start, image or end, found {in_brief(kind)}")
 
 
 def _series(fields: Fields) -> tuple[str, int]:
@@ -214,7 +219,7 @@ def _name(number: int, unique: str) -> str:
 def _image(fields: Fields, size: int) -> Image:
     data = fields.get("data")
     if not isinstance(data, dict) or not 0 < len(data) <= MOST_CHANNELS:
-        raise BadMessage(f"data: expected a map of 1 to {MOST_CHANNELS} channels, found {_told(data)}")
+        raise BadMessage(f"data: expected a map of 1 to {MOST_CHANNELS} channels, found {in_brief(data)}")
     channels = {_text(name, "a channel"): _array(value, f"data.{name!s:.40}") for name, value in data.items()}
     return Image(*_series(fields), whole_number(fields.get("image_id"), "image_id"), channels, size)
 
@@ -222,17 +227,17 @@ def _image(fields: Fields, size: int) -> Image:
 def _array(value: Item, name: str) -> Packed:
     """A typed array of two dimensions: tag 40 of dimensions and values, these possibly packed."""
     if not isinstance(value, Tag) or value.number != ROW_MAJOR:
-        raise BadMessage(f"{name}: expected an array with tag {ROW_MAJOR}, found {_told(value)}")
+        raise BadMessage(f"{name}: expected an array with tag {ROW_MAJOR}, found {in_brief(value)}")
     content = value.value
     if not isinstance(content, list) or len(content) != 2:
-        raise BadMessage(f"{name}: expected dimensions and values, found {_told(content)}")
+        raise BadMessage(f"{name}: expected dimensions and values, found {in_brief(content)}")
     dimensions, values = content
     if not isinstance(dimensions, list) or len(dimensions) != 2:
-        raise BadMessage(f"{name}: expected two dimensions, found {_told(dimensions)}")
+        raise BadMessage(f"{name}: expected two dimensions, found {in_brief(dimensions)}")
     shape = image_shape(dimensions[0], dimensions[1], name)
     if not isinstance(values, Tag) or values.number not in _TYPED_ARRAYS:
         known = "uint8, uint16, uint32 or float32"
-        raise BadMessage(f"{name}: expected a typed array of {known}, found {_told(values)}")
+        raise BadMessage(f"{name}: expected a typed array of {known}, found {in_brief(values)}")
     dtype, big_endian = _TYPED_ARRAYS[values.number]
     packed = values.value
     if isinstance(packed, memoryview):
@@ -243,23 +248,23 @@ def _array(value: Item, name: str) -> Packed:
 
 def _compressed(value: Item, name: str) -> tuple[Packing, int, memoryview]:
     if not isinstance(value, Tag) or value.number != COMPRESSED:
-        raise BadMessage(f"{name}: expected bytes or tag {COMPRESSED}, found {_told(value)}")
+        raise BadMessage(f"{name}: expected bytes or tag {COMPRESSED}, found {in_brief(value)}")
     content = value.value
     if not isinstance(content, list) or len(content) != 3 or not isinstance(payload := content[2], memoryview):
-        raise BadMessage(f"{name}: expected algorithm, element size and bytes, found {_told(content)}")
+        raise BadMessage(f"{name}: expected algorithm, element size and bytes, found {in_brief(content)}")
     algorithm, element_bytes = content[:2]
     if not isinstance(algorithm, str) or algorithm not in _PACKINGS:
-        raise BadMessage(f"{name}: expected the compression bslz4 or lz4, found {_told(algorithm)}")
+        raise BadMessage(f"{name}: expected the compression bslz4 or lz4, found {in_brief(algorithm)}")
     return _PACKINGS[algorithm], whole_number(element_bytes, "element size", 1 << 10), payload
 
 
 def _start(fields: Fields, largest: int) -> Header:
     channels = fields.get("channels")
     if not isinstance(channels, list) or not 0 < len(channels) <= MOST_CHANNELS:
-        raise BadMessage(f"channels: expected a list of 1 to {MOST_CHANNELS} names, found {_told(channels)}")
+        raise BadMessage(f"channels: expected a list of 1 to {MOST_CHANNELS} names, found {in_brief(channels)}")
     dtype = fields.get("image_dtype")
-    if dtype is not None and (not isinstance(dtype, str) or dtype not in _DTYPES):
-        raise BadMessage(f"image_dtype: expected {', '.join(_DTYPES)}, found {dtype!r:.60}")
+    if dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
+        raise BadMessage(f"image_dtype: expected {', '.join(DTYPES)}, found {in_brief(dtype)}")
     energy = positive(fields.get("incident_energy"))
     series, number = _series(fields)
     return Header(
@@ -270,12 +275,12 @@ def _start(fields: Fields, largest: int) -> Header:
         frames=whole_number(fields.get("number_of_images"), "number_of_images"),
         frame_shape=image_shape(fields.get("image_size_y"), fields.get("image_size_x"), "image_size_y, image_size_x"),
         # early versions of the stream leave it out: the first image tells
-        dtype=None if dtype is None else _DTYPES[dtype],
+        dtype=None if dtype is None else DTYPES[dtype],
         channels=tuple(_text(name, "a channel") for name in channels),
         energy_kev=energy / 1000 if energy else None,
         saturation=positive(fields.get("saturation_value")),
         masks=_masks(fields, largest),
-        metadata=facts({name: fields[name] for name in _SCALARS if name in fields}),
+        metadata=plain_values((name, fields.get(name)) for name in _SCALARS),
     )
 
 
@@ -284,29 +289,21 @@ def _masks(fields: Fields, largest: int) -> dict[str, Mask]:
     if masks is None:
         return {}
     if not isinstance(masks, dict) or len(masks) > MOST_CHANNELS:
-        raise BadMessage(f"pixel_mask: expected a map of at most {MOST_CHANNELS} channels, found {_told(masks)}")
+        raise BadMessage(f"pixel_mask: expected a map of at most {MOST_CHANNELS} channels, found {in_brief(masks)}")
     found: dict[str, Mask] = {}
     for name, value in masks.items():
-        packed = _array(value, f"pixel_mask.{name!s:.40}")
+        channel = _text(name, "a channel")
+        packed = _array(value, f"pixel_mask.{channel}")
         if packed.dtype == "float32":
             raise BadMessage("pixel_mask: expected whole numbers, found float32")
         try:
-            found[_text(name, "a channel")] = unpack(packed, largest).astype(np.uint32)
+            found[channel] = unpack(packed, largest).astype(np.uint32)
         except PayloadError as error:
             raise BadMessage(f"pixel_mask: {error}") from error
     return found
 
 
 def _text(value: Item, name: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 64:
-        raise BadMessage(f"{name}: expected a name of 1 to 64 characters, found {_told(value)}")
+    if not isinstance(value, str) or not 0 < len(value) <= 64 or not value.isprintable():
+        raise BadMessage(f"{name}: expected a name of 1 to 64 printable characters, found {in_brief(value)}")
     return value
-
-
-def _told(value: Item) -> str:
-    """What was found, in a few words: a value can be a million bytes."""
-    if isinstance(value, Tag):
-        return f"tag {value.number}"
-    if isinstance(value, list | dict | memoryview):
-        return f"{type(value).__name__} of {len(value)}"
-    return f"{value!r:.40}"

@@ -7,7 +7,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_daemon.intake.detectors.dectris.cbor import Tag
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed
+from livestrain_daemon.intake.detectors.plain import Plain
 from livestrain_wire.messages import FrameDtype
 
 LARGEST_SIDE = 1 << 16
@@ -16,9 +18,10 @@ MOST_CHANNELS = 16
 MOST_PARTS = 16
 """Of a message, or of a header in several; what follows is thrown away."""
 
+DTYPES: dict[str, FrameDtype] = {"uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "float32": "float32"}
+"""Types that frames can have, by the names that both streams give them."""
 Mask: TypeAlias = NDArray[np.uint32]
 """(rows, columns), 0 where a pixel is good."""
-Fact: TypeAlias = str | int | float | bool
 
 
 class BadMessage(ValueError):
@@ -46,7 +49,7 @@ class Header:
     """Counts from which on a pixel says nothing [counts]."""
     masks: dict[str, Mask] = field(default_factory=dict)
     """By channel."""
-    metadata: dict[str, Fact] = field(default_factory=dict)
+    metadata: dict[str, Plain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def whole_number(value: object, name: str, largest: int = 1 << 62) -> int:
         If it is something else.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
-        raise BadMessage(f"{name}: expected a whole number from 0 to {largest}, found {value!r:.60}")
+        raise BadMessage(f"{name}: expected a whole number from 0 to {largest}, found {in_brief(value)}")
     return value
 
 
@@ -132,10 +135,10 @@ def image_shape(rows: object, columns: object, name: str) -> tuple[int, int]:
     return shape
 
 
-def facts(values: dict[str, object]) -> dict[str, Fact]:
-    """What of a header is worth keeping as it is: short values that are no arrays."""
-    return {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= 200)
-    }
+def in_brief(value: object) -> str:
+    """What was found, in a few words: a value can be a million bytes."""
+    if isinstance(value, Tag):
+        return f"tag {value.number}"
+    if isinstance(value, list | dict | memoryview):
+        return f"{type(value).__name__} of {len(value)}"
+    return repr(value[:40] if isinstance(value, str) else value)[:40]

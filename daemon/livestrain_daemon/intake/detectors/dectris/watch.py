@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.drops import Drops
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.unarmed import Unarmed
@@ -13,7 +12,8 @@ from livestrain_daemon.intake.detectors.events import DetectorEvent, SeriesFrame
 SAMPLES = 3
 """So often is the count read, if the state changes meanwhile."""
 
-Tell: TypeAlias = Callable[[Trouble | Unavailable], None]
+Tell: TypeAlias = Callable[[Trouble | Exception], None]
+"""Takes a trouble, or what ends everything."""
 
 
 class Watch:

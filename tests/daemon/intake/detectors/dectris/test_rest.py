@@ -78,7 +78,7 @@ def test_a_pixel_mask_of_another_form_is_not_used(value: bytes) -> None:
 
 OK = b"HTTP/1.1 200 OK\r\n"
 REPLIES = [
-    (b"", "RemoteDisconnected"),
+    (b"", "Remote end closed connection"),
     (b"not http at all\r\n\r\n", "BadStatusLine"),
     (OK + b"\r\nnot json", "expected JSON"),
     (OK + b"\r\n" + b"[" * 100_000, "expected JSON"),
