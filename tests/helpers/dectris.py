@@ -41,7 +41,7 @@ class Taken:
     ends: list[SeriesEnd] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 
-    def add(self, event: DetectorEvent) -> None:
+    def add(self, event: DetectorEvent | None) -> None:
         match event:
             case SeriesStart():
                 self.starts.append(event)
@@ -122,8 +122,7 @@ def take(source: Detector, until: Callable[[Taken], bool], seconds: float = 20.0
     taken, stop = Taken(), Event()
     deadline = time.monotonic() + seconds
     for event in source.events(stop):
-        if event is not None:
-            taken.add(event)
+        taken.add(event)
         if until(taken):
             stop.set()
         elif time.monotonic() > deadline:

@@ -1,6 +1,8 @@
 """What is commanded and asked beside the stream, of an emulated control unit."""
 
+import time
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris import control, unarmed
 from livestrain_daemon.intake.detectors.dectris.control import Arming
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
+from livestrain_daemon.intake.detectors.permission import Permission
 
 FORMS = ("legacy", "cbor")
 FRAMES = 6
@@ -42,6 +45,36 @@ def test_an_active_source_begins_the_next_series_by_itself() -> None:
         assert server.emulator.wait_until_idle(5.0)
     for end in taken.ends:
         np.testing.assert_array_equal(taken.pixels(end.series), frames)
+
+
+@pytest.mark.parametrize("switched_off", [False, True])
+def test_a_control_unit_that_counts_from_1_again_is_not_disarmed_at_once(switched_off: bool) -> None:
+    frames = noise(FRAMES, 8, 8)
+    permission = Permission()
+    again = 0 if switched_off else 1
+    with emulated(frames) as server:
+        stream_port, rest_port = server.emulator.outlet.port("cbor"), server.port
+        settings = DectrisSettings("127.0.0.1", "v2", stream_port, rest_port, arming=Arming())
+        events = Dectris(settings, permission).events(Event())
+        first = Taken()
+        while not first.ends or server.emulator.state != "idle":
+            first.add(next(events))
+    # time passes without a word of it while it is armed
+    chosen: dict[str, Any] = {"cbor_port": stream_port, "rest_port": rest_port, "series_before": again}
+    with emulated(frames, arm_seconds=0.5, images_per_second=20, **chosen) as server:
+        permission.set(False)
+        permission.set(True)
+        second = Taken()
+        deadline = time.monotonic() + 60
+        while not second.ends:
+            assert time.monotonic() < deadline
+            second.add(next(events))
+        events.close()
+    assert [start.series.partition("-")[0] for start in first.starts + second.starts] == ["1", str(1 + again)]
+    for one in (first, second):
+        np.testing.assert_array_equal(one.pixels(one.starts[0].series), frames)
+        assert one.kinds() == {}
+        assert not one.ends[0].aborted
 
 
 def test_the_end_of_somebody_elses_series_does_not_end_our_own() -> None:

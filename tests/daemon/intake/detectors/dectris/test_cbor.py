@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livestrain_daemon.intake.detectors.dectris.cbor import DEEPEST, MOST_ITEMS, MalformedCbor, Tag, decode
+from livestrain_daemon.intake.detectors.dectris.cbor import (
+    DEEPEST,
+    MOST_ITEMS,
+    MOST_TEXT_BYTES,
+    MalformedCbor,
+    Tag,
+    decode,
+)
 from livestrain_simulator.emulators.dectris.cbor import encode
 
 VALUES = [
@@ -63,6 +70,9 @@ HOSTILE = [
     ("nested tags", b"\xc1" * 100_000, f"at most {DEEPEST} levels"),
     ("nested pieces of bytes", b"\x5f" * 100_000, f"at most {DEEPEST} levels"),
     ("many items", b"\x9a\x00\x0f\x42\x40" + bytes(1_000_000), f"at most {MOST_ITEMS} items"),
+    ("a long text", encode("\U0001f600" + "\0" * (8 * MOST_TEXT_BYTES)), f"at most {MOST_TEXT_BYTES} bytes of text"),
+    ("many long texts", b"\x98\x40" + 64 * encode("x" * 40_000), f"at most {MOST_TEXT_BYTES} bytes of text"),
+    ("long pieces of text", b"\x7f" + 64 * encode("x" * 40_000) + b"\xff", f"at most {MOST_TEXT_BYTES} bytes of text"),
     ("many pieces", b"\x9f" + bytes(1_000_000), f"at most {MOST_ITEMS} items"),
     ("no end", b"\x9f\x01", "found the end of the message"),
     ("a break alone", b"\xff", "the code 31"),
@@ -89,6 +99,10 @@ def test_bytes_that_want_too_much_are_refused_in_little_memory(message: bytes, t
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_text_of_some_length_is_read() -> None:
+    assert decode(memoryview(encode("x" * MOST_TEXT_BYTES))) == "x" * MOST_TEXT_BYTES
 
 
 def test_any_damage_is_refused_or_read_and_nothing_else() -> None:

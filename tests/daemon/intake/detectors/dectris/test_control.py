@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,10 @@ from helpers.simplon import Controlled, Simplon, controlled
 from helpers.waiting import wait_until
 from livestrain_daemon.intake.detectors.dectris import control as control_module
 from livestrain_daemon.intake.detectors.dectris import unarmed
-from livestrain_daemon.intake.detectors.dectris.control import Arming
-from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesStart
+from livestrain_daemon.intake.detectors.dectris.control import Arming, Control
+from livestrain_daemon.intake.detectors.dectris.rest import Rest
+from livestrain_daemon.intake.detectors.events import SeriesEnd, SeriesStart, Trouble
+from livestrain_daemon.intake.noting import notes
 
 
 @pytest.fixture(autouse=True)
@@ -198,3 +201,38 @@ def test_a_control_that_arms_by_itself_does_not_ask_for_that(monkeypatch: pytest
         wait_until(lambda: simplon.state == "idle")
         one.polled(3)
     assert one.texts() == []
+
+
+@pytest.mark.parametrize("triggers", [1, "abc", float("nan"), True, -1, 2.5])
+def test_a_number_of_triggers_that_is_none_is_told_and_asked_for_again(triggers: Any) -> None:
+    is_one = isinstance(triggers, int) and not isinstance(triggers, bool) and triggers > 0
+    simplon = Simplon()
+    simplon.values |= {"config/trigger_mode": "ints", "config/ntrigger": triggers}
+    with controlled(simplon, Arming()) as one:
+        if not is_one:
+            wait_until(one.texts, what="a line")
+            assert simplon.commands == []
+            simplon.values["config/ntrigger"] = 1
+        wait_until(lambda: simplon.commands == ["arm", "trigger"], what="a series")
+        one.control.finished(1)
+        wait_until(lambda: simplon.commands[-1] == "disarm")
+    assert all("a whole number" in text or "expected a value" in text for text in one.texts())
+    assert bool(one.texts()) != is_one
+
+
+class Unexpected(Rest):
+    """Meets what nobody thought of, when it is asked for the state."""
+
+    def state(self) -> str:
+        raise KeyError("state")
+
+
+def test_an_error_that_nobody_thought_of_is_handed_on_and_does_not_leave_a_detector_alone() -> None:
+    told: list[Trouble | Exception] = []
+    control = Control(Unexpected("127.0.0.1", 1, "1.8.0"), Arming(), "cbor", told.append)
+    control.start()
+    wait_until(lambda: told, what="an error")
+    control.stop(20)
+    (error,) = told
+    assert isinstance(error, KeyError)
+    assert notes(error) == "while asking the detector at 'http://127.0.0.1:1'"

@@ -122,6 +122,34 @@ def test_every_typed_array_that_frames_can_be_made_of_is_read(tag: int, dtype: s
     np.testing.assert_array_equal(unpack(found.channels["threshold_1"], LARGEST), expected)
 
 
+DATES = [
+    Tag(0, "2026-11-21T00:13:52Z"),
+    Tag(1, 1_795_000_000),
+    Tag(1, 1_795_000_000.25),
+    Tag(100, 7),
+    Tag(32, "http://a"),
+]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *DATES,
+        *(array(tag=tag) for tag in range(64, 88)),
+        array(Tag(56500, ["bszstd", 4, bytes(64)]), tag=85),
+        Tag(1040, [[2, 3], Tag(69, bytes(12))]),
+        Tag(41, [1, 2]),
+        {"nested": [Tag(64, bytes(3)), None, {"more": 1.5}]},
+        [1, 3],
+    ],
+    ids=lambda value: f"{value!r:.60}",
+)
+def test_fields_that_are_not_used_may_be_of_any_tag(value: object) -> None:
+    header = told(start(arm_date=value, flatfield={"threshold_1": value}, user_data=value))
+    assert header == told(start())
+    assert told(image(start_time=value, user_data=value)).series == told(image()).series
+
+
 REFUSED = [
     ([1, 2], "expected a CBOR map, found list"),
     ({"type": "picture"}, "the type start, image or end, found 'picture'"),
@@ -134,6 +162,10 @@ REFUSED = [
     (start(image_size_x=1 << 40), "image_size_y, image_size_x: expected a whole number"),
     (start(image_size_x=0), "expected at least one pixel"),
     (start(number_of_images="many"), "number_of_images: expected a whole number"),
+    (start(channels=["a\nb"]), "a channel: expected a name of 1 to 64 printable characters, found 'a\\\\nb'"),
+    (image(data={"a\nb": array()}), "a channel: expected a name of 1 to 64 printable characters"),
+    ({"type": "\U0001f600" + "\0" * 100_000}, "the type start, image or end, found '"),
+    (start(pixel_mask={"a\nb": 5}), "a channel: expected a name of 1 to 64 printable characters"),
     (start(pixel_mask=[]), "pixel_mask: expected a map"),
     (start(pixel_mask={"threshold_1": array(bytes(11))}), "pixel_mask: expected 12 bytes"),
     (start(pixel_mask={"threshold_1": array(shape=(60_000, 60_000))}), "pixel_mask: expected at most"),
