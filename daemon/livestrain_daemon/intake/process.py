@@ -22,6 +22,7 @@ from livestrain_daemon.intake.gate import OpenGate, RingGate
 from livestrain_daemon.intake.interrupted import interrupted_scan
 from livestrain_daemon.intake.link import Outbox, connected_socket, converse
 from livestrain_daemon.intake.memory import keep_freed_memory
+from livestrain_daemon.intake.noting import notes
 from livestrain_daemon.intake.receiver import MIB, ArrivalQueue, bound_socket, receive
 from livestrain_daemon.intake.recorded_file import RecordedFile
 from livestrain_daemon.intake.room import Room
@@ -180,9 +181,9 @@ def _run(
 def _whole_or_not_at_all(thread: str) -> Iterator[None]:
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         # half an intake is worse than none: main starts a new one, which finds all that is stored
-        _log.exception("the intake ended", thread=thread)
+        _log.exception("the intake ended", thread=thread, found=notes(error))
         os._exit(1)
 
 
