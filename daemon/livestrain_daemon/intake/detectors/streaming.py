@@ -1,5 +1,6 @@
 """From a TCP connection that is taken up again and again to events."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -11,6 +12,9 @@ from livestrain_daemon.intake.detectors.connection import POLL_SECONDS
 from livestrain_daemon.intake.detectors.events import Connection, DetectorEvent, Trouble
 from livestrain_daemon.intake.detectors.http import in_words
 from livestrain_daemon.intake.detectors.pauses import Pauses
+
+AT_ONCE_BYTES = 2 << 20
+"""So much is taken before it is looked at, where it is there."""
 
 
 class Room(Protocol):
@@ -103,9 +107,7 @@ def _received(
     while not stop.is_set():
         quiet, reason = False, None
         try:
-            count = connection.recv_into(reading.inbox.space())
-            reading.inbox.filled(count)
-            reason = None if count else ""
+            reason = None if _taken(connection, reading.inbox) else ""
         except OSError as error:
             # a connection that has gone is a time-out, too, but of the kernel's
             quiet = isinstance(error, TimeoutError) and error.errno is None
@@ -125,6 +127,21 @@ def _received(
         if quiet:
             yield None
     return ""
+
+
+def _taken(connection: socket.socket, inbox: Room) -> int:
+    """Put what is there into the inbox, waiting for something; how much it was, 0 at the end."""
+    taken = count = connection.recv_into(inbox.space())
+    inbox.filled(count)
+    # each look at what has come costs the threads behind a change of hands, so that few large ones are cheaper
+    while count and taken < AT_ONCE_BYTES:
+        try:
+            count = os.readv(connection.fileno(), [inbox.space()])
+        except BlockingIOError:
+            break
+        inbox.filled(count)
+        taken += count
+    return taken
 
 
 def _waited(seconds: float, reading: Reading, stop: Event) -> Iterator[DetectorEvent | None]:
