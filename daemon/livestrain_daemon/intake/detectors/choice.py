@@ -1,12 +1,12 @@
 """The detector that the configuration names, or the file in its place."""
 
 from livestrain_daemon.intake.detectors.asi.source import AsiDetector, AsiSettings
-from livestrain_daemon.intake.detectors.counts import merlin_counts
 from livestrain_daemon.intake.detectors.dectris import control as dectris_control
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
 from livestrain_daemon.intake.detectors.division import division_of
 from livestrain_daemon.intake.detectors.events import Detector
 from livestrain_daemon.intake.detectors.merlin import arming as merlin_arming
+from livestrain_daemon.intake.detectors.merlin.counts import merlin_counts
 from livestrain_daemon.intake.detectors.merlin.source import Address, MerlinDetector
 from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_daemon.intake.detectors.positions import read_positions
@@ -65,14 +65,14 @@ def _dectris(table: DectrisConfig, config: IntakeConfig, permission: Permission 
         frames = None if config.scan.repeat else _frames(config.scan)
         arming = dectris_control.Arming(table.arm.detector, table.arm.stream, table.arm.repeat, frames)
     settings = DectrisSettings(
-        table.host,
-        table.stream,
-        table.stream_port,
-        table.rest_port,
-        table.api_version,
-        table.channel,
-        arming,
-        config.max_message_mib * MIB,
+        host=table.host,
+        stream=table.stream,
+        stream_port=table.stream_port,
+        rest_port=table.rest_port,
+        api_version=table.api_version,
+        channel=table.channel,
+        arming=arming,
+        largest_bytes=config.max_message_mib * MIB,
     )
     return Dectris(settings, permission)
 

@@ -12,9 +12,10 @@ from helpers.dectris import Taken, emulated, noise, rest_of, take
 from helpers.waiting import wait_until
 from livestrain_daemon.errors import ConfigError, Unavailable
 from livestrain_daemon.intake.detectors.choice import chosen
-from livestrain_daemon.intake.detectors.counts import dectris_counts, merlin_counts
 from livestrain_daemon.intake.detectors.dectris import control
+from livestrain_daemon.intake.detectors.dectris.counts import dectris_counts
 from livestrain_daemon.intake.detectors.events import Detector
+from livestrain_daemon.intake.detectors.merlin.counts import merlin_counts
 from livestrain_daemon.intake.detectors.permission import Permission
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_simulator.emulators.merlin import MerlinEmulator, PixelKind, from_array

@@ -6,7 +6,7 @@ from threading import Event, Thread
 from types import MappingProxyType
 
 from livestrain_daemon.errors import Unavailable
-from livestrain_daemon.intake.detectors.counts import dectris_counts
+from livestrain_daemon.intake.detectors.dectris.counts import dectris_counts
 from livestrain_daemon.intake.detectors.dectris.rest import Rest, RestError
 from livestrain_daemon.intake.detectors.dectris.told import Mask
 from livestrain_daemon.intake.detectors.dectris.watch import Tell, Watch

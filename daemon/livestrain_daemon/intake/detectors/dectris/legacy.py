@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from livestrain_daemon.intake.detectors.counts import dectris_frames
+from livestrain_daemon.intake.detectors.dectris.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.pixels import Packed, Packing
 from livestrain_daemon.intake.detectors.dectris.told import (
     DTYPES,

@@ -13,7 +13,7 @@ import numpy as np
 
 from livestrain_daemon.errors import DaemonError
 from livestrain_daemon.intake.detectors.connection import unknown_host
-from livestrain_daemon.intake.detectors.counts import dectris_frames
+from livestrain_daemon.intake.detectors.dectris.counts import dectris_frames
 from livestrain_daemon.intake.detectors.dectris.told import Mask, image_shape
 from livestrain_daemon.intake.detectors.http import Request, exchange, in_words
 from livestrain_daemon.intake.detectors.plain import Plain, is_plain

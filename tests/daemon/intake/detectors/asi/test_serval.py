@@ -60,6 +60,9 @@ def test_serval_says_which_measurement_it_is_how_long_and_whether_it_goes_on() -
         ({"nTriggers": 0}, Measurement()),
         ({"nTriggers": "x", "Measurement": []}, Measurement()),
         ({"nTriggers": True, "Measurement": {"Status": 3, "StartDateTime": None, "DroppedFrames": -1}}, Measurement()),
+        ({"Measurement": {"StartDateTime": 10**100}}, Measurement()),
+        ({"Measurement": {"StartDateTime": "\ud800"}}, Measurement()),
+        ({"Measurement": {"StartDateTime": "x" * 1000}}, Measurement()),
         (
             {"nTriggers": 9, "Measurement": {"Status": "DA_STOPPING", "StartDateTime": 7, "DroppedFrames": 2}},
             Measurement("7", 9, recording=True, dropped=2),

@@ -1,9 +1,8 @@
 """How many frames a detector is told to take, where the configuration says how many a scan has and no more."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
-Value: TypeAlias = str | int | float | bool
+from livestrain_daemon.intake.detectors.plain import Plain
 
 EACH_BY_A_TRIGGER = ("exte", "inte")
 """Trigger modes of a DECTRIS detector in which each image has a trigger."""
@@ -23,7 +22,7 @@ def dectris_frames(images: int, triggers: int, mode: object) -> int:
     return triggers if mode in EACH_BY_A_TRIGGER else images * triggers
 
 
-def dectris_counts(frames: int, mode: Value, given: Mapping[str, Value]) -> dict[str, Value]:
+def dectris_counts(frames: int, mode: Plain, given: Mapping[str, Plain]) -> dict[str, Plain]:
     """
     What of nimages and ntrigger nobody has given.
 
@@ -48,22 +47,3 @@ def dectris_counts(frames: int, mode: Value, given: Mapping[str, Value]) -> dict
     if not isinstance(one, int) or one < 1 or frames % one:
         return {}
     return {"nimages" if images is None else "ntrigger": frames // one}
-
-
-def merlin_counts(frames: int, soft_trigger: bool, given: Mapping[str, Value]) -> dict[str, Value]:
-    """
-    What of the numbers of frames nobody has given.
-
-    Parameters
-    ----------
-    frames
-        Of an acquisition; 0 without end.
-    soft_trigger
-        One trigger begins them all.
-    given
-        Settings; what they say stays.
-    """
-    wanted: dict[str, Value] = {"NUMFRAMESTOACQUIRE": frames}
-    if soft_trigger and frames:
-        wanted["NUMFRAMESPERTRIGGER"] = frames
-    return {name: value for name, value in wanted.items() if name not in given}
