@@ -142,7 +142,7 @@ class IntakeConfig(Section):
     queue_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 256
     """Frames waiting between the socket and the file at most [MiB]; beyond, the detector is held back."""
     max_message_mib: Annotated[int, Field(ge=1, le=2047)] = 256
-    """A larger message is refused by the socket [MiB]."""
+    """A larger message, or one of several parts that together are much larger, is not taken [MiB]."""
     dectris: DectrisConfig | None = None
     """A DECTRIS detector to take frames from, instead of the endpoint: a table of host, stream, channel, ports
     and arm."""

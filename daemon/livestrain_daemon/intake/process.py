@@ -110,7 +110,8 @@ def _source(
     found = chosen(config, settings.recorded, permission, interrupted)
     if found is None:
         socket = bound_socket(context, config)
-        return _Source(socket.get_string(zmq.LAST_ENDPOINT), lambda queue, stop: receive(socket, queue, stop))
+        endpoint, largest = socket.get_string(zmq.LAST_ENDPOINT), config.max_message_mib * MIB
+        return _Source(endpoint, lambda queue, stop: receive(socket, queue, stop, largest))
     name, detector = found
     scans = Scans(name, config.scan, interrupted)
 

@@ -1,6 +1,8 @@
 """The frames socket: bytes to messages, held back when the disk cannot follow."""
 
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Condition, Event
 
@@ -10,6 +12,7 @@ from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.continuing import Beginning
 from livestrain_daemon.intake.detectors.events import Trouble
 from livestrain_daemon.intake.payload import Block
+from livestrain_daemon.intake.unfinished import CHANGES, Unfinished, close, cut, events
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_wire.codec import decode
 from livestrain_wire.errors import WireError
@@ -23,8 +26,8 @@ BATCH_MESSAGES = 64
 BATCH_BYTES = 4 * MIB
 OVERHEAD_BYTES = 512
 """Counted for each message, so that a flood of empty ones is bounded, too."""
-POLL_MS = 100
-"""How soon the receiver notices that it shall stop [ms]."""
+POLL_MS = 25
+"""How soon the receiver notices that it shall stop, and looks for messages without an end [ms]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,57 +128,100 @@ def bound_socket(context: zmq.Context[zmq.Socket[bytes]], config: IntakeConfig) 
     """
     socket = context.socket(zmq.PULL)
     socket.set(zmq.RCVHWM, WAITING_MESSAGES)
-    socket.set(zmq.MAXMSGSIZE, config.max_message_mib * MIB)
     socket.set(zmq.RCVTIMEO, POLL_MS)
     socket.set(zmq.LINGER, 0)
+    socket.get_monitor_socket(CHANGES)
     try:
         socket.bind(config.endpoint)
     except zmq.ZMQError as error:
-        socket.close()
+        close(socket)
         raise Unavailable(f"intake.endpoint: cannot bind {config.endpoint}: {error}") from error
     return socket
 
 
-def receive(socket: zmq.Socket[bytes], queue: ArrivalQueue, stop: Event) -> None:
-    """Move messages from the socket to the queue until told to stop; the socket is closed then."""
-    with socket:
-        while not stop.is_set():
-            queue.put(_drain(socket))
+def receive(socket: zmq.Socket[bytes], queue: ArrivalQueue, stop: Event, largest: int) -> None:
+    """
+    Move messages from the socket to the queue until told to stop; the socket is closed then.
 
-
-def _drain(socket: zmq.Socket[bytes]) -> list[Arrival]:
-    """What can be had at once, after waiting for the first message."""
-    arrivals: list[Arrival] = []
-    size = 0
-    flags = 0
-    while len(arrivals) < BATCH_MESSAGES and size < BATCH_BYTES:
-        try:
-            header = socket.recv(flags, copy=False)
-        except zmq.Again:
-            break
-        arrivals.append(_arrival(socket, header))
-        size += arrivals[-1].size
-        flags = zmq.NOBLOCK
-    return arrivals
-
-
-def _arrival(socket: zmq.Socket[bytes], header: zmq.Frame) -> Arrival:
-    size = len(header) + OVERHEAD_BYTES
-    payload: memoryview | None = None
-    parts = 1
-    more = header.more
-    while more:
-        part = socket.recv(copy=False)
-        parts += 1
-        size += len(part)
-        payload = payload or part.buffer
-        more = part.more
+    Parameters
+    ----------
+    socket, queue, stop
+        From where, to where, and until when.
+    largest
+        Part of a message that is taken [bytes]. ZeroMQ would refuse a larger one without a word, and its connection.
+    """
+    reading = _Reading(socket, largest)
     try:
-        message = decode(header.buffer, FRAME_MESSAGES)
-        _check_parts(message, parts)
-    except WireError as error:
-        return Arrival(error, size=size)
-    return Arrival(message, payload, size, message.count if isinstance(message, Frames) else 0)
+        while not stop.is_set():
+            queue.put(reading.next())
+    finally:
+        close(socket)
+
+
+class _Reading:
+    """Takes messages, and keeps none from growing without an end."""
+
+    def __init__(self, socket: zmq.Socket[bytes], largest: int) -> None:
+        self._socket = socket
+        self._largest = largest
+        self._monitor = socket.get_monitor_socket(CHANGES)
+        self._unfinished = Unfinished(largest)
+        self._looked = time.monotonic()
+        self._taken = 0
+        """Messages since then; more than connections: each has had its turn."""
+
+    def next(self) -> list[Arrival]:
+        """What can be had at once, after waiting for the first message."""
+        arrivals: list[Arrival] = []
+        size = 0
+        flags = 0
+        is_empty = False
+        while len(arrivals) < BATCH_MESSAGES and size < BATCH_BYTES:
+            try:
+                header = self._socket.recv(flags, copy=False)
+            except zmq.Again:
+                is_empty = True
+                break
+            arrivals.append(self._arrival(header))
+            size += arrivals[-1].size
+            flags = zmq.NOBLOCK
+        self._taken += len(arrivals)
+        now = time.monotonic()
+        if now - self._looked > POLL_MS / 1000 and (is_empty or self._taken > len(self._unfinished)):
+            self._looked, self._taken = now, 0
+            arrivals += self._cut()
+        return arrivals
+
+    def _cut(self) -> Iterator[Arrival]:
+        for event, value in events(self._monitor):
+            self._unfinished.hear(event, value)
+        for descriptor in self._unfinished.look():
+            text = f"expected messages with parts of at most {self._largest} bytes (intake.max_message_mib), found one "
+            text += f"without an end from {cut(descriptor)}, and closed the connection"
+            yield Arrival(Trouble("bad_message", text, 1), size=OVERHEAD_BYTES)
+
+    def _arrival(self, header: zmq.Frame) -> Arrival:
+        size = longest = len(header)
+        payload: memoryview | None = None
+        parts = 1
+        more = header.more
+        while more:
+            part = self._socket.recv(copy=False)
+            parts += 1
+            size += len(part)
+            longest = max(longest, len(part))
+            payload = payload or part.buffer
+            more = part.more
+        self._unfinished.whole(header)
+        size += OVERHEAD_BYTES
+        try:
+            if longest > self._largest:
+                raise WireError(f"expected at most {self._largest} bytes (intake.max_message_mib), found {longest}")
+            message = decode(header.buffer, FRAME_MESSAGES)
+            _check_parts(message, parts)
+        except WireError as error:
+            return Arrival(error, size=size)
+        return Arrival(message, payload, size, message.count if isinstance(message, Frames) else 0)
 
 
 def _check_parts(message: Message, found: int) -> None:

@@ -7,6 +7,7 @@ from helpers.frames_out import FramesOut
 from helpers.waiting import wait_until
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.receiver import Arrival, ArrivalQueue, bound_socket, receive
+from livestrain_daemon.intake.unfinished import close
 from livestrain_daemon.intake_config import IntakeConfig
 from livestrain_daemon.messages import CloseScan
 from livestrain_wire.errors import WireError
@@ -72,7 +73,7 @@ def test_messages_come_in_order_and_what_is_none_says_why() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*", max_message_mib=1))
     endpoint = socket.get_string(zmq.LAST_ENDPOINT)
-    receiving = Thread(target=receive, args=(socket, queue, stop))
+    receiving = Thread(target=receive, args=(socket, queue, stop, 1 << 20))
     receiving.start()
     found: list[Arrival] = []
     with FramesOut(endpoint) as out:
@@ -95,26 +96,32 @@ def test_messages_come_in_order_and_what_is_none_says_why() -> None:
     assert last.message == END
 
 
-def test_a_message_above_the_limit_is_refused_by_the_socket_and_others_go_through() -> None:
+def test_a_message_above_the_limit_is_told_and_those_of_its_sender_and_of_others_go_through() -> None:
     queue, stop = ArrivalQueue(1 << 24), Event()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*", max_message_mib=1))
     endpoint = socket.get_string(zmq.LAST_ENDPOINT)
-    receiving = Thread(target=receive, args=(socket, queue, stop))
+    receiving = Thread(target=receive, args=(socket, queue, stop, 1 << 20))
     receiving.start()
     with FramesOut(endpoint) as hostile, FramesOut(endpoint) as out:
         hostile.parts(bytes((1 << 20) + 1))
-        out.message(END)
-        found = wait_until(lambda: queue.get(0.01))
+        found = list(wait_until(lambda: queue.get(0.01)))
+        for sender in (hostile, out):
+            sender.message(END)
+            found += wait_until(lambda: queue.get(0.01))
     stop.set()
     receiving.join()
     context.term()
-    assert [item.message for item in found] == [END]
+    too_long, *others = (item.message for item in found)
+    assert str(too_long) == "expected at most 1048576 bytes (intake.max_message_mib), found 1048577"
+    assert others == [END, END]
 
 
 def test_an_address_that_is_taken_is_named() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with context, bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*")) as socket:
+    with context:
+        socket = bound_socket(context, IntakeConfig(endpoint="tcp://127.0.0.1:*"))
         endpoint = socket.get_string(zmq.LAST_ENDPOINT)
         with pytest.raises(Unavailable, match=f"intake.endpoint: cannot bind {endpoint}"):
             bound_socket(context, IntakeConfig(endpoint=endpoint))
+        close(socket)

@@ -1,23 +1,17 @@
 """The socket of a DECTRIS detector's stream: messages to what they tell, and what happens to the connection."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.told import MOST_PARTS, BadMessage, Told
 from livestrain_daemon.intake.detectors.events import Connection, Trouble
 from livestrain_daemon.intake.receiver import BATCH_BYTES, BATCH_MESSAGES
+from livestrain_daemon.intake.unfinished import CHANGES, LARGEST_WHOLE, Unfinished, close, events
 
-LARGEST_WHOLE = 2
-"""The parts of a message that are kept may be so many times as large, all together, as the largest of them."""
-SPARE_BYTES = 64 << 20
-"""The rest of the process may need so much more meanwhile."""
 WAITING_MESSAGES = 64
 """Messages that the socket itself holds."""
 POLL_MS = 50
@@ -27,7 +21,7 @@ LONGEST_PAUSE_MS = 10_000
 """Between attempts to connect [ms]."""
 GIVEN_UP_SECONDS = 1.0
 """After a connection that ZeroMQ does not take up again by itself, because it broke its rules [s]."""
-HEARD = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
+HEARD = CHANGES | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CONNECT_RETRIED
 """What the socket tells of its connection."""
 
 
@@ -67,8 +61,6 @@ class Stream:
         self._largest = largest
         self._lost: float | None = None
         """When the connection was lost, until it is known that it is taken up again [s]."""
-        self._resident = 0
-        """The least memory that this process has had since the last message; 0 until it is looked at [bytes]."""
         self._connect()
 
     def __enter__(self) -> "Stream":
@@ -79,10 +71,7 @@ class Stream:
 
     def close(self) -> None:
         """Take nothing more."""
-        self._socket.disable_monitor()
-        # an open monitor would keep its context from ending
-        self._monitor.close(linger=0)
-        self._socket.close()
+        close(self._socket)
 
     def next(self) -> list[Told | Trouble] | None:
         """What the messages tell that are there; None if none comes in a while."""
@@ -91,7 +80,6 @@ class Stream:
         try:
             while len(messages) < BATCH_MESSAGES and size < BATCH_BYTES:
                 messages.append(self._receive())
-                self._resident = 0
                 size += sum(map(len, messages[-1]))
         except zmq.Again:
             if not messages and not self._socket.poll(POLL_MS):
@@ -104,20 +92,22 @@ class Stream:
 
     def troubles(self) -> Iterator[Trouble | Connection]:
         """What happened to the connection."""
-        while self._monitor.poll(0):
-            event = recv_monitor_message(self._monitor)
-            up = event["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        for event, value in events(self._monitor):
+            self._unfinished.hear(event, value)
+            if event == zmq.EVENT_CONNECTED:
+                continue
+            up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
             yield Connection(up)
             self._lost = None
             if up:
                 continue
-            if event["event"] == zmq.EVENT_DISCONNECTED:
+            if event == zmq.EVENT_DISCONNECTED:
                 self._lost = time.monotonic()
                 text = f"expected {self._endpoint} to stay, found that the connection was closed; trying again"
             else:
                 text = f"expected a detector at {self._endpoint}, found nobody; trying again"
             yield Trouble("connection", text)
-        if self._is_given_up() or self._is_flooded():
+        if self._is_given_up() or list(self._unfinished.look()):
             self.close()
             self._connect()
             text = (
@@ -129,15 +119,9 @@ class Stream:
     def _is_given_up(self) -> bool:
         return self._lost is not None and time.monotonic() - self._lost > GIVEN_UP_SECONDS
 
-    def _is_flooded(self) -> bool:
-        """Parts of one message come without an end: ZeroMQ keeps them all before it shows the first."""
-        now = _resident_bytes()
-        self._resident = min(now, self._resident or now)
-        return now - self._resident > LARGEST_WHOLE * self._largest + SPARE_BYTES
-
     def _connect(self) -> None:
         self._lost = None
-        self._resident = 0
+        self._unfinished = Unfinished(self._largest)
         self._socket = self._context.socket(zmq.PULL)
         self._socket.set(zmq.RCVHWM, WAITING_MESSAGES)
         self._socket.set(zmq.MAXMSGSIZE, self._largest)
@@ -159,9 +143,5 @@ class Stream:
             size += len(part)
             if len(parts) < MOST_PARTS + 1 and size <= LARGEST_WHOLE * self._largest:
                 parts.append(part.buffer)
+        self._unfinished.whole(part)
         return parts
-
-
-def _resident_bytes() -> int:
-    """Memory of this process."""
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,11 +1,10 @@
 """What a detector must not send, to a real intake: told in a line, in little memory, and the next series is clean."""
 
 import json
-import re
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import zmq
 
 from helpers.dectris import emulated, noise, rest_of
 from helpers.intake_process import IntakeProcess
+from helpers.raw_peer import endless, far_too_long, peak_mib, shake_hands
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, IntakeFailed, ScanClosed
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
@@ -40,13 +40,6 @@ def pushing() -> Iterator[tuple[zmq.Socket[bytes], int]]:
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.linger = 0
         yield push, push.bind_to_random_port(f"tcp://{HOST}")
-
-
-def peak_mib(intake: IntakeProcess) -> float:
-    """The most memory that the process has had so far [MiB]."""
-    status = Path(f"/proc/{intake.process.pid}/status").read_text()
-    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    return int(kib) / 1024
 
 
 def faults(intake: IntakeProcess) -> dict[str, int]:
@@ -162,22 +155,9 @@ def test_a_header_of_parts_without_an_end_is_given_up_in_little_memory(tmp_path:
         assert peak_mib(intake) - before < MORE_MIB
 
 
-def endless(peer: socket.socket) -> None:
-    """Parts of one message, until the other side has had enough."""
-    part = b"\x03" + struct.pack(">Q", 1 << 20) + bytes(1 << 20)
-    with suppress(ConnectionError):
-        for _ in range(1000):
-            peer.sendall(part)
-
-
-def far_too_long(peer: socket.socket) -> None:
-    """A message of 2**40 bytes, as it says."""
-    peer.sendall(b"\x02" + LONG + bytes(100))
-
-
-@pytest.mark.parametrize(("stream", "send"), [("v1", endless), ("v2", far_too_long)])
+@pytest.mark.parametrize(("stream", "send"), [("v1", endless), ("v2", lambda peer: far_too_long(peer, 1 << 40))])
 def test_a_message_without_an_end_is_not_kept_and_the_detector_is_connected_to_again(
-    tmp_path: Path, stream: Stream, send: Callable[[socket.socket], None]
+    tmp_path: Path, stream: Stream, send: Callable[[socket.socket], object]
 ) -> None:
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]
@@ -196,16 +176,6 @@ def test_a_message_without_an_end_is_not_kept_and_the_detector_is_connected_to_a
             takes_a_series(intake, stream, port)
             # without that they would be 1000; there are 96, and what comes until that is seen
             assert peak_mib(intake) - before < 400
-
-
-def shake_hands(peer: socket.socket) -> None:
-    """As ZeroMQ does at the beginning of a connection, by a PUSH socket."""
-    peer.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16 + 1 + 31))
-    left = 64
-    while left:
-        left -= len(peer.recv(left))
-    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 4) + b"PUSH"
-    peer.sendall(b"\x04" + bytes([len(ready)]) + ready)
 
 
 def test_a_detector_that_is_not_there_yet_is_told_of_and_taken_when_it_comes(tmp_path: Path) -> None:
