@@ -148,7 +148,12 @@ def test_scans_are_listed_and_kept(reader: Reader, capsys: pytest.CaptureFixture
     assert load_config(Path("livestrain.toml")).spool.limits == Limits(200, 4000000 << 20, 200000 << 20)
 
 
-def test_plan_and_reference_can_be_changed(reader: Reader) -> None:
+def test_plan_and_reference_can_be_changed(reader: Reader, crystal: RenderedScan) -> None:
+    if not (reader.rig.spool / "mine").exists():
+        # no other page has sent it
+        crystal.send(reader.rig, "mine")
+    reader.rig.wait_until_final("mine")
+    wait_until(lambda: reader.rig.status().reference, 60, "a reference")
     reader.follow("how-to/change-plan-and-reference.md")
     status = reader.rig.wait_until_final("mine")
     assert status.plan is not None

@@ -34,6 +34,12 @@ class Ready(Message):
     type: Literal["intake_ready"] = "intake_ready"
 
 
+class Opened(Message):
+    """A scan has begun."""
+
+    type: Literal["scan_opened"] = "scan_opened"
+
+
 class Stored(Message):
     """Frames are in the scan folder."""
 
@@ -49,7 +55,7 @@ class Closed(Message):
     faults: dict[str, Count]
 
 
-HEARD = by_type(Ready, Stored, Closed)
+HEARD = by_type(Ready, Opened, Stored, Closed)
 """What is listened to of all that an intake tells."""
 
 
@@ -58,9 +64,9 @@ class Taken:
     """How an intake took a scan."""
 
     frames: int
-    """Stored from the first hint to the last."""
+    """Stored from the first hint to the last; from the beginning of the scan, where one hint tells of all."""
     seconds: float
-    """Between these hints [s]."""
+    """That this took [s]."""
     processor_seconds: float
     """Of the intake for the whole scan [s]."""
     faults: dict[str, int]
@@ -140,12 +146,17 @@ class IntakeProcess:
         worked = cpu_seconds(process)
         times: list[float] = []
         counts: list[int] = []
+        begun = 0.0
         while not isinstance(message := self._next(time.monotonic() + SILENCE_SECONDS), Closed):
-            if isinstance(message, Stored):
+            if isinstance(message, Opened):
+                begun = time.monotonic()
+            elif isinstance(message, Stored):
                 times.append(time.monotonic())
                 counts.append(sum(count for _, count in message.runs))
-        if len(times) < 2 or message.stored < frames:
+        if not times or message.stored < frames:
             raise Unavailable(f"expected {frames} frames, found {message.stored} stored; faults: {message.faults}")
+        if len(times) == 1:
+            times, counts = [begun, *times], [0, *counts]
         return Taken(sum(counts[1:]), times[-1] - times[0], cpu_seconds(process) - worked, message.faults)
 
     def _next(self, deadline: float) -> Message | None:
