@@ -6,7 +6,7 @@ from collections.abc import Callable
 from livestrain_daemon.messages import RoomMade, RoomWanted
 from livestrain_daemon.scanfolder import Spool
 
-FREED_SECONDS = 3.0
+FREED_SECONDS = 10.0
 """How long workers may keep open what was deleted, and a file system may take to give it back [s]."""
 
 

@@ -6,13 +6,20 @@ import pytest
 
 from livestrain_client.rig.intake import HEARD, IntakeProcess, PackedStream
 from livestrain_daemon.intake.process import IntakeSettings
-from livestrain_daemon.messages import FROM_INTAKE, IntakeReady, ScanClosed, Stored
+from livestrain_daemon.messages import FROM_INTAKE, IntakeReady, ScanClosed, ScanOpened, Stored
 from livestrain_simulator.packed.frames import Stream
 from livestrain_wire.codec import decode, encode
-from livestrain_wire.messages import Message
+from livestrain_wire.messages import Message, ScanStart
 
 SAID = [
     IntakeReady(pid=7, endpoint="tcp://127.0.0.1:5550"),
+    ScanOpened(
+        scan_id="a",
+        folder="/spool/a",
+        start=ScanStart(scan_id="a", scan_shape=(2, 3), frame_shape=(4, 4), dtype="uint16"),
+        started_ns=1,
+        recording=True,
+    ),
     Stored(scan_id="a", runs=((0, 3), (1 << 40, 9))),
     ScanClosed(scan_id="a", reason="silence", stored=12, missing=1 << 62, faults={"duplicate": 3}),
 ]
