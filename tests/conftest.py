@@ -1,5 +1,6 @@
-"""The order of the tests."""
+"""The order of the tests, and what their processes inherit."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ LONGEST = ("end_to_end", "docs", "bench")
 """Folders whose modules take longest. They come first, so that no process is left alone with one of them at the end."""
 
 _HERE = Path(__file__).parent
+
+# a shell ignores interrupts in what it starts in the background, and so would all that is started here
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

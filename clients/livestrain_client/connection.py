@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 import zmq
 
 from livestrain_client.errors import Unavailable
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import NewerProtocol, WireError
 from livestrain_wire.messages import MAP_MESSAGES, REPLIES, Message, Published, Reply, Request
@@ -53,7 +54,7 @@ class Socket:
         self.endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(kind)
-        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.LINGER, MOMENT_MS)
         self.socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 100)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)

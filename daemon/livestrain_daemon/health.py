@@ -1,5 +1,6 @@
 """Metrics and health over HTTP, from a thread of their own: they answer whatever the main loop does."""
 
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,10 +45,9 @@ class HealthServer:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(registry, alive, ready))
+            self._server = _Server((host, port), _handler(registry, alive, ready))
         except OSError as error:
             raise Unavailable(f"publish.http_port: cannot listen on {host}:{port}: {error.strerror}") from error
-        self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(STOP_SECONDS,), name="health", daemon=True
         )
@@ -63,6 +63,15 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # who has hung up is not worth a line
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 def _handler(registry: CollectorRegistry, alive: Check, ready: Check) -> type[BaseHTTPRequestHandler]:

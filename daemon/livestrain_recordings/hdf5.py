@@ -11,6 +11,7 @@ import hdf5plugin  # noqa: F401 - registers the compression filters with HDF5
 import numpy as np
 from numpy.typing import NDArray
 
+from livestrain_recordings.contents import contents_of
 from livestrain_recordings.dectris import detector_of, is_master, open_master
 from livestrain_recordings.errors import NoFrames, UnusableRecording
 from livestrain_recordings.hdf5_facts import facts_of, is_turned
@@ -111,26 +112,19 @@ def _found(path: Path, file: Any, dataset: str | None) -> tuple[Any, str]:
 
 def _datasets(path: Path, file: Any) -> tuple[list[Any], list[str]]:
     """All that have values, those that are linked from other files too; and what is wrong with links."""
-    found: list[Any] = []
-    broken: list[str] = []
-
-    def keep(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape:
-            found.append(item)
-
-    def follow(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            try:
-                item = _named(path, file, name)
-                keep(name, item)
-                if isinstance(item, h5py.Group):
-                    item.visititems(keep)
-            except OSError as error:
-                broken.append(str(error))
-
-    file.visititems(keep)
-    file.visititems_links(follow)
-    return found, broken
+    here = contents_of(file)
+    found = [*here.datasets]
+    broken = [f"{path}: {name}: expected a name in UTF-8" for name in here.unnamed]
+    for name in here.external:
+        try:
+            item = _named(path, file, name)
+            if isinstance(item, h5py.Group):
+                found += contents_of(item).datasets
+            elif isinstance(item, h5py.Dataset):
+                found.append(item)
+        except OSError as error:
+            broken.append(str(error))
+    return [one for one in found if one.shape], broken
 
 
 def _named(path: Path, file: Any, name: str) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import zmq
 
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import REPLIES, StatusReply, StatusRequest
@@ -54,7 +55,7 @@ def fate_of(control: str, sent_as: str, began_ns: int, seconds: float = 2.0) -> 
     refused = f"{sent_as}: "
     fate = Fate()
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.linger = 0
+        socket.linger = MOMENT_MS
         socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
         try:
             socket.connect(control)

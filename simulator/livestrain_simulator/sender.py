@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from zmq.utils.monitor import recv_monitor_message
 
 from livestrain_simulator.errors import NobodyListens
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import Encoding, Frames, ScanEnd, ScanStart
 
@@ -78,7 +79,7 @@ class FrameSender:
     ) -> None:
         if kind is not None:
             # what failed to be taken will not be taken now
-            self._socket.linger = 0
+            self._socket.linger = MOMENT_MS
         self.close()
 
     def wait_for_receiver(self) -> None:

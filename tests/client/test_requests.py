@@ -13,6 +13,7 @@ from livestrain_client.connection import new_id
 from livestrain_client.errors import RequestRefused, Unavailable, UnexpectedReply
 from livestrain_client.live import Live
 from livestrain_client.requests import Control
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import encode
 from livestrain_wire.errors import NewerProtocol
 from livestrain_wire.messages import Done, StatusRequest
@@ -116,7 +117,7 @@ def test_a_daemon_that_starts_late_is_waited_for() -> None:
 @pytest.fixture
 def router() -> Iterator["zmq.Socket[bytes]"]:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
-        router.setsockopt(zmq.LINGER, 0)
+        router.setsockopt(zmq.LINGER, MOMENT_MS)
         router.bind("tcp://127.0.0.1:*")
         yield router
 

@@ -22,6 +22,7 @@ from livestrain_daemon.scan.scans import ScanInHand, Scans
 from livestrain_daemon.scan.surroundings import GivenImages, Surroundings
 from livestrain_daemon.scanfolder import FrameState, FrameWriter, open_frames, read_journal
 from livestrain_daemon.worker.tasks import Tasks
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.messages import MAP_MESSAGES, Published, Run
 from livestrain_wire.topics import Topic, decode_topic
@@ -221,7 +222,7 @@ class Desk:
         self.scans.close()
         for writer in self._writers.values():
             writer.close()
-        self.context.destroy(linger=0)
+        self.context.destroy(linger=MOMENT_MS)
 
     def __enter__(self) -> Self:
         return self

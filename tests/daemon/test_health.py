@@ -1,9 +1,11 @@
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from daemon.web import get
+from helpers.waiting import wait_until
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.health import HealthServer
 from livestrain_daemon.metrics import Metrics
@@ -57,10 +59,14 @@ def test_other_pages_are_not_found(server: HealthServer, page: str) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"junk\r\n\r\n", b"\xff\xfe\x00\r\n\r\n", b"GET " + b"x" * 70_000 + b"\r\n\r\n", b""])
-def test_garbage_harms_nobody(server: HealthServer, junk: bytes) -> None:
+def test_garbage_harms_nobody_and_is_not_worth_a_line(
+    server: HealthServer, junk: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
         connection.sendall(junk)
     assert ask(server, "/healthz")[0] == 200
+    wait_until(lambda: not [one for one in threading.enumerate() if "process_request_thread" in one.name])
+    assert capfd.readouterr().err == ""
 
 
 def test_a_silent_client_keeps_nobody_waiting(server: HealthServer) -> None:

@@ -13,6 +13,7 @@ from helpers.waiting import wait_until
 from livestrain_daemon.errors import StorageError, Unavailable
 from livestrain_daemon.intake_link import MESSAGES_PER_TURN, IntakeLink
 from livestrain_daemon.messages import IntakeFailed, IntakeReady, SetArmed, Stored
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import Message
 
@@ -59,7 +60,7 @@ class Line:
         for process in self.processes:
             process.kill()
             process.wait()
-        self.context.destroy(linger=0)
+        self.context.destroy(linger=MOMENT_MS)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import zmq
 from livestrain_daemon.config import PublishConfig
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.sockets import MAX_REQUEST_BYTES, REQUEST_BACKLOG, Sockets
+from livestrain_wire.closing import MOMENT_MS
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -28,7 +29,7 @@ def client(sockets: Sockets) -> Iterator["zmq.Socket[bytes]"]:
     dealer.set(zmq.SNDHWM, 1)
     dealer.connect(sockets.control.get_string(zmq.LAST_ENDPOINT))
     yield dealer
-    context.destroy(linger=0)
+    context.destroy(linger=MOMENT_MS)
 
 
 def test_two_images_of_the_largest_camera_get_through(sockets: Sockets, client: "zmq.Socket[bytes]") -> None:

@@ -17,6 +17,7 @@ from livestrain_daemon.intake.placement import joined
 from livestrain_daemon.messages import FROM_INTAKE, IntakeReady, ScanClosed, ScanOpened, StopIntake, Stored
 from livestrain_daemon.scanfolder.layout import open_frames
 from livestrain_daemon.scanfolder.reader import FrameReader
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.messages import Message
 
@@ -41,7 +42,7 @@ class IntakeProcess:
         self.messages: list[Message] = []
         self._taken = 0
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.LINGER, MOMENT_MS)
         endpoint = f"ipc://{folder}/main-{len(list(folder.glob('log*')))}"
         self._socket.bind(endpoint)
         self._peer = b""

@@ -22,6 +22,7 @@ from helpers.waiting import wait_until
 from helpers.wire_messages import Reason, ended_of, plan_of, progress_of, values_of
 from helpers.wire_replies import reply_to
 from helpers.wire_scan import WireScan
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import (
@@ -187,7 +188,7 @@ class WireDaemon:
 
     def _bind(self, kind: int, endpoint: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
-        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.LINGER, MOMENT_MS)
         socket.setsockopt(zmq.SNDHWM, 0)
 
         def bound() -> bool:

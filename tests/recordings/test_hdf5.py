@@ -217,3 +217,18 @@ def test_for_a_name_that_has_no_frames_another_is_proposed(tmp_path: Path) -> No
     for name in ("some", "nothing", "some/data/more"):
         with pytest.raises(NoFrames, match=rf"scan\.h5: no dataset {name} of frames, .* is /some/data, uint16 of"):
             open_recording(tmp_path / "scan.h5", name)
+
+
+def test_names_that_are_not_text_are_told_and_what_has_a_name_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["frames"] = CUBE
+        space = h5py.h5s.create_simple(CUBE.shape)
+        h5py.h5d.create(file.id, b"more\xff", h5py.h5t.NATIVE_UINT16, space)
+        file.id.links.create_external(b"linked\xff", b"other.h5", b"/frames")
+    with open_recording(path) as recording:
+        assert recording.remark == rf"{path}: more\xff: expected a name in UTF-8; /frames is taken"
+    with h5py.File(path, "a") as file:
+        del file["frames"]
+    with pytest.raises(OSError, match=r"more\\xff: expected a name in UTF-8; what else is there must be named"):
+        open_recording(path)

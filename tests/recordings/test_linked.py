@@ -150,16 +150,21 @@ def test_raw_files_of_a_dataset_are_there_and_long_enough(tmp_path: Path) -> Non
         open_recording(tmp_path / "scan.h5")
 
 
-def test_of_numbered_files_none_is_missing_in_between(tmp_path: Path) -> None:
+def write_numbered(path: Path, source: str, name: str) -> None:
+    """Frames that lie ten by ten in files or datasets with numbers (``%b``), as many as there are."""
     unlimited = h5py.h5s.UNLIMITED
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_layout(h5py.h5d.VIRTUAL)
     space = h5py.h5s.create_simple(STACK.shape, (unlimited, 16, 24))
     taken = space.copy()
     taken.select_hyperslab((0, 0, 0), (unlimited, 1, 1), (10, 1, 1), (10, 16, 24))
-    plan.set_virtual(taken, b"part_%b.h5", b"data", h5py.h5s.create_simple((10, 16, 24)))
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
+    plan.set_virtual(taken, source.encode(), name.encode(), h5py.h5s.create_simple((10, 16, 24)))
+    with h5py.File(path, "w") as file:
         h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT16, space, plan)
+
+
+def test_of_numbered_files_none_is_missing_in_between(tmp_path: Path) -> None:
+    write_numbered(tmp_path / "scan.h5", "part_%b.h5", "data")
     for number in range(3):
         write_part(tmp_path / f"part_{number}.h5", STACK[10 * number : 10 * number + 10])
     np.testing.assert_array_equal(whole(tmp_path / "scan.h5"), STACK)
@@ -230,15 +235,7 @@ def test_layers_of_virtual_datasets_are_each_looked_at_once(tmp_path: Path) -> N
 
 
 def test_numbered_datasets_of_one_file_are_all_looked_at(tmp_path: Path) -> None:
-    unlimited = h5py.h5s.UNLIMITED
-    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_layout(h5py.h5d.VIRTUAL)
-    space = h5py.h5s.create_simple(STACK.shape, (unlimited, 16, 24))
-    taken = space.copy()
-    taken.select_hyperslab((0, 0, 0), (unlimited, 1, 1), (10, 1, 1), (10, 16, 24))
-    plan.set_virtual(taken, b"parts.h5", b"data_%b", h5py.h5s.create_simple((10, 16, 24)))
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
-        h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT16, space, plan)
+    write_numbered(tmp_path / "scan.h5", "parts.h5", "data_%b")
     with h5py.File(tmp_path / "parts.h5", "w") as file:
         for number in range(3):
             file[f"data_{number}"] = STACK[10 * number : 10 * number + 10]

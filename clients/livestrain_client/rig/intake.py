@@ -15,6 +15,7 @@ import zmq
 
 from livestrain_client.errors import Unavailable
 from livestrain_client.rig.load import cpu_seconds
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode
 from livestrain_wire.errors import WireError
 from livestrain_wire.messages import Count, Message, Run, by_type
@@ -90,7 +91,7 @@ class IntakeProcess:
         self._folder = folder
         (folder / "spool").mkdir(parents=True)
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.LINGER, MOMENT_MS)
         endpoint = f"ipc://{folder}/main"
         self._socket.bind(endpoint)
         self._settings = {

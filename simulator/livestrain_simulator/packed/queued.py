@@ -16,6 +16,7 @@ from livestrain_simulator.emulators.dectris.packing import Compression
 from livestrain_simulator.emulators.dectris.series import Series, Setting
 from livestrain_simulator.packed.frames import Stream
 from livestrain_simulator.sender import pack
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import Encoding as NativeEncoding
 from livestrain_wire.messages import Frames, ScanEnd, ScanStart
@@ -73,7 +74,7 @@ class QueuedSender:
 
     def close(self) -> None:
         """Throw away what nobody has taken."""
-        self._socket.context.destroy(linger=0)
+        self._socket.context.destroy(linger=MOMENT_MS)
 
 
 def native_sender(stream: Stream, frames: NDArray[Any]) -> QueuedSender:

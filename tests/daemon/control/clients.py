@@ -8,6 +8,7 @@ import zmq
 
 from helpers.waiting import wait_until
 from livestrain_daemon.control.socket import Control, Handle
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.messages import REPLIES, Reply, Request
 
@@ -64,7 +65,7 @@ class Counter:
 
     def close(self) -> None:
         """Gives the sockets back."""
-        self._context.destroy(linger=0)
+        self._context.destroy(linger=MOMENT_MS)
 
     def __enter__(self) -> Self:
         return self

@@ -133,7 +133,7 @@ def test_positions_beyond_the_scan_are_refused(looked_at: Window) -> None:
 
 
 def test_large_frames_are_calibrated_on_as_many_as_fit_into_a_gibibyte(window: Window) -> None:
-    window.desk.open(frame_shape=(4096, 4096), dtype="uint32")
+    window.desk.open(scan_shape=(3, 6), frame_shape=(4096, 4096), dtype="uint32")
     reason, text = window.refused(CalibrateRequest(id="1", positions=tuple(range(17))))
     assert (reason, text) == ("bad_request", "expected at most 16 positions of such frames, found 17")
     # as many as that are tried, though none is stored

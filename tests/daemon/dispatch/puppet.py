@@ -10,6 +10,7 @@ from daemon.dispatch.room import CONFIG
 from livestrain_daemon.dispatch.job import Job
 from livestrain_daemon.dispatch.pool import WorkerPool
 from livestrain_daemon.messages import PingTask, TaskDone, TaskFailed, WorkerReady
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import encode
 from livestrain_wire.messages import Message
 
@@ -95,7 +96,7 @@ class Puppet:
         for process in self._processes:
             process.kill()
             process.wait()
-        self._context.destroy(linger=0)
+        self._context.destroy(linger=MOMENT_MS)
 
 
 def without_preparation(puppet: Puppet, *, alone: bool = False) -> Job:

@@ -16,6 +16,7 @@ from livestrain_daemon.plan import DIFFRACTION
 from livestrain_daemon.processes import spawn
 from livestrain_daemon.scan.revision import Revision
 from livestrain_daemon.scanfolder import FrameReader, ResultState, open_frames
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.messages import Run, WorkerStatus
 
 TIMEOUT = 1.0
@@ -30,7 +31,7 @@ class Room:
     def __init__(self, folder: Path) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket = self._context.socket(zmq.ROUTER)
-        self.socket.set(zmq.LINGER, 0)
+        self.socket.set(zmq.LINGER, MOMENT_MS)
         endpoint = f"ipc://{folder}/workers"
         self.socket.bind(endpoint)
         settings = {"main_endpoint": endpoint, "log": LogConfig(level="error").model_dump()}
@@ -63,7 +64,7 @@ class Room:
     def close(self) -> None:
         self.pool.stop()
         self.pool.kill()
-        self._context.destroy(linger=0)
+        self._context.destroy(linger=MOMENT_MS)
 
 
 class Analysis:

@@ -18,6 +18,7 @@ from livestrain_daemon.dispatch.pool import CREDIT, DEATHS_AT_START, WorkerPool
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.messages import AnalyseTask, Task
 from livestrain_daemon.plan import DIFFRACTION, REDUCTION
+from livestrain_wire.closing import MOMENT_MS
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,7 @@ def test_workers_that_never_get_ready_end_the_daemon() -> None:
     assert f"{DEATHS_AT_START} workers in a row" in reason
     assert "exited with code 1" in reason
     pool.kill()
-    context.destroy(linger=0)
+    context.destroy(linger=MOMENT_MS)
 
 
 def test_the_stages_of_a_revision_are_those_of_its_plan(scan: Path) -> None:

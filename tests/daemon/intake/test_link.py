@@ -6,6 +6,7 @@ import zmq
 from helpers.waiting import wait_until
 from livestrain_daemon.intake.link import LARGEST_BACKLOG, Outbox, converse
 from livestrain_daemon.messages import FROM_INTAKE, CloseScan, ScanClosed, Stored
+from livestrain_wire.closing import MOMENT_MS
 from livestrain_wire.codec import decode, encode
 from livestrain_wire.messages import Message
 
@@ -20,7 +21,7 @@ def pair(high_water_mark: int) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     main, intake = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
     for socket in (main, intake):
-        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.LINGER, MOMENT_MS)
         socket.set(zmq.SNDHWM, high_water_mark)
         socket.set(zmq.RCVHWM, high_water_mark)
     endpoint = f"inproc://link-{uuid4()}"

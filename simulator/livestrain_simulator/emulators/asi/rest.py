@@ -2,12 +2,13 @@
 
 import json
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
 from livestrain_simulator.emulators.asi.emulator import LOOPBACK, AsiEmulator
+from livestrain_simulator.emulators.web import WebServer
 
 LARGEST_BODY_BYTES = 1 << 16
 LARGEST_COUNT = 1 << 40
@@ -34,9 +35,7 @@ class ServalServer:
         class Requests(_Requests):
             emulator = commanded
 
-        self._server = ThreadingHTTPServer((host, port), Requests)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = WebServer((host, port), Requests)
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="serval", daemon=True)
 
     @property

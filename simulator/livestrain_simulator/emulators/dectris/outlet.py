@@ -9,6 +9,7 @@ import zmq
 
 from livestrain_simulator.emulators.dectris.sending import Form
 from livestrain_simulator.errors import NobodyListens
+from livestrain_wire.closing import MOMENT_MS
 
 WAITING_MESSAGES = 256
 """Messages that a socket holds for a receiver that does not follow."""
@@ -82,7 +83,7 @@ class Outlet:
             If there is something to throw away after a time that is not 0.
         """
         began = time.monotonic()
-        self._context.destroy(linger=round(1000 * linger_seconds))
+        self._context.destroy(linger=max(MOMENT_MS, round(1000 * linger_seconds)))
         # it returns at once when all has been taken
         if linger_seconds and time.monotonic() - began > linger_seconds - CLOSING_SECONDS:
             raise NobodyListens(f"the last messages at {self._endpoint} were not taken within {linger_seconds:g} s")

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from types import TracebackType
 from typing import Self
@@ -16,6 +16,7 @@ from livestrain_simulator.emulators.dectris.configuration import NotAccepted
 from livestrain_simulator.emulators.dectris.emulator import DectrisEmulator
 from livestrain_simulator.emulators.dectris.packing import little_endian
 from livestrain_simulator.emulators.dectris.series import Setting
+from livestrain_simulator.emulators.web import WebServer
 
 LARGEST_BODY_BYTES = 1 << 16
 SECONDS = 10.0
@@ -46,9 +47,7 @@ class RestServer:
             def count(self) -> None:
                 server.asked += 1
 
-        self._server = ThreadingHTTPServer((settings.host, settings.rest_port), Requests)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = WebServer((settings.host, settings.rest_port), Requests)
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="dectris-rest", daemon=True)
 
     @property

@@ -18,6 +18,7 @@ from helpers.raw_peer import endless, far_too_long, peak_mib, shake_hands
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, IntakeFailed, ScanClosed
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
+from livestrain_wire.closing import MOMENT_MS
 
 Stream = Literal["v1", "v2"]
 HOST = "127.0.0.1"
@@ -38,7 +39,7 @@ def listening(folder: Path, stream: Stream, port: int, **table: Any) -> Iterator
 def pushing() -> Iterator[tuple[zmq.Socket[bytes], int]]:
     """A socket that sends anything at all, and its port."""
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-        push.linger = 0
+        push.linger = MOMENT_MS
         yield push, push.bind_to_random_port(f"tcp://{HOST}")
 
 

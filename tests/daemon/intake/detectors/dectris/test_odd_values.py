@@ -12,6 +12,7 @@ from helpers.simplon import Simplon, served
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
+from livestrain_wire.closing import MOMENT_MS
 
 Stream = Literal["v1", "v2"]
 HOST = "127.0.0.1"
@@ -43,7 +44,7 @@ def cbor(value: object) -> list[list[bytes]]:
 def taken(folder: Path, stream: Stream, messages: list[list[bytes]]) -> dict[str, Any]:
     """What the start of a scan says, of which every frame was stored."""
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-        push.linger = 0
+        push.linger = MOMENT_MS
         port = push.bind_to_random_port(f"tcp://{HOST}")
         dectris = {"host": HOST, "stream": stream, "stream_port": port, "rest_port": None}
         with IntakeProcess(folder, intake={"dectris": dectris}) as intake:
@@ -71,7 +72,7 @@ def test_a_value_of_stream_v2_is_kept_where_it_can_be_written(value: object, is_
 def test_a_header_of_no_detail_that_is_known_is_told_and_the_next_is_taken(detail: object, tmp_path: Path) -> None:
     wrong = [legacy(0.5, detail)[0]]
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-        push.linger = 0
+        push.linger = MOMENT_MS
         port = push.bind_to_random_port(f"tcp://{HOST}")
         dectris = {"host": HOST, "stream": "v1", "stream_port": port, "rest_port": None}
         with IntakeProcess(tmp_path, intake={"dectris": dectris}) as intake:

@@ -11,6 +11,7 @@ from helpers.dectris import Taken, emulated, noise, rest_of, source_of, take
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.source import Dectris, DectrisSettings
 from livestrain_daemon.intake.detectors.events import Connection, Trouble
+from livestrain_wire.closing import MOMENT_MS
 
 FORMS = ("legacy", "cbor")
 FRAMES = 6
@@ -91,7 +92,7 @@ def test_an_address_that_makes_no_sense_ends_it() -> None:
 def test_anything_at_all_on_the_stream_is_a_bad_message(form: str) -> None:
     random = np.random.default_rng(6)
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.linger = 0
+        socket.linger = MOMENT_MS
         port = socket.bind_to_random_port("tcp://127.0.0.1")
         source = Dectris(DectrisSettings("127.0.0.1", "v1" if form == "legacy" else "v2", port, None))
         events = source.events(Event())
@@ -110,7 +111,7 @@ def test_anything_at_all_on_the_stream_is_a_bad_message(form: str) -> None:
 
 def test_a_message_of_many_large_parts_is_not_kept_and_the_next_one_is_understood() -> None:
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.linger = 0
+        socket.linger = MOMENT_MS
         port = socket.bind_to_random_port("tcp://127.0.0.1")
         source = Dectris(DectrisSettings("127.0.0.1", "v1", port, None, largest_bytes=1000))
         with closing(source.events(Event())) as events:
