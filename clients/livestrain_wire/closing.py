@@ -4,6 +4,7 @@ MOMENT_MS = 100
 """
 Linger of a socket whose messages may be thrown away [ms].
 
-Not 0: ZeroMQ 4.3.5 aborts the whole process where a socket that does not linger is closed while its peer goes with half
-of a message (https://github.com/zeromq/libzmq/issues/3442). Seen once in some thousand closed sockets.
+Not 0: ZeroMQ 4.3.5 aborts the whole process where a socket stops lingering while its peer goes with half of a message
+(https://github.com/zeromq/libzmq/issues/3442). At once, that was seen for one in some thousand closed sockets; after a
+moment the peer would have to go just then.
 """

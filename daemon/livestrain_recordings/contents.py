@@ -5,6 +5,9 @@ from typing import Any
 
 from h5py import Dataset, h5d, h5l, h5o
 
+FEWEST_AXES = 3
+"""Of frames."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -15,7 +18,7 @@ class Contents:
     external: tuple[str, ...]
     """Names of links to other files."""
     unnamed: tuple[str, ...]
-    """Names of datasets and of such links that are not UTF-8, as they can be shown."""
+    """Names that are not UTF-8, as they can be shown: of such links, and of datasets with as many axes as frames."""
 
 
 def contents_of(group: Any) -> Contents:
@@ -34,10 +37,12 @@ def contents_of(group: Any) -> Contents:
     group.id.links.visit(lambda name, about: links.append((name, about.type)), info=True)
     datasets = [name for name, kind in objects if kind == h5o.TYPE_DATASET]
     external = [name for name, kind in links if kind == h5l.TYPE_EXTERNAL]
+    unnamed = [name for name in datasets if not _is_text(name) and h5d.open(group.id, name).rank >= FEWEST_AXES]
+    unnamed += [name for name in external if not _is_text(name)]
     return Contents(
-        tuple(Dataset(h5d.open(group.id, name)) for name in datasets if _is_text(name)),
+        tuple(Dataset(h5d.open(group.id, name), readonly=True) for name in datasets if _is_text(name)),
         tuple(name.decode() for name in external if _is_text(name)),
-        tuple(name.decode(errors="backslashreplace") for name in (*datasets, *external) if not _is_text(name)),
+        tuple(name.decode(errors="backslashreplace") for name in unnamed),
     )
 
 

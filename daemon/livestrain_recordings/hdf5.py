@@ -114,17 +114,23 @@ def _datasets(path: Path, file: Any) -> tuple[list[Any], list[str]]:
     """All that have values, those that are linked from other files too; and what is wrong with links."""
     here = contents_of(file)
     found = [*here.datasets]
-    broken = [f"{path}: {name}: expected a name in UTF-8" for name in here.unnamed]
+    broken = [_nameless(path, name) for name in here.unnamed]
     for name in here.external:
         try:
             item = _named(path, file, name)
             if isinstance(item, h5py.Group):
-                found += contents_of(item).datasets
+                inside = contents_of(item)
+                found += inside.datasets
+                broken += [_nameless(path, f"{name}/{one}") for one in inside.unnamed]
             elif isinstance(item, h5py.Dataset):
                 found.append(item)
         except OSError as error:
             broken.append(str(error))
     return [one for one in found if one.shape], broken
+
+
+def _nameless(path: Path, name: str) -> str:
+    return f"{path}: {name}: expected a name in UTF-8"
 
 
 def _named(path: Path, file: Any, name: str) -> Any:

@@ -21,12 +21,17 @@ def shake_hands(peer: socket.socket) -> None:
     peer.sendall(b"\x04" + bytes([len(ready)]) + ready)
 
 
-def endless(peer: socket.socket, is_last: bool = False) -> bool:
-    """A thousand parts of 1 MiB of one message, or as many messages; true if the other side has had enough before."""
-    part = bytes([2 if is_last else 3]) + struct.pack(">Q", PART_BYTES) + bytes(PART_BYTES)
+WHOLE = bytes([2]) + struct.pack(">Q", PART_BYTES) + bytes(PART_BYTES)
+"""A message of 1 MiB."""
+UNFINISHED = {"large": bytes([3]) + WHOLE[1:], "empty": b"\x01\x00" * (PART_BYTES // 64)}
+"""Parts of a message that goes on, of 1 MiB in the memory of ZeroMQ: one, or very many without a byte."""
+
+
+def endless(peer: socket.socket, parts: bytes) -> bool:
+    """A thousand times these parts; true if the other side has had enough before."""
     with suppress(ConnectionError):
         for _ in range(1000):
-            peer.sendall(part)
+            peer.sendall(parts)
         return False
     return True
 

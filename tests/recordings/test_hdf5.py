@@ -219,16 +219,39 @@ def test_for_a_name_that_has_no_frames_another_is_proposed(tmp_path: Path) -> No
             open_recording(tmp_path / "scan.h5", name)
 
 
-def test_names_that_are_not_text_are_told_and_what_has_a_name_is_taken(tmp_path: Path) -> None:
-    path = tmp_path / "scan.h5"
-    with h5py.File(path, "w") as file:
+def nameless(group: h5py.Group, shape: tuple[int, ...] = CUBE.shape) -> None:
+    h5py.h5d.create(group.id, b"more\xff", h5py.h5t.NATIVE_UINT16, h5py.h5s.create_simple(shape))
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["in the file", "in a linked one"])
+def test_frames_whose_name_is_no_text_are_told_and_those_with_a_name_are_taken(tmp_path: Path, linked: bool) -> None:
+    path, other = tmp_path / "scan.h5", tmp_path / "other.h5"
+    with h5py.File(path, "w") as file, h5py.File(other, "w") as far:
         file["frames"] = CUBE
-        space = h5py.h5s.create_simple(CUBE.shape)
-        h5py.h5d.create(file.id, b"more\xff", h5py.h5t.NATIVE_UINT16, space)
-        file.id.links.create_external(b"linked\xff", b"other.h5", b"/frames")
+        nameless(far.create_group("group") if linked else file)
+        if linked:
+            file["link"] = h5py.ExternalLink(other.name, "group")
+    place = "link/" * linked
     with open_recording(path) as recording:
-        assert recording.remark == rf"{path}: more\xff: expected a name in UTF-8; /frames is taken"
+        assert recording.remark == rf"{path}: {place}more\xff: expected a name in UTF-8; /frames is taken"
     with h5py.File(path, "a") as file:
         del file["frames"]
     with pytest.raises(OSError, match=r"more\\xff: expected a name in UTF-8; what else is there must be named"):
         open_recording(path)
+
+
+def test_a_link_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["frames"] = CUBE
+        file.id.links.create_external(b"linked\xff", b"other.h5", b"/frames")
+    with open_recording(path) as recording:
+        assert recording.remark == rf"{path}: linked\xff: expected a name in UTF-8; /frames is taken"
+
+
+def test_a_name_that_is_no_text_of_what_cannot_be_frames_is_not_worth_a_word(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["frames"] = CUBE[0]
+        nameless(file, (4, 4))
+    with open_recording(tmp_path / "scan.h5") as recording:
+        assert not recording.remark

@@ -70,12 +70,13 @@ class ArrivalQueue:
         self.frames = 0
         """Frames that wait."""
 
-    def put(self, arrivals: list[Arrival]) -> None:
-        """Add arrivals in order, waiting until there is room; after `close`, they are thrown away."""
+    def put(self, arrivals: list[Arrival], timeout: float | None = None) -> bool:
+        """Add arrivals in order when there is room, which may take no longer than this [s]; False if there was none."""
         with self._changed:
-            while self._bytes >= self._largest and not self._closed:
-                self._changed.wait()
+            if not self._changed.wait_for(lambda: self._closed or self._bytes < self._largest, timeout):
+                return False
             self._add(arrivals)
+            return True
 
     def put_command(self, command: Message) -> None:
         """Add what main asks for, behind what has been received, without waiting."""
@@ -153,7 +154,9 @@ def receive(socket: zmq.Socket[bytes], queue: ArrivalQueue, stop: Event, largest
     reading = _Reading(socket, largest)
     try:
         while not stop.is_set():
-            queue.put(reading.next())
+            arrivals = reading.next()
+            while not queue.put(arrivals, POLL_MS / 1000):
+                reading.hear()
     finally:
         close(socket)
 
@@ -190,11 +193,17 @@ class _Reading:
         if now - self._looked > POLL_MS / 1000 and (is_empty or self._taken > len(self._unfinished)):
             self._looked, self._taken = now, 0
             arrivals += self._cut()
+            # from now on whatever is whole has its turn
+            self._socket.get(zmq.EVENTS)
         return arrivals
 
-    def _cut(self) -> Iterator[Arrival]:
+    def hear(self) -> None:
+        """Which connections have begun and ended; ZeroMQ stops everything where nobody asks in the long run."""
         for event, value in events(self._monitor):
             self._unfinished.hear(event, value)
+
+    def _cut(self) -> Iterator[Arrival]:
+        self.hear()
         for descriptor in self._unfinished.look():
             text = f"expected messages with parts of at most {self._largest} bytes (intake.max_message_mib), found one "
             text += f"without an end from {cut(descriptor)}, and closed the connection"

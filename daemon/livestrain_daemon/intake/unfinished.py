@@ -10,10 +10,14 @@ from dataclasses import dataclass
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from livestrain_daemon.intake.growth import Growth
+
 LARGEST_WHOLE = 2
 """All parts of a message together may be so many times as large as the largest of them."""
 SPARE_BYTES = 64 << 20
 """The kernel may hold so much that ZeroMQ has not read [bytes]."""
+SPARE_MEMORY_BYTES = 256 << 20
+"""As far may this process grow for other reasons while a message comes, such as what it loads for the first frames."""
 BEGIN = zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED
 CHANGES = BEGIN | zmq.EVENT_DISCONNECTED
 """What a socket must tell of its connections; the value of these events is a descriptor."""
@@ -27,6 +31,8 @@ class _Line:
 
     before: int | None = None
     """Bytes that had come when it was looked at first; None: it has not been."""
+    since: int = 0
+    """Bytes that have come since."""
     suspected: bool = False
     """Too much had come when it was looked at last."""
 
@@ -34,7 +40,8 @@ class _Line:
         """Too much had come before, so that what was whole of it would have been seen since."""
         if self.before is None:
             self.before = received
-        seen, self.suspected = self.suspected, received - self.before > limit
+        self.since = received - self.before
+        seen, self.suspected = self.suspected, self.since > limit
         return seen and self.suspected
 
 
@@ -54,6 +61,7 @@ class Unfinished:
 
     def __init__(self, largest: int) -> None:
         self._limit = LARGEST_WHOLE * largest + SPARE_BYTES
+        self._growth = Growth(LARGEST_WHOLE * largest + SPARE_MEMORY_BYTES)
         self._lines: dict[int, _Line] = {}
 
     def __len__(self) -> int:
@@ -68,6 +76,7 @@ class Unfinished:
 
     def whole(self, part: zmq.Frame) -> None:
         """A whole message has come; ``part`` is one of it."""
+        self._growth.whole()
         source = _source(part) if len(self._lines) > 1 else None
         for descriptor in [source] if source in self._lines else self._lines:
             self._lines[descriptor] = _Line()
@@ -78,15 +87,22 @@ class Unfinished:
 
         Between one look and the next, each must have had its turn to give a whole message, if it had one.
         """
+        found = []
         for descriptor, line in list(self._lines.items()):
             received = _received(descriptor)
             if received is not None and line.goes_on(received, self._limit):
-                yield descriptor
+                found.append(descriptor)
+        if not found and self._lines and self._growth.is_too_far():
+            # of parts so short that few bytes take much memory
+            found = [max(self._lines, key=lambda one: self._lines[one].since)]
+            self._growth.whole()
+        yield from found
 
 
 def cut(descriptor: int) -> str:
     """End a connection; ZeroMQ forgets what it holds of it, and the other side may connect again. Returns with whom."""
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+    # a descriptor may be another's by now, of a socket without host and port
+    with suppress(OSError, ValueError), socket.socket(fileno=os.dup(descriptor)) as connection:
         host, port, *_ = connection.getpeername()
         # else a sender that has been held back would not hear of the end for a minute
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

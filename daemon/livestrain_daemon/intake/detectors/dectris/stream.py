@@ -9,8 +9,9 @@ import zmq
 from livestrain_daemon.errors import Unavailable
 from livestrain_daemon.intake.detectors.dectris.told import MOST_PARTS, BadMessage, Told
 from livestrain_daemon.intake.detectors.events import Connection, Trouble
+from livestrain_daemon.intake.growth import Growth
 from livestrain_daemon.intake.receiver import BATCH_BYTES, BATCH_MESSAGES
-from livestrain_daemon.intake.unfinished import CHANGES, LARGEST_WHOLE, Unfinished, close, events
+from livestrain_daemon.intake.unfinished import LARGEST_WHOLE, SPARE_BYTES, close, events
 
 WAITING_MESSAGES = 64
 """Messages that the socket itself holds."""
@@ -21,7 +22,7 @@ LONGEST_PAUSE_MS = 10_000
 """Between attempts to connect [ms]."""
 GIVEN_UP_SECONDS = 1.0
 """After a connection that ZeroMQ does not take up again by itself, because it broke its rules [s]."""
-HEARD = CHANGES | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CONNECT_RETRIED
+HEARD = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_DISCONNECTED
 """What the socket tells of its connection."""
 
 
@@ -92,10 +93,7 @@ class Stream:
 
     def troubles(self) -> Iterator[Trouble | Connection]:
         """What happened to the connection."""
-        for event, value in events(self._monitor):
-            self._unfinished.hear(event, value)
-            if event == zmq.EVENT_CONNECTED:
-                continue
+        for event, _ in events(self._monitor):
             up = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
             yield Connection(up)
             self._lost = None
@@ -107,7 +105,7 @@ class Stream:
             else:
                 text = f"expected a detector at {self._endpoint}, found nobody; trying again"
             yield Trouble("connection", text)
-        if self._is_given_up() or list(self._unfinished.look()):
+        if self._is_given_up() or self._growth.is_too_far():
             self.close()
             self._connect()
             text = (
@@ -121,7 +119,7 @@ class Stream:
 
     def _connect(self) -> None:
         self._lost = None
-        self._unfinished = Unfinished(self._largest)
+        self._growth = Growth(LARGEST_WHOLE * self._largest + SPARE_BYTES)
         self._socket = self._context.socket(zmq.PULL)
         self._socket.set(zmq.RCVHWM, WAITING_MESSAGES)
         self._socket.set(zmq.MAXMSGSIZE, self._largest)
@@ -143,5 +141,5 @@ class Stream:
             size += len(part)
             if len(parts) < MOST_PARTS + 1 and size <= LARGEST_WHOLE * self._largest:
                 parts.append(part.buffer)
-        self._unfinished.whole(part)
+        self._growth.whole()
         return parts

@@ -14,7 +14,7 @@ import zmq
 
 from helpers.dectris import emulated, noise, rest_of
 from helpers.intake_process import IntakeProcess
-from helpers.raw_peer import endless, far_too_long, peak_mib, shake_hands
+from helpers.raw_peer import UNFINISHED, endless, far_too_long, peak_mib, shake_hands
 from helpers.waiting import wait_until
 from livestrain_daemon.messages import FaultSeen, IntakeCounts, IntakeFailed, ScanClosed
 from livestrain_simulator.emulators.dectris.cbor import Tag, encode
@@ -156,7 +156,15 @@ def test_a_header_of_parts_without_an_end_is_given_up_in_little_memory(tmp_path:
         assert peak_mib(intake) - before < MORE_MIB
 
 
-@pytest.mark.parametrize(("stream", "send"), [("v1", endless), ("v2", lambda peer: far_too_long(peer, 1 << 40))])
+@pytest.mark.parametrize(
+    ("stream", "send"),
+    [
+        ("v1", lambda peer: endless(peer, UNFINISHED["large"])),
+        ("v2", lambda peer: endless(peer, UNFINISHED["empty"])),
+        ("v2", lambda peer: far_too_long(peer, 1 << 40)),
+    ],
+    ids=["without an end", "of empty parts without an end", "far too long"],
+)
 def test_a_message_without_an_end_is_not_kept_and_the_detector_is_connected_to_again(
     tmp_path: Path, stream: Stream, send: Callable[[socket.socket], object]
 ) -> None:
