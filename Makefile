@@ -29,11 +29,12 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# the threads of a linear algebra library would only wait for the other process's;
+# three processes on two processors: many a test waits, for a clock or for a process that starts;
+# the threads of a linear algebra library would only wait for the other processes';
 # where a process of the tests dies, pytest-xdist would wait for ever for the one that replaces it
 tests: export OPENBLAS_NUM_THREADS := 1
 tests: $(VENV)/.kernels
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
 install: $(VENV)/.kernels
 

@@ -5,8 +5,10 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -66,10 +68,14 @@ def examine(config: Config, write: bool = True) -> Iterator[Finding]:
 def compile_kernels(dtypes: tuple[str, ...]) -> float:
     """Compiles every kernel for these frame types, so that the daemon starts at once; returns the seconds it took."""
     from livestrain_daemon.scan import deriving  # noqa: PLC0415 - numba takes its time to import
-    from livestrain_daemon.worker.warm import warm  # noqa: PLC0415 - numba takes its time to import
+    from livestrain_daemon.worker import warm  # noqa: PLC0415 - numba takes its time to import
 
     began = time.monotonic()
-    warm(dtypes)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for done in [pool.submit(warm.warm_calibration, dtypes), pool.submit(warm.warm_detection)]:
+            done.result()
+    # the rest, and what one of two that write to one cache may have lost
+    warm.warm(dtypes)
     deriving.warm()
     return time.monotonic() - began
 
