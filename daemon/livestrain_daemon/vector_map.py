@@ -50,6 +50,8 @@ def vector_map(folder: Path, revision: int, sampling: int, centred: bool) -> tup
         found = empty_vector_map(frame_shape, sampling)
         for first in range(0, layout.positions, PORTION):
             count = min(PORTION, layout.positions - first)
+            if not analysed[first : first + count].any():
+                continue
             vectors = read_vectors(results, analysed, first, count)
             shift = np.array(origin) - results.read(centres, first, count) if centres else None
             add_vectors(found, vectors.position, vectors.intensity, shift)

