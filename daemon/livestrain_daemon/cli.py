@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -111,7 +111,13 @@ def doctor(
     """Is this machine fit for the work? Checks packages, memory, disk and ports; exit code 69 or 74 if not."""
     from livestrain_daemon.config import load_config
     from livestrain_daemon.doctor import Finding, compile_kernels, configuration, examine
+    from livestrain_wire.messages import FrameDtype
 
+    dtypes = tuple(compile_for.split(",")) if compile_for else ()
+    for dtype in dtypes:
+        if dtype not in get_args(FrameDtype):
+            expected = ", ".join(get_args(FrameDtype))
+            raise typer.BadParameter(f"expected some of {expected}, found {dtype!r}", param_hint="--compile")
     code = 0
 
     def tell(finding: Finding) -> None:
@@ -126,7 +132,7 @@ def doctor(
     if loaded is not None:
         for finding in examine(loaded, write):
             tell(finding)
-    if compile_for:
-        seconds = compile_kernels(tuple(compile_for.split(",")))
+    if dtypes:
+        seconds = compile_kernels(dtypes)
         tell(Finding("kernels", "good", f"compiled for {compile_for} in {seconds:.1f} s"))
     raise typer.Exit(code)

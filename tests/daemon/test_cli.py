@@ -114,6 +114,14 @@ def test_the_doctor_finds_a_good_machine_good(tmp_path: Path) -> None:
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_the_doctor_compiles_for_types_that_frames_have_and_refuses_others_in_a_line(tmp_path: Path) -> None:
+    asked = ("doctor", "--json", "--no-write", "-c", free_ports(tmp_path), "--compile")
+    assert findings(livestrain(tmp_path, *asked, "uint16"))["kernels"] == "good"
+    done = livestrain(tmp_path, *asked, "uint16,int7")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "expected some of uint8, uint16, uint32, float32, found 'int7'" in " ".join(done.stderr.split())
+
+
 def test_the_doctor_says_74_for_a_spool_that_cannot_be_used(tmp_path: Path) -> None:
     path = free_ports(tmp_path)
     (tmp_path / "spool").write_text("a file")
